@@ -1,0 +1,1 @@
+"""The servers: discovery, mix, mailbox server, nymserver, health authority. Never imports the companion."""

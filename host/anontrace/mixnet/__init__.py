@@ -1,0 +1,1 @@
+"""The small-message mix packet format (docs/protocol.md sections 6 and 7). Pure: bytes in, bytes out; no sockets, no clock."""
