@@ -13,7 +13,8 @@ to the same vectors. This package knows no format and keeps no state.
     random_bytes(n) -> n                   from the operating system
     wipe(buffer) -> None                   overwrites a bytearray with zeros
 
-Scalars, points and AEAD keys are 32 bytes, nonces 12; any other size is a ValueError.
+Scalars, points and AEAD keys are 32 bytes, nonces 12; any other size is a ValueError. Arguments may be bytes, bytearray
+or memoryview; results are bytes.
 """
 
 import hashlib
@@ -28,11 +29,12 @@ from nacl.exceptions import CryptoError
 KEY = 32
 NONCE = 12
 TAG = 16
+Bytes = bytes | bytearray | memoryview
 
 __all__ = ["aead_open", "aead_seal", "equal", "hmac_sha256", "random_bytes", "sha256", "wipe", "x25519", "x25519_base"]
 
 
-def x25519(scalar: bytes, point: bytes) -> bytes:
+def x25519(scalar: Bytes, point: Bytes) -> bytes:
     """X25519 of a 32-byte scalar and a 32-byte u-coordinate; ValueError if the result is all zero."""
     if len(scalar) != KEY or len(point) != KEY:
         raise ValueError("X25519 takes a scalar and a point of 32 bytes each")
@@ -42,20 +44,20 @@ def x25519(scalar: bytes, point: bytes) -> bytes:
         raise ValueError("X25519 result is all zero: the point is of low order") from None
 
 
-def x25519_base(scalar: bytes) -> bytes:
+def x25519_base(scalar: Bytes) -> bytes:
     """The public key (32) of a 32-byte scalar."""
     if len(scalar) != KEY:
         raise ValueError("X25519 takes a scalar of 32 bytes")
     return bindings.crypto_scalarmult_base(bytes(scalar))
 
 
-def aead_seal(key: bytes, nonce: bytes, plaintext: bytes, aad: bytes = b"") -> bytes:
+def aead_seal(key: Bytes, nonce: Bytes, plaintext: Bytes, aad: Bytes = b"") -> bytes:
     """ChaCha20-Poly1305: ciphertext, as long as the plaintext, and 16 of tag. Key 32, nonce 12."""
     _check_sizes(key, nonce)
     return ChaCha20Poly1305(key).encrypt(nonce, plaintext, aad)
 
 
-def aead_open(key: bytes, nonce: bytes, sealed: bytes, aad: bytes = b"") -> bytes:
+def aead_open(key: Bytes, nonce: Bytes, sealed: Bytes, aad: Bytes = b"") -> bytes:
     """The plaintext of what `aead_seal` made; ValueError if key, nonce, aad or any byte of it differs."""
     _check_sizes(key, nonce)
     try:
@@ -64,22 +66,22 @@ def aead_open(key: bytes, nonce: bytes, sealed: bytes, aad: bytes = b"") -> byte
         raise ValueError("sealed bytes do not authenticate") from None
 
 
-def _check_sizes(key: bytes, nonce: bytes) -> None:
+def _check_sizes(key: Bytes, nonce: Bytes) -> None:
     if len(key) != KEY or len(nonce) != NONCE:
         raise ValueError("ChaCha20-Poly1305 takes a key of 32 bytes and a nonce of 12")
 
 
-def sha256(data: bytes) -> bytes:
+def sha256(data: Bytes) -> bytes:
     """SHA-256 of data, 32."""
     return hashlib.sha256(data).digest()
 
 
-def hmac_sha256(key: bytes, data: bytes) -> bytes:
+def hmac_sha256(key: Bytes, data: Bytes) -> bytes:
     """HMAC-SHA256 of data under a key of any length, 32."""
     return hmac.digest(key, data, "sha256")
 
 
-def equal(a: bytes, b: bytes) -> bool:
+def equal(a: Bytes, b: Bytes) -> bool:
     """Whether a and b are the same bytes; takes the same time wherever they differ."""
     return hmac.compare_digest(a, b)
 
