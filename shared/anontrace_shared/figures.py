@@ -38,7 +38,7 @@ def pack(
 
 
 def unpack(data: bytes) -> "Figures":
-    """Figures from their 4 bytes; FormatError if they are not 4, or contradict themselves: anybody can seal anything."""
+    """Figures from their 4 bytes; FormatError if they are not 4, or contradict themselves: anybody can seal."""
     if len(data) != SIZE:
         raise FormatError("figures are 4 bytes")
     bits = int.from_bytes(data, "little")
