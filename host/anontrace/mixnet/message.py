@@ -1,0 +1,107 @@
+"""The 380-byte mix message: what a client sends forward and what a mix makes of what it receives.
+
+docs/protocol.md section 6. Never delays, remembers or sends: the uniqueness test is the mix's, by the replay tag.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from anontrace_primitives import x25519
+from anontrace_shared.errors import AuthenticationError, FormatError
+
+from . import header, hop, lioness
+from .header import RandomBytes
+from .path import Hop
+from .sizes import ADDRESS, HEADER, HOP, KEY, KEY_SELECT, MAILBOX, MESSAGE, PAD, PAYLOAD, TAG
+
+_ALPHA_AT = KEY_SELECT
+_TAG_AT = _ALPHA_AT + KEY
+_ROUTING_AT = _TAG_AT + TAG
+_NEXT = 2  # key select and number of the next mix
+_ZEROS = bytes(HOP)
+
+
+class DroppedMessage(AuthenticationError):
+    """A message that a mix drops without an answer."""
+
+
+class MacError(DroppedMessage):
+    """The header is not for this key, or was altered on the way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """A message to hand on to another mix after the delay."""
+
+    next_mix: int
+    message: bytes = field(repr=False)
+    replay_tag: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message for this server itself: a swap at a nymserver, else a payload (239) for a mailbox (32)."""
+
+    mailbox: bytes = field(repr=False)
+    payload: bytes = field(repr=False)
+    replay_tag: bytes = field(repr=False)
+
+
+def forward(path: Sequence[Hop], mailbox: bytes, payload: bytes, random_bytes: RandomBytes = os.urandom) -> bytes:
+    """A message (380), to be sent to path[0], that brings the payload (239) to the last hop."""
+    check_payload(payload)
+    built, seeds = header.build(path, mailbox, random_bytes)
+    return built + lioness.layers([hop.lioness_keys(seed) for seed in seeds], payload)
+
+
+def key_select(message: bytes) -> int:
+    """Which of its keys the mix is to use. FormatError if this is not 380 bytes."""
+    _check_message(message)
+    return message[0]
+
+
+def replay_tag(message: bytes) -> bytes:
+    """What the uniqueness test compares (16), for a message or a header. Of use only once the tag has been checked."""
+    return hop.replay_tag(message[_TAG_AT : _TAG_AT + ADDRESS])
+
+
+def unwrap(secret_key: bytes, public_key: bytes, message: bytes) -> Relay | Delivery:
+    """Undo one hop with the key that `key_select` names (32 each).
+
+    FormatError if the message is not 380 bytes, MacError if its tag does not hold, DroppedMessage if its maker wrote a
+    hop that does not exist.
+    """
+    _check_message(message)
+    alpha = message[_ALPHA_AT:_TAG_AT]
+    if alpha[-1] & 0x80:
+        raise MacError("the message's key is not in the form that X25519 gives")
+    try:
+        shared = x25519(secret_key, alpha)
+    except ValueError:
+        raise MacError("the message's key is a point of low order") from None
+    keys = hop.expand(hop.seed_of(shared, public_key))
+    routing = message[_ROUTING_AT:HEADER]
+    if not hop.tag_holds(keys.tag_key, routing, message[_TAG_AT:_ROUTING_AT]):
+        raise MacError("the header's tag does not hold")
+    once = hop.replay_tag(message[_TAG_AT:HEADER])
+    plain = (int.from_bytes(routing + _ZEROS, "little") ^ int.from_bytes(keys.pad, "little")).to_bytes(PAD, "little")
+    payload = lioness.decrypt(keys.lioness, message[HEADER:])
+    select, next_mix = plain[0], plain[1]
+    if next_mix:
+        following = plain[:KEY_SELECT] + x25519(keys.blinding, alpha) + plain[_NEXT:] + payload
+        return Relay(next_mix, following, once)
+    if select:
+        raise DroppedMessage("the header names no mix, and not this server either")
+    return Delivery(plain[_NEXT : _NEXT + MAILBOX], payload, once)
+
+
+def check_payload(payload: bytes) -> None:
+    """FormatError unless this is as long as a payload."""
+    if len(payload) != PAYLOAD:
+        raise FormatError(f"a payload has {len(payload)} bytes instead of {PAYLOAD}")
+
+
+def _check_message(message: bytes) -> None:
+    if len(message) != MESSAGE:
+        raise FormatError(f"a mix message has {len(message)} bytes instead of {MESSAGE}")

@@ -1,0 +1,152 @@
+"""What a contact is told, sealed to the message key of a SURB (docs/protocol.md section 7).
+
+A notification, a retraction and a client's dummy are of one size and look alike to everybody but the maker of the SURB.
+"""
+
+import os
+from dataclasses import dataclass, field
+from enum import IntEnum
+from hashlib import blake2b
+
+from anontrace_primitives import x25519_base
+from anontrace_shared import hpke
+from anontrace_shared.errors import FormatError
+
+from . import lioness
+from .header import RandomBytes
+from .sizes import CASE_ID, CHAIN_TOKEN, DISEASE, KEY, NOTE, NOTIFICATION, REPORT_ID
+from .surb import SurbSecrets
+
+INFO = b"anontrace/1 notification"
+
+
+class Kind(IntEnum):
+    """What a notification is."""
+
+    DUMMY = 0
+    NOTIFICATION = 1
+    RETRACTION = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """The content of a notification (191). A dummy has only its kind; the rest of it is random and not looked at."""
+
+    kind: Kind
+    case_id: bytes = field(default=bytes(CASE_ID), repr=False)
+    report_id: bytes = field(default=bytes(REPORT_ID), repr=False)
+    chain_token: bytes = field(default=bytes(CHAIN_TOKEN), repr=False)
+    disease: str = ""
+    present: int = 0  # thirds of a minute in this slot
+    attenuation: int = 0  # dB
+    rule_minutes: int = 0
+    message: str = ""
+
+    def encode(self, random_bytes: RandomBytes = os.urandom) -> bytes:
+        """The 191 bytes. FormatError names the field that does not fit."""
+        if self.kind == Kind.DUMMY:
+            return bytes((Kind.DUMMY,)) + random_bytes(NOTIFICATION - 1)
+        return b"".join(
+            (
+                bytes((self.kind,)),
+                _exactly("case-ID", self.case_id, CASE_ID),
+                _exactly("report-ID", self.report_id, REPORT_ID),
+                _exactly("chain token", self.chain_token, CHAIN_TOKEN),
+                _padded("disease code", self.disease, "ascii", DISEASE),
+                _number("present", self.present, 1),
+                _number("attenuation", self.attenuation, 1),
+                _number("rule", self.rule_minutes, 2),
+                _padded("message", self.message, "utf-8", NOTE),
+            )
+        )
+
+    @classmethod
+    def decode(cls, content: bytes) -> "Notification":
+        """The notification in 191 bytes. FormatError if it is none."""
+        if len(content) != NOTIFICATION:
+            raise FormatError(f"a notification has {len(content)} bytes instead of {NOTIFICATION}")
+        try:
+            kind = Kind(content[0])
+        except ValueError:
+            raise FormatError(f"there is no notification of kind {content[0]}") from None
+        if kind == Kind.DUMMY:
+            return cls(kind)
+        parts, at = [], 1
+        for size in (CASE_ID, REPORT_ID, CHAIN_TOKEN, DISEASE, 1, 1, 2, NOTE):
+            parts.append(content[at : at + size])
+            at += size
+        return cls(
+            kind,
+            case_id=parts[0],
+            report_id=parts[1],
+            chain_token=parts[2],
+            disease=_text("disease code", parts[3], "ascii"),
+            present=parts[4][0],
+            attenuation=parts[5][0],
+            rule_minutes=int.from_bytes(parts[6], "little"),
+            message=_text("message", parts[7], "utf-8"),
+        )
+
+
+def seal(
+    message_key: bytes,
+    notification: Notification,
+    random_bytes: RandomBytes = os.urandom,
+    ephemeral: bytes | None = None,
+) -> bytes:
+    """The payload (239) that only the maker of the SURB with this message key opens. `ephemeral`: for vectors only."""
+    sender = hpke.Sender(message_key, INFO, ephemeral)
+    sealed = sender.seal(notification.encode(random_bytes))
+    sender.wipe()
+    return lioness.encrypt(_mask(message_key), sender.enc + sealed)
+
+
+def open(secrets: SurbSecrets, payload: bytes) -> Notification:
+    """The notification in a payload (239) as the mailbox had it.
+
+    AuthenticationError if it is not for this SURB or was altered on the way, FormatError if what was sealed makes no
+    sense.
+    """
+    sealed = lioness.decrypt(_mask(x25519_base(secrets.message_secret)), secrets.undo(payload))
+    recipient = hpke.Recipient(secrets.message_secret, sealed[: hpke.ENC], INFO)
+    try:
+        return Notification.decode(recipient.open(sealed[hpke.ENC :]))
+    finally:
+        recipient.wipe()
+
+
+def _mask(message_key: bytes) -> bytes:
+    """LIONESS keys that make the sealed bytes look random: an X25519 public key in front does not."""
+    return lioness.keys_from(blake2b(digest_size=KEY, key=message_key, person=b"anontrace/1 note").digest())
+
+
+def _exactly(name: str, value: bytes, size: int) -> bytes:
+    if len(value) != size:
+        raise FormatError(f"the {name} of a notification has {len(value)} bytes instead of {size}")
+    return value
+
+
+def _number(name: str, value: int, size: int) -> bytes:
+    if not 0 <= value < 1 << 8 * size:
+        raise FormatError(f"the {name} of a notification is from 0 to {(1 << 8 * size) - 1}, not {value}")
+    return value.to_bytes(size, "little")
+
+
+def _padded(name: str, text: str, encoding: str, size: int) -> bytes:
+    try:
+        data = text.encode(encoding)
+    except UnicodeEncodeError:
+        raise FormatError(f"the {name} of a notification is not {encoding.upper()}") from None
+    if len(data) > size or "\0" in text:
+        raise FormatError(f"the {name} of a notification takes at most {size} bytes, none of them zero")
+    return data.ljust(size, b"\0")
+
+
+def _text(name: str, data: bytes, encoding: str) -> str:
+    stripped = data.rstrip(b"\0")
+    if b"\0" in stripped:
+        raise FormatError(f"the {name} of a notification has a zero byte inside")
+    try:
+        return stripped.decode(encoding)
+    except UnicodeDecodeError:
+        raise FormatError(f"the {name} of a notification is not {encoding.upper()}") from None

@@ -1,0 +1,77 @@
+"""Single-use reply blocks: made by a client, kept by the nymserver, used once (docs/protocol.md section 7).
+
+Whoever holds a SURB can send one message to its maker without learning who that is. Never stores one.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from anontrace_primitives import x25519_base
+from anontrace_shared.errors import FormatError
+
+from . import header, hop, lioness, message
+from .header import RandomBytes
+from .path import Hop
+from .sizes import HEADER, KEY, MIX_NUMBER, MOST_HOPS, SURB
+
+
+class Surb(NamedTuple):
+    """A SURB taken apart: where to send the message, its header (141), the key (32) to seal to."""
+
+    first_mix: int
+    header: bytes
+    message_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SurbSecrets:
+    """What the maker keeps of a SURB: the seeds of its hops in order, and the secret of the message key."""
+
+    seeds: tuple[bytes, ...] = field(repr=False)
+    message_secret: bytes = field(repr=False)
+
+    def to_bytes(self) -> bytes:
+        """32 for the message secret and 32 for each hop."""
+        return self.message_secret + b"".join(self.seeds)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "SurbSecrets":
+        """The reverse of `to_bytes`; FormatError if it cannot be that."""
+        if len(data) % KEY or not 2 <= len(data) // KEY <= 1 + MOST_HOPS:
+            raise FormatError(f"these are not the secrets of a SURB: {len(data)} bytes")
+        parts = [data[at : at + KEY] for at in range(0, len(data), KEY)]
+        return cls(tuple(parts[1:]), parts[0])
+
+    def undo(self, payload: bytes) -> bytes:
+        """The payload (239) as it was handed to the first mix, from what arrived in the mailbox."""
+        message.check_payload(payload)
+        return lioness.layers([hop.lioness_keys(seed) for seed in self.seeds], payload)
+
+
+def make(path: Sequence[Hop], mailbox: bytes, random_bytes: RandomBytes = os.urandom) -> tuple[bytes, SurbSecrets]:
+    """A SURB (174) that leads along the path to the mailbox (32), and what to keep of it.
+
+    `random_bytes` is asked for the message secret (32) first, then as by `header.build`.
+    """
+    secret = random_bytes(KEY)
+    built, seeds = header.build(path, mailbox, random_bytes)
+    surb = bytes((path[0].number,)) + built + x25519_base(secret)
+    return surb, SurbSecrets(tuple(seeds), secret)
+
+
+def parse(surb: bytes) -> Surb:
+    """Take a SURB (174) apart. FormatError if it cannot be one."""
+    if len(surb) != SURB:
+        raise FormatError(f"a SURB has {len(surb)} bytes instead of {SURB}")
+    if surb[0] == 0:
+        raise FormatError("this SURB names no first mix")
+    at = MIX_NUMBER + HEADER
+    return Surb(surb[0], surb[MIX_NUMBER:at], surb[at:])
+
+
+def use(surb: Surb, payload: bytes) -> bytes:
+    """The mix message (380) for the SURB's first mix that carries the payload (239) to its maker."""
+    message.check_payload(payload)
+    return surb.header + payload
