@@ -5,7 +5,7 @@ docs/protocol.md section 6. Never delays, remembers or sends: the uniqueness tes
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from anontrace_primitives import x25519
 from anontrace_shared.errors import AuthenticationError, FormatError
@@ -30,22 +30,26 @@ class MacError(DroppedMessage):
     """The header is not for this key, or was altered on the way."""
 
 
-@dataclass(frozen=True, slots=True)
-class Relay:
-    """A message to hand on to another mix after the delay."""
+class Relay(NamedTuple):
+    """A message (380) to hand on to another mix after the delay."""
 
     next_mix: int
-    message: bytes = field(repr=False)
-    replay_tag: bytes = field(repr=False)
+    message: bytes
+    replay_tag: bytes
+
+    def __repr__(self) -> str:
+        return f"Relay(next_mix={self.next_mix})"
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """A message for this server itself: a swap at a nymserver, else a payload (239) for a mailbox (32)."""
 
-    mailbox: bytes = field(repr=False)
-    payload: bytes = field(repr=False)
-    replay_tag: bytes = field(repr=False)
+    mailbox: bytes
+    payload: bytes
+    replay_tag: bytes
+
+    def __repr__(self) -> str:
+        return "Delivery(...)"
 
 
 def forward(path: Sequence[Hop], mailbox: bytes, payload: bytes, random_bytes: RandomBytes = os.urandom) -> bytes:
