@@ -1,1 +1,4 @@
-"""Bodies of the services over HTTP and the signed documents (docs/protocol.md sections 8 to 10). Pure, used by both ends."""
+"""Bodies of the services over HTTP and the signed documents (docs/protocol.md sections 8 to 10).
+
+Used by both ends. Pure but for the network file: no sockets, no clock.
+"""

@@ -1,0 +1,117 @@
+"""The network file (TOML): what a client or server is given once and pins (docs/protocol.md section 10).
+
+Errors name the file and the line. Never holds a secret.
+"""
+
+import json
+import tomllib
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Self
+
+from anontrace_shared.errors import FormatError
+from pydantic import Field, ValidationError, model_validator
+
+from .fields import AS_TUPLE, Document, Hex32, MixNumber, Name, Role, Roles, Url, first_problem
+from .tomllines import line_of
+
+
+class Named(Document):
+    """The network itself."""
+
+    name: Name
+
+
+class Service(Document):
+    """Discovery or health authority: where it is, and its Ed25519 public key (32)."""
+
+    url: Url
+    key: Hex32
+
+
+class PinnedMix(Document):
+    """A mix that may be used: its number, its long-term Ed25519 public key (32), its roles."""
+
+    number: MixNumber
+    key: Hex32
+    roles: Roles
+
+
+class Network(Document):
+    """Whom to trust in one network. The fields are named as in the file."""
+
+    network: Named
+    discovery: Service
+    authority: Service
+    mix: Annotated[
+        tuple[PinnedMix, ...],
+        AS_TUPLE,
+        Field(min_length=1, max_length=255),
+    ]
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if len({mix.number for mix in self.mix}) != len(self.mix):
+            raise ValueError("mix: a number stands for two mixes")
+        if len({mix.key for mix in self.mix}) != len(self.mix):
+            raise ValueError("mix: a key stands for two mixes")
+        for role in ("nymserver", "mailbox"):
+            if not any(role in mix.roles for mix in self.mix):
+                raise ValueError(f"mix: no mix has the role {role}")
+        return self
+
+    @property
+    def name(self) -> str:
+        """The network's name."""
+        return self.network.name
+
+    @cached_property
+    def pins(self) -> dict[int, PinnedMix]:
+        """The mixes by their numbers."""
+        return {mix.number: mix for mix in self.mix}
+
+    def with_role(self, role: Role) -> tuple[int, ...]:
+        """The numbers of the mixes that have a role."""
+        return tuple(mix.number for mix in self.mix if role in mix.roles)
+
+    def to_toml(self) -> str:
+        """The text of the file."""
+        lines = ["[network]", f"name = {_quoted(self.name)}"]
+        for name, service in (("discovery", self.discovery), ("authority", self.authority)):
+            lines += ["", f"[{name}]", f"url = {_quoted(service.url)}", f'key = "{service.key.hex()}"']
+        for mix in self.mix:
+            roles = ", ".join(_quoted(role) for role in mix.roles)
+            lines += ["", "[[mix]]", f"number = {mix.number}", f'key = "{mix.key.hex()}"', f"roles = [{roles}]"]
+        return "\n".join(lines) + "\n"
+
+    def save(self, path: Path) -> None:
+        """Write the file."""
+        path.write_text(self.to_toml(), encoding="utf-8")
+
+
+def load(path: Path) -> Network:
+    """Read and check a network file. FormatError with file, line and what is wrong; OSError if it cannot be read."""
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError:
+        raise FormatError(f"{path}: this is not a text file in UTF-8") from None
+    return parse(text, str(path))
+
+
+def parse(text: str, name: str = "network file") -> Network:
+    """The network in the text of a file that is called `name` in errors."""
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise FormatError(f"{name}: not TOML: {error}") from None
+    try:
+        return Network.model_validate(values)
+    except ValidationError as error:
+        line = line_of(text, error.errors(include_url=False, include_input=False, include_context=False)[0]["loc"])
+        at = f"{name}, line {line}" if line else name
+        raise FormatError(f"{at}: {first_problem(error)}") from None
+
+
+def _quoted(text: str) -> str:
+    """A TOML basic string. JSON's escapes are TOML's too; fields here hold no control characters."""
+    return json.dumps(text, ensure_ascii=False)
