@@ -1,0 +1,144 @@
+"""Flashing and updating: real esptool, mpy-cross and mpremote, against no board and against an emulated one."""
+
+import hashlib
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.tools.emulated_board import EmulatedBoard
+from tools import flash, micropython, mpy
+
+
+@pytest.fixture
+def flash_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "flash"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def board(flash_folder: Path) -> Iterator[EmulatedBoard]:
+    emulated = EmulatedBoard(flash_folder)
+    yield emulated
+    emulated.close()
+
+
+def image(path: Path, chip_id: int) -> Path:
+    path.write_bytes(b"\xe9\x03\x02\x20" + bytes(8) + chip_id.to_bytes(2, "little") + bytes(10))
+    return path
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What a failing run says: one line."""
+    assert flash.main(list(arguments)) == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    return captured.err
+
+
+def test_a_board_without_a_port_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    for action in ("flash", "update", "provision"):
+        assert "say which port the board is on, PORT=" in said(capsys, action)
+
+
+def test_a_port_that_does_not_exist_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    for action in ("flash", "update", "provision"):
+        assert "there is no /dev/ttyNOWHERE" in said(capsys, action, "--port", "/dev/ttyNOWHERE")
+
+
+def test_a_missing_image_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    message = said(capsys, "flash", "--port", "socket://127.0.0.1:9", "--board", "ESP32_GENERIC_C3")
+    assert "FIRMWARE=file.bin" in message and "ESP32_GENERIC_C3" in message
+
+
+def test_an_image_for_another_chip_is_refused_before_anything_is_written(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = image(tmp_path / "s3.bin", 9)
+    message = said(capsys, "flash", "--port", "socket://127.0.0.1:9", "--firmware", str(path))
+    assert "is for ESP32_GENERIC_S3, not for ESP32_GENERIC" in message
+
+
+@pytest.mark.parametrize("content", [b"", b"\xe9", b"GIF89a" + bytes(40)])
+def test_a_file_that_is_no_image_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "odd.bin"
+    path.write_bytes(content)
+    assert "is no ESP32 firmware image" in said(capsys, "flash", "--port", "x", "--firmware", str(path))
+
+
+def test_a_port_that_nobody_answers_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = f"socket://127.0.0.1:{unused.getsockname()[1]}"
+    path = image(tmp_path / "esp32.bin", 0)
+    assert f"{port} cannot be opened" in said(capsys, "flash", "--port", port, "--firmware", str(path))
+    assert f"{port} cannot be opened" in said(capsys, "update", "--port", port)
+
+
+@pytest.mark.parametrize(
+    ("output", "advice"),
+    [
+        (
+            "A fatal error occurred: This chip is ESP32-S3, not ESP32. Wrong chip argument?",
+            "say BOARD=ESP32_GENERIC_S3",
+        ),
+        (
+            "A fatal error occurred: This chip is ESP32-C6, not ESP32. Wrong chip argument?",
+            "this chip is not supported",
+        ),
+        ("A fatal error occurred: Failed to connect to ESP32: No serial data received.", "hold BOOT"),
+        ("could not open port: [Errno 13] Permission denied: '/dev/ttyUSB0'", "group that owns it"),
+        ("Could not open /dev/ttyUSB0, the port is busy or doesn't exist.", "close the program that uses it"),
+        ("mpremote: could not enter raw repl", "no MicroPython answers"),
+    ],
+)
+def test_what_the_tools_say_becomes_advice(output: str, advice: str) -> None:
+    assert advice in flash._explain("/dev/ttyUSB0", output)
+
+
+@pytest.mark.parametrize("name", sorted(flash.BOARDS))
+def test_every_module_compiles_for_every_board(name: str, tmp_path: Path) -> None:
+    built = mpy.build(flash.BOARDS[name].architecture, tmp_path)
+    assert set(built) == {path.removesuffix(".py") + (".mpy" if "/" in path else ".py") for path in mpy.sources()}
+    assert all(path.read_bytes()[:2] == b"M\x06" for device, path in built.items() if device.endswith(".mpy"))
+
+
+def test_an_update_installs_verifies_and_then_has_nothing_to_do(
+    board: EmulatedBoard, flash_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (flash_folder / "owner.key").write_bytes(bytes(32))
+    (flash_folder / "badge").mkdir()
+    (flash_folder / "badge" / "old.py").write_text("left over")
+
+    assert flash.main(["update", "--port", board.port_url]) == 0
+    assert f"{len(mpy.sources())} files copied, 1 removed" in capsys.readouterr().out
+    assert not (flash_folder / "badge" / "old.py").exists()
+    assert (flash_folder / "owner.key").read_bytes() == bytes(32)
+    assert (flash_folder / "main.py").read_bytes() == (mpy.ROOT / "firmware" / "main.py").read_bytes()
+
+    assert flash.main(["update", "--port", board.port_url]) == 0
+    assert "Nothing to update" in capsys.readouterr().out
+
+    damaged = flash_folder / "anontrace_shared" / "slots.mpy"
+    before = hashlib.sha256(damaged.read_bytes()).digest()
+    damaged.write_bytes(b"M\x06 damaged")
+    assert flash.main(["update", "--port", board.port_url]) == 0
+    assert "1 files copied, 0 removed" in capsys.readouterr().out
+    assert hashlib.sha256(damaged.read_bytes()).digest() == before
+
+
+def test_the_installed_modules_load(board: EmulatedBoard, flash_folder: Path) -> None:
+    assert flash.main(["update", "--port", board.port_url]) == 0
+    script = "import sys; sys.path[:] = ['.']; from anontrace_shared import slots; print(slots.slot_of(900))"
+    process = subprocess.run(
+        [*micropython.find(), "-c", script], cwd=flash_folder, capture_output=True, text=True, check=True
+    )
+    assert process.stdout.strip() == "3"
+
+
+def test_a_board_of_another_kind_is_refused(board: EmulatedBoard, capsys: pytest.CaptureFixture[str]) -> None:
+    message = said(capsys, "update", "--port", board.port_url, "--board", "ESP32_GENERIC")
+    assert "is no ESP32_GENERIC" in message

