@@ -208,7 +208,7 @@ def install(port: str, found: Inventory, name: str | None) -> tuple[int, int]:
         )
         steps = ["exec", script]
         for path in changed:
-            steps += ["+", "fs", "cp", str(files[path]), f":{path}"]
+            steps += ["+", "fs", "cp", "-f", str(files[path]), f":{path}"]
         if changed or stale:
             _mpremote(port, *steps)
     arrived = inventory(port).files

@@ -65,6 +65,7 @@ class EmulatedBoard:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with connection, contextlib.suppress(OSError):
                 self._talk(connection)
 
@@ -95,8 +96,7 @@ class EmulatedBoard:
         assert stdin is not None and stdout is not None
         stdin.write(b"%d\n%s" % (len(code), code))
         stdin.flush()
-        ends = 0
-        while ends < 2 and (byte := stdout.read(1)):
-            ends += byte == b"\x04"
-            connection.sendall(byte)
-        connection.sendall(stdout.read(1))
+        answer = bytearray()
+        while answer.count(b"\x04") < 2 and (byte := stdout.read(1)):
+            answer += byte
+        connection.sendall(answer + stdout.read(1))
