@@ -1,0 +1,135 @@
+"""Bluetooth through bleak: finding the wearer's own badge and a pipe of bytes to it (protocol.md, sections 2, 4).
+
+Owns every use of bleak. The adapter is "system", or "bumble:" and the name of a Bumble transport. The errors of bleak
+and of the operating system end here, as sentences.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+from anontrace_shared import advert, commands
+from bleak import BleakClient, BleakScanner
+from bleak.backends.device import BLEDevice
+from bleak.backends.scanner import AdvertisementData
+from bleak.exc import BleakBluetoothNotAvailableError, BleakBluetoothNotAvailableReason, BleakError
+
+from anontrace.companion.errors import BadgeLinkError, BadgeNotFoundError, BluetoothError, CompanionError, SetupError
+
+SYSTEM = "system"
+BUMBLE = "bumble:"
+CONNECT_SECONDS = 20.0
+ATT_OVERHEAD = 3
+
+_SERVICE_DATA = f"0000{advert.SERVICE_UUID16:04x}-0000-1000-8000-00805f9b34fb"
+_SERVICE_DATA_SIZE = 22  # version, tx power, address or beacon
+_VERSION = 1
+
+_NOT_ALLOWED = "this program may not use Bluetooth; allow it in the system's settings"
+_UNAVAILABLE = {
+    BleakBluetoothNotAvailableReason.NO_BLUETOOTH: "this computer has no Bluetooth; plug in an adapter",
+    BleakBluetoothNotAvailableReason.NO_BLE_CENTRAL_ROLE: "the Bluetooth adapter cannot do low energy; use another one",
+    BleakBluetoothNotAvailableReason.POWERED_OFF: "Bluetooth is switched off; switch it on",
+    BleakBluetoothNotAvailableReason.DENIED_BY_USER: _NOT_ALLOWED,
+    BleakBluetoothNotAvailableReason.DENIED_BY_SYSTEM: "the system's policy forbids the use of Bluetooth",
+    BleakBluetoothNotAvailableReason.DENIED_BY_UNKNOWN: _NOT_ALLOWED,
+}
+
+
+class Radio:
+    """The chosen adapter."""
+
+    def __init__(self, adapter: str) -> None:
+        self._scanner: dict[str, Any] = {}
+        self._client: dict[str, Any] = {}
+        if adapter.startswith(BUMBLE):
+            from anontrace.companion.bumble_backend import BumbleClient, BumbleScanner
+
+            transport = adapter.removeprefix(BUMBLE)
+            self._scanner = {"backend": BumbleScanner, "adapter": transport}
+            self._client = {"backend": BumbleClient, "adapter": transport}
+        elif adapter != SYSTEM:
+            raise SetupError(f"unknown Bluetooth adapter {adapter!r}: use system, or bumble:TRANSPORT")
+
+    async def find(self, is_own: Callable[[bytes], bool], seconds: float) -> BLEDevice:
+        """The device whose advertised 20 bytes are the own badge's; BadgeNotFoundError after `seconds`."""
+
+        def matches(_device: BLEDevice, advertisement: AdvertisementData) -> bool:
+            data = advertisement.service_data.get(_SERVICE_DATA, b"")
+            return len(data) == _SERVICE_DATA_SIZE and data[0] == _VERSION and is_own(bytes(data[2:]))
+
+        with _sentences("scanning for the badge failed"):
+            device = await BleakScanner.find_device_by_filter(matches, timeout=seconds, **self._scanner)
+        if device is None:
+            raise BadgeNotFoundError(
+                f"the badge was not heard within {seconds:.0f} seconds; bring it near, and check that it is switched on"
+            )
+        return device
+
+    @asynccontextmanager
+    async def connect(self, device: BLEDevice) -> AsyncIterator["GattPipe"]:
+        """A pipe to the badge for the time of the block."""
+        pipe = GattPipe()
+        client = BleakClient(device, pipe.lost, timeout=CONNECT_SECONDS, **self._client)
+        with _sentences("connecting to the badge failed"):
+            await client.connect()
+        try:
+            with _sentences("the badge does not offer the service that was expected"):
+                await pipe.start(client)
+            yield pipe
+        finally:
+            with contextlib.suppress(BleakError, OSError, EOFError, TimeoutError):
+                await client.disconnect()
+
+
+class GattPipe:
+    """The inbox and outbox characteristics as one pipe of bytes."""
+
+    def __init__(self) -> None:
+        self._client: BleakClient | None = None
+        self._arrived: asyncio.Queue[bytes | None] = asyncio.Queue()  # None: the connection is gone
+
+    async def start(self, client: BleakClient) -> None:
+        await client.start_notify(commands.OUTBOX, lambda _characteristic, data: self._arrived.put_nowait(bytes(data)))
+        self._client = client
+
+    def lost(self, _client: BleakClient) -> None:
+        self._arrived.put_nowait(None)
+
+    async def write(self, data: bytes) -> None:
+        assert self._client is not None
+        piece = max(self._client.mtu_size - ATT_OVERHEAD, 20)
+        with _sentences("the connection to the badge broke"):
+            for at in range(0, len(data), piece):
+                # With response: the badge's buffer is small, and the acknowledgement paces the pieces.
+                await self._client.write_gatt_char(commands.INBOX, data[at : at + piece], response=True)
+
+    async def read(self) -> bytes:
+        data = await self._arrived.get()
+        if data is None:
+            self._arrived.put_nowait(None)
+            raise BadgeLinkError("the connection to the badge broke")
+        return data
+
+
+@contextmanager
+def _sentences(doing: str) -> Iterator[None]:
+    """Turn what bleak, D-Bus and the transports raise into one sentence."""
+    try:
+        yield
+    except CompanionError:
+        raise
+    except BleakBluetoothNotAvailableError as error:
+        raise BluetoothError(_UNAVAILABLE.get(error.reason, "Bluetooth is not available on this computer")) from error
+    except TimeoutError as error:
+        raise BadgeLinkError(f"{doing}: no answer in time; bring the badge nearer") from error
+    except FileNotFoundError as error:  # no D-Bus socket: no BlueZ
+        raise BluetoothError(
+            "no Bluetooth service is running on this computer; start it, or plug in an adapter"
+        ) from error
+    except (ConnectionRefusedError, ConnectionResetError) as error:
+        raise BluetoothError("the Bluetooth adapter does not answer") from error
+    except (BleakError, OSError, EOFError) as error:
+        raise BadgeLinkError(f"{doing}: {str(error) or type(error).__name__}") from error

@@ -1,0 +1,65 @@
+"""Putting the owner key on a badge by cable: the one secret that must never go over the air.
+
+The target is a folder (a badge's flash, as the simulator has it) or a serial port, to which mpremote copies the file.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from anontrace.companion.errors import CompanionError, SetupError
+
+KEY_FILE = "owner.key"
+SECONDS = 60
+
+
+def write_owner_key(target: str, owner_key: bytes) -> None:
+    """Write owner.key (32 bytes) onto the badge at this port or folder; a badge on a port is reset afterwards."""
+    folder = Path(target)
+    if folder.is_dir():
+        _to_folder(folder, owner_key)
+    else:
+        _to_port(target, owner_key)
+
+
+def _to_folder(folder: Path, owner_key: bytes) -> None:
+    temporary = folder / f"{KEY_FILE}.new"
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(owner_key)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(folder / KEY_FILE)
+    except OSError as error:
+        raise CompanionError(f"the owner key cannot be written to {folder}: {error.strerror}") from error
+
+
+def _to_port(port: str, owner_key: bytes) -> None:
+    with tempfile.TemporaryDirectory(prefix="anontrace-") as folder:
+        source = Path(folder) / KEY_FILE
+        _to_folder(Path(folder), owner_key)
+        command = [
+            sys.executable,
+            "-m",
+            "mpremote",
+            "connect",
+            port,
+            "fs",
+            "cp",
+            str(source),
+            f":{KEY_FILE}",
+            "+",
+            "reset",
+        ]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise CompanionError(f"the badge on {port} does not answer; unplug it, plug it in and try again") from error
+    if "No module named mpremote" in done.stderr:
+        raise SetupError("mpremote is needed to provision over USB; install it with: pip install 'anontrace[flash]'")
+    if done.returncode:
+        reason = (done.stderr or done.stdout).strip().splitlines()
+        raise CompanionError(f"the badge on {port} was not reached: {reason[-1] if reason else 'mpremote failed'}")

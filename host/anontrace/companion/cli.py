@@ -1,0 +1,108 @@
+"""The `anontrace` command: global options, the commands by name, and how failures reach the user.
+
+A command's module is loaded when it is called (or its help is shown). No failure shows a traceback without --debug.
+"""
+
+import importlib
+import os
+import sys
+import traceback
+from pathlib import Path
+
+import click
+
+from anontrace.companion.context import Context
+from anontrace.companion.errors import FAILED, INTERRUPTED, USAGE, CompanionError
+from anontrace.companion.output import Output, show_error, show_failure
+
+COMMANDS = {
+    "init": "init",
+    "badge": "badge",
+    "register": "register",
+    "poll": "poll",
+    "exposures": "exposures",
+    "report": "report",
+    "pass-on": "report",
+    "status": "status",
+}
+
+_EPILOG = """\b
+Exit codes: 0 done; 1 failed or refused; 2 wrong usage, or an earlier step is missing; 3 a server cannot be
+reached; 4 the badge or Bluetooth cannot be reached; 5 done in part, run it again; 130 interrupted.
+"""
+
+
+class LazyGroup(click.Group):
+    """Finds a command's module only when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"anontrace.companion.commands.{COMMANDS[cmd_name]}")
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        return command
+
+
+def _default_folder() -> Path:
+    import platformdirs
+
+    return platformdirs.user_data_path("anontrace", appauthor=False)
+
+
+@click.group(cls=LazyGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--state", "folder", type=click.Path(file_okay=False, path_type=Path), envvar="ANONTRACE_STATE",
+              help="Folder that holds your keys, log and notifications.  [env: ANONTRACE_STATE]")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
+@click.option("--debug", is_flag=True, help="Show the traceback of a failure.")
+@click.option("--adapter", default="system", envvar="ANONTRACE_BLE", show_default=True,
+              help="Bluetooth to use: system, or bumble:TRANSPORT.  [env: ANONTRACE_BLE]")  # fmt: skip
+@click.version_option(package_name="anontrace")
+@click.pass_context
+def anontrace(ctx: click.Context, folder: Path | None, as_json: bool, debug: bool, adapter: str) -> None:
+    """Be told when you met somebody who tested positive, without anybody learning whom you met."""
+    ctx.obj = Context(folder or _default_folder(), adapter, Output(as_json))
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command line; returns the exit code."""
+    # Click has not parsed these two yet when it fails to parse the rest.
+    as_json, debug = "--json" in arguments, "--debug" in arguments
+    try:
+        result = anontrace.main(arguments, prog_name="anontrace", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.ClickException as error:
+        if debug:
+            traceback.print_exc()
+        hint = ""
+        if isinstance(error, click.UsageError) and error.ctx is not None:
+            hint = f"; see: {error.ctx.command_path} --help"
+        show_failure(error.format_message().rstrip(".") + hint, "usage", USAGE, as_json)
+        return USAGE
+    except (click.Abort, KeyboardInterrupt):
+        show_failure("interrupted; what was done is kept", "interrupted", INTERRUPTED, as_json)
+        return INTERRUPTED
+    except CompanionError as error:
+        if debug:
+            traceback.print_exc()
+        show_error(error, as_json)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of our output has gone; Python would complain once more while it shuts down.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        show_failure(
+            f"a fault of the program ({type(error).__name__}: {error}); please report it, with the output of --debug",
+            "fault", FAILED, as_json,
+        )  # fmt: skip
+        return FAILED
+
+
+def main() -> None:
+    os.umask(0o077)  # whatever a command writes is for its user alone
+    sys.exit(run(sys.argv[1:]))

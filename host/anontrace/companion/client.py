@@ -1,0 +1,91 @@
+"""Requests to the backend: time-outs, retries with a randomised pause, and one sentence when it does not work out.
+
+Owns the HTTP connections. Knows no formats; every request that is sent through here is safe to repeat.
+"""
+
+import json
+import random
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from anontrace.companion.errors import OfflineError, RefusedError, SetupError
+
+CONNECT_SECONDS = 10.0
+ANSWER_SECONDS = 30.0
+ATTEMPTS = 4
+FIRST_PAUSE = 0.4  # the mean of the first pause; doubles each time
+
+_OCTETS = "application/octet-stream"
+_TRY_AGAIN = frozenset((408, 425, 429, 500, 502, 503, 504))
+
+
+class Client:
+    """HTTP to servers, each addressed by what the wearer calls it and its URL."""
+
+    def __init__(self, proxy: str | None = None) -> None:
+        try:
+            self._http = httpx.Client(
+                proxy=proxy,
+                trust_env=False,  # only the proxy that the wearer chose
+                timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
+                headers={"user-agent": "anontrace"},
+            )
+        except (ValueError, ImportError, httpx.InvalidURL) as error:
+            raise SetupError(f"the proxy {proxy!r} cannot be used: {error}") from error
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def get(self, server: str, url: str) -> bytes:
+        return self._request(server, "GET", url, None, None)
+
+    def post(self, server: str, url: str, body: bytes) -> bytes:
+        return self._request(server, "POST", url, body, _OCTETS)
+
+    def post_json(self, server: str, url: str, document: Mapping[str, Any]) -> bytes:
+        return self._request(server, "POST", url, json.dumps(document).encode(), "application/json")
+
+    def _request(self, server: str, method: str, url: str, body: bytes | None, content_type: str | None) -> bytes:
+        headers = {"content-type": content_type} if content_type else None
+        reason = ""
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                time.sleep(random.uniform(0.5, 1.5) * FIRST_PAUSE * 2 ** (attempt - 1))  # noqa: S311 - spreads retries
+            try:
+                response = self._http.request(method, url, content=body, headers=headers)
+            except httpx.InvalidURL as error:
+                raise RefusedError(f"{server} has an address that cannot be used: {error}") from error
+            except httpx.TransportError as error:
+                reason = "no connection" if isinstance(error, httpx.ConnectError) else "no answer"
+                continue
+            if response.status_code in _TRY_AGAIN:
+                reason = f"it answers with status {response.status_code}"
+                continue
+            if not response.is_success:
+                raise RefusedError(f"{server} refuses: {_said(response)}")
+            return response.content
+        raise OfflineError(
+            f"{server} at {_host(url)} cannot be reached ({reason}); nothing is lost, try again when you are online"
+        )
+
+
+def _said(response: httpx.Response) -> str:
+    try:
+        said = response.json()["error"]
+    except (ValueError, KeyError, TypeError):
+        said = None
+    return said if isinstance(said, str) and said else f"status {response.status_code}"
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc or url

@@ -1,0 +1,1 @@
+"""The commands, one module per group: options, consent, output. What they do is done elsewhere."""

@@ -1,0 +1,56 @@
+"""`anontrace exposures`: what the wearer was told."""
+
+import click
+
+from anontrace.companion.context import Context, pass_context
+
+
+@click.group()
+def exposures() -> None:
+    """What you were told."""
+
+
+@exposures.command("list")
+@click.option("--all", "everything", is_flag=True, help="Also what was too short to matter, and your own reports.")
+@pass_context
+def list_(context: Context, everything: bool) -> None:
+    """The cases that concern you, by day."""
+    from anontrace.companion import exposures as judged
+    from anontrace.companion import presentation
+    from anontrace.companion.cases import assess
+
+    with context.reading() as state:
+        found = assess(state)
+    shown = [e for e in found if everything or e.state in (judged.TOLD, judged.WITHDRAWN)]
+
+    def lines() -> list[str]:
+        if not shown:
+            return ["Nothing: you were not told of any contact."]
+        rows = [
+            [
+                exposure.case_id.hex()[: presentation.SHORT_CASE],
+                ", ".join(presentation.days(exposure)),
+                exposure.disease,
+                f"{exposure.minutes:.0f} min",
+                presentation.MEANING[exposure.state] + (" (passed on)" if exposure.passed_on else ""),
+            ]
+            for exposure in shown
+        ]
+        return context.output.table("Exposures", ["case", "day", "disease", "time", "meaning"], rows)
+
+    context.output.show({"exposures": [presentation.document(exposure) for exposure in shown]}, lines)
+
+
+@exposures.command()
+@click.argument("case")
+@click.option("--exact", is_flag=True,
+              help="Also the times of day. They may tell you who it was, who trusts that you do not know.")  # fmt: skip
+@pass_context
+def show(context: Context, case: str, exact: bool) -> None:
+    """One case in full. CASE is its case-ID or the beginning of it."""
+    from anontrace.companion import presentation
+    from anontrace.companion.cases import find
+
+    with context.reading() as state:
+        exposure = find(state, case)
+    context.output.show(presentation.document(exposure, exact), lambda: presentation.detail_lines(exposure, exact))

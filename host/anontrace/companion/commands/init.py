@@ -1,0 +1,89 @@
+"""`anontrace init`: take a network file and pin the keys in it."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from anontrace.companion.context import Context, pass_context
+
+
+@click.command()
+@click.argument("network", metavar="NETWORK")
+@click.option("--proxy", metavar="URL", envvar="ANONTRACE_PROXY",
+              help="Reach all servers through this HTTP proxy.  [env: ANONTRACE_PROXY]")  # fmt: skip
+@pass_context
+def init(context: Context, network: str, proxy: str | None) -> None:
+    """Make the state folder for a network.
+
+    NETWORK is the network file (TOML): a path, or an https:// address. Its keys are pinned: from then on, only these
+    servers are believed. Running it again with the same network is safe; your keys and log stay.
+
+    \b
+    Example:
+      anontrace init network.toml
+    """
+    from anontrace_shared.errors import AnontraceError
+
+    from anontrace import clock
+    from anontrace.companion import state as folder
+    from anontrace.companion.errors import SetupError
+    from anontrace.companion.lock import exclusive
+    from anontrace.companion.store.network import StoredNetwork
+    from anontrace.wire.network import parse
+
+    text = _read(network, proxy)
+    try:
+        parsed = parse(text, network)
+    except AnontraceError as error:
+        raise SetupError(str(error)) from error
+    folder.create(context.folder)
+    with exclusive(context.folder):
+        state = folder.State(context.folder)
+        try:
+            _check_same(state, parsed)
+            state.network.put(StoredNetwork(parsed.name, text, proxy), int(clock.now()))
+        finally:
+            state.close()
+    document = {"state": str(context.folder), "network": parsed.name, "servers": len(parsed.mix)}
+    context.output.show(
+        document,
+        lambda: [
+            f"This is now a companion in the network {parsed.name!r}; its keys are pinned.",
+            f"Your state folder: {context.folder}",
+            "Next: anontrace register, then anontrace badge provision",
+        ],
+    )
+
+
+def _read(network: str, proxy: str | None) -> str:
+    from anontrace.companion.errors import SetupError
+
+    if network.startswith(("https://", "http://")):
+        from anontrace.companion.client import Client
+
+        if network.startswith("http://"):
+            raise SetupError("a network file from the web must come by https://, since its keys are pinned")
+        with Client(proxy) as client:
+            data = client.get("the network file", network)
+    else:
+        try:
+            data = Path(network).read_bytes()
+        except OSError as error:
+            raise SetupError(f"the network file {network} cannot be read: {error.strerror}") from error
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise SetupError(f"{network} is not a text file") from error
+
+
+def _check_same(state: Any, parsed: Any) -> None:
+    """Addresses belong to the network that they were registered in."""
+    from anontrace.companion.errors import SetupError
+    from anontrace.wire.network import parse
+
+    stored = state.network.get()
+    if stored is not None and parse(stored.file).discovery.key != parsed.discovery.key and state.badges.all():
+        raise SetupError(
+            f"this state folder belongs to the network {stored.name!r}; use another one (--state) for {parsed.name!r}"
+        )

@@ -1,0 +1,40 @@
+"""`anontrace poll`: look into the mailboxes."""
+
+import click
+
+from anontrace.companion.context import Context, pass_context
+
+
+@click.command()
+@pass_context
+def poll(context: Context) -> None:
+    """Ask the mailboxes whether somebody you met has tested positive.
+
+    Addresses that were written to are armed again, so that a later message (or its withdrawal) reaches you too.
+    """
+    from anontrace import clock
+    from anontrace.companion import polling
+    from anontrace.companion.presentation import told_lines
+
+    with context.changing() as state, context.servers(state) as servers:
+        state.forget(int(clock.now()))
+        with context.output.progress("asking mailboxes") as progress:
+            polled = polling.poll(state, servers, progress)
+    document = {
+        "mailboxes": polled.mailboxes,
+        "requests": polled.requests,
+        "messages": polled.messages,
+        "notifications": polled.notifications,
+        "retractions": polled.retractions,
+        "dummies": polled.dummies,
+        "ignored": polled.ignored,
+        "rearmed": polled.rearmed,
+        "told": [exposure.case_id.hex() for exposure in polled.told],
+    }
+
+    def lines() -> list[str]:
+        if not polled.told:
+            return [f"Nothing new in {polled.mailboxes} mailboxes."]
+        return [line for exposure in polled.told for line in told_lines(exposure)]
+
+    context.output.show(document, lines)

@@ -1,0 +1,108 @@
+"""`anontrace report` and `anontrace pass-on`: hand over the sealed log, never without consent."""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from anontrace.companion.context import Context, pass_context
+
+if TYPE_CHECKING:
+    from anontrace.companion.reporting import Intent
+
+_YES = click.option("--yes", is_flag=True, help="Consent without being asked.")
+
+
+@click.command()
+@click.option("--token", required=True, metavar="TOKEN", help="The one-time token that you got with the test result.")
+@_YES
+@pass_context
+def report(context: Context, token: str, yes: bool) -> None:
+    """Report a positive test: hand your sealed contact log to the nymserver.
+
+    Nobody on the way can read the log, and the health authority sees how close and how long your contacts were, never
+    who they are. Fetch the log first: `anontrace badge sync`. A broken upload goes on when the command is repeated.
+
+    \b
+    Example:
+      anontrace report --token 7K2M-9QXR-44TD-0ZC5
+    """
+    from anontrace.companion import reporting
+
+    with context.changing() as state:
+        intent = reporting.intend_report(state, token)
+        if not intent.is_done:
+            _consent(context, intent, yes, "those whom you met be told that they met somebody who tested positive")
+            with context.servers(state) as servers, context.output.progress("uploading") as progress:
+                case_id = reporting.report(state, servers, intent, token, progress)
+        else:
+            assert intent.stored is not None and intent.stored.case_id is not None
+            case_id = intent.stored.case_id
+    _show(context, intent, case_id)
+
+
+@click.command("pass-on")
+@click.argument("case")
+@_YES
+@pass_context
+def pass_on(context: Context, case: str, yes: bool) -> None:
+    """Let those whom you met be told as well, after you were told.
+
+    CASE is the case-ID from `anontrace exposures list`, or the beginning of it. With your sealed log goes one of your
+    contact addresses, which proves that you were told.
+
+    \b
+    Example:
+      anontrace pass-on 3fa94c12
+    """
+    from anontrace.companion import reporting
+    from anontrace.companion.cases import find
+
+    with context.changing() as state:
+        exposure = find(state, case)
+        intent = reporting.intend_pass_on(state, exposure)
+        if not intent.is_done:
+            _consent(context, intent, yes, "those whom you met be told that they may be part of a chain of infection")
+            with context.servers(state) as servers, context.output.progress("uploading") as progress:
+                reporting.pass_on(state, servers, intent, exposure, progress)
+    _show(context, intent, exposure.case_id)
+
+
+def _consent(context: Context, intent: "Intent", yes: bool, effect: str) -> None:
+    """Show what will be sent, and to whom; raises SetupError or Abort without a yes."""
+    from anontrace.companion.errors import SetupError
+
+    summary = intent.summary
+    if yes:
+        return
+    if context.output.as_json or not sys.stdin.isatty():
+        raise SetupError("this sends your contact log, and nobody is here to be asked; to consent, give --yes")
+    days = ", ".join(summary.days) or "unknown days"
+    click.echo(
+        f"To be sent to the nymserver: {summary.records} sealed contact records of {days}, {summary.bytes} bytes."
+    )
+    click.echo(f"The effect: the health authority may let {effect}. Nobody learns your name or theirs.")
+    click.confirm("Send it?", abort=True)
+
+
+def _show(context: Context, intent: "Intent", case_id: bytes) -> None:
+    from anontrace.wire.upload import CHUNK_DATA
+
+    summary = intent.summary
+    document: dict[str, Any] = {
+        "case": case_id.hex(),
+        "state": "accepted",
+        "records": summary.records,
+        "blocks": summary.blocks,
+        "days": summary.days,
+        "bytes": summary.bytes,
+        "chunks": -(-summary.bytes // CHUNK_DATA),
+    }
+    context.output.show(
+        document,
+        lambda: [
+            "This was handed over already; nothing is sent twice."
+            if intent.is_done
+            else f"Handed over: {summary.records} sealed records of {', '.join(summary.days) or 'unknown days'}."
+        ],
+    )

@@ -1,0 +1,58 @@
+"""The wearer's sealed log as a whole: what is handed on, and what can be said of it without opening it.
+
+Only framing and slots are in the clear (docs/protocol.md, section 3); whom the wearer met, the companion cannot know.
+"""
+
+from dataclasses import dataclass
+
+from anontrace_shared import log
+from anontrace_shared.slots import SLOTS_PER_DAY, slot_of
+
+from anontrace.companion.days import day_text
+
+KEPT_SLOTS = 30 * SLOTS_PER_DAY
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What will be sent, for the wearer to judge."""
+
+    bytes: int
+    blocks: int
+    records: int
+    days: list[str]
+    undated: int  # blocks whose time nobody knows
+
+
+def gather(segments: list[bytes], now: float) -> bytes:
+    """One log of the segments' whole blocks, each once, without those older than 30 days."""
+    oldest = slot_of(now) - KEPT_SLOTS
+    parsed = [item for segment in segments for item in log.blocks(segment)]
+    dated = {block.enc: block.slot for block in log.resolve(parsed)}
+    kept: dict[bytes, None] = {}  # a dict keeps the order
+    for item in parsed:
+        if isinstance(item, log.Anchor):
+            kept[item.raw] = None
+        elif isinstance(item, log.Block):
+            slot = dated[item.enc]
+            if item.records and (slot is None or slot >= oldest):
+                kept[item.raw] = None
+    return b"".join(kept)
+
+
+def summarise(data: bytes) -> Summary:
+    blocks = log.resolve(log.blocks(data))
+    slots = sorted({block.slot for block in blocks if block.slot is not None})
+    return Summary(
+        bytes=len(data),
+        blocks=len(blocks),
+        records=sum(len(block.records) for block in blocks),
+        days=list(dict.fromkeys(day_text(slot) for slot in slots)),
+        undated=sum(block.slot is None for block in blocks),
+    )
+
+
+def count(segment: bytes) -> tuple[int, int]:
+    """Blocks and records in a segment."""
+    blocks = [item for item in log.blocks(segment) if isinstance(item, log.Block)]
+    return len(blocks), sum(len(block.records) for block in blocks)

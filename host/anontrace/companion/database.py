@@ -1,0 +1,133 @@
+"""The companion's SQLite file: opening, durability, schema versions and migrations.
+
+A transaction that returned survives a power cut (WAL, synchronous=FULL); deleted secrets are overwritten
+(secure_delete). Tables belong to the modules of `store`; nothing here knows their meaning.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from anontrace.companion.errors import BusyError, StateError
+from anontrace.companion.lock import exclusive
+
+FILE = "companion.db"
+BUSY_SECONDS = 15.0
+
+# One script per schema version, applied in order; a released script is never changed.
+MIGRATIONS = (
+    """
+    CREATE TABLE network (
+        id INTEGER PRIMARY KEY CHECK (id = 1), name TEXT NOT NULL, file TEXT NOT NULL, proxy TEXT,
+        added INTEGER NOT NULL
+    );
+    CREATE TABLE directory (
+        id INTEGER PRIMARY KEY CHECK (id = 1), sequence INTEGER NOT NULL, document TEXT NOT NULL,
+        fetched INTEGER NOT NULL
+    );
+    CREATE TABLE badges (
+        id INTEGER PRIMARY KEY, owner_key BLOB NOT NULL, day INTEGER NOT NULL, day_key BLOB NOT NULL,
+        provisioned INTEGER, mode INTEGER, era INTEGER NOT NULL DEFAULT 0,
+        first_slot INTEGER, horizon INTEGER NOT NULL DEFAULT 0, last_sync INTEGER, info TEXT
+    );
+    CREATE TABLE addresses (
+        id INTEGER PRIMARY KEY, badge INTEGER NOT NULL REFERENCES badges (id) ON DELETE CASCADE,
+        slot INTEGER NOT NULL, contact_address BLOB NOT NULL, UNIQUE (badge, slot)
+    );
+    CREATE TABLE mailboxes (
+        id INTEGER PRIMARY KEY, server INTEGER NOT NULL, address BLOB NOT NULL,
+        skip INTEGER NOT NULL DEFAULT 0, until INTEGER NOT NULL
+    );
+    CREATE INDEX mailboxes_until ON mailboxes (until);
+    CREATE TABLE surbs (
+        id INTEGER PRIMARY KEY,
+        address INTEGER NOT NULL REFERENCES addresses (id) ON DELETE CASCADE,
+        mailbox INTEGER NOT NULL UNIQUE REFERENCES mailboxes (id) ON DELETE CASCADE,
+        state TEXT NOT NULL CHECK (state IN ('made', 'sent', 'confirmed', 'replaced')),
+        authentication BLOB NOT NULL, blob BLOB NOT NULL, secrets BLOB NOT NULL, changed INTEGER NOT NULL
+    );
+    CREATE INDEX surbs_address ON surbs (address);
+    CREATE INDEX surbs_state ON surbs (state);
+    CREATE TABLE log_pieces (
+        badge INTEGER NOT NULL REFERENCES badges (id) ON DELETE CASCADE, era INTEGER NOT NULL, segment INTEGER NOT NULL,
+        start INTEGER NOT NULL, data BLOB NOT NULL, pulled INTEGER NOT NULL, PRIMARY KEY (badge, era, segment, start)
+    );
+    CREATE TABLE notifications (
+        id INTEGER PRIMARY KEY, received INTEGER NOT NULL, content BLOB NOT NULL
+    );
+    CREATE TABLE uploads (
+        id INTEGER PRIMARY KEY, kind TEXT NOT NULL CHECK (kind IN ('report', 'pass-on')),
+        state TEXT NOT NULL CHECK (state IN ('asked', 'ready', 'accepted', 'refused')),
+        subject BLOB NOT NULL, case_id BLOB, payload BLOB, upload_id BLOB NOT NULL,
+        sent INTEGER NOT NULL DEFAULT 0, log BLOB NOT NULL, made INTEGER NOT NULL
+    );
+    """,
+)
+
+
+class Database:
+    """The open database. Statements outside `transaction` only read."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing, and durable once left."""
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            raise BusyError("the state folder is in use by another anontrace process; try again") from error
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def run(self, statement: str, *values: object) -> int:
+        """Execute one changing statement; returns the id of the inserted row (or the last one inserted)."""
+        return self._connection.execute(statement, values).lastrowid or 0
+
+    def rows(self, statement: str, *values: object) -> list[sqlite3.Row]:
+        return self._connection.execute(statement, values).fetchall()
+
+    def row(self, statement: str, *values: object) -> sqlite3.Row | None:
+        found: sqlite3.Row | None = self._connection.execute(statement, values).fetchone()
+        return found
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def open_database(folder: Path) -> Database:
+    """Open, creating or migrating as needed. Raises StateError when the file is damaged or of a newer companion."""
+    path = folder / FILE
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+        connection.row_factory = sqlite3.Row
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+        if _version(connection) != len(MIGRATIONS):
+            with exclusive(folder):
+                _migrate(connection)
+    except sqlite3.DatabaseError as error:
+        raise StateError(f"{path} cannot be used: {error}") from error
+    except OSError as error:
+        raise StateError(f"{path} cannot be opened: {error.strerror}") from error
+    return Database(connection)
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    version = _version(connection)
+    if version > len(MIGRATIONS):
+        raise StateError("the state folder was written by a newer anontrace; update this one")
+    for number, script in enumerate(MIGRATIONS[version:], version + 1):
+        connection.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")

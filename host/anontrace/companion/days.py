@@ -1,0 +1,20 @@
+"""Slots and moments as the wearer reads them: in the local time of this computer."""
+
+from datetime import datetime
+
+from anontrace_shared.slots import slot_start
+
+
+def day_text(slot: int) -> str:
+    """The local day on which a slot begins, as 2026-01-31."""
+    return datetime.fromtimestamp(slot_start(slot)).astimezone().date().isoformat()
+
+
+def moment_text(unix_seconds: float) -> str:
+    """A local date and time, as 2026-01-31 14:05."""
+    return datetime.fromtimestamp(unix_seconds).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def slot_text(slot: int) -> str:
+    """The local date and time at which a slot begins."""
+    return moment_text(slot_start(slot))

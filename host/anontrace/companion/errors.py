@@ -1,0 +1,104 @@
+"""Every way in which the companion fails, as a small tree; the message is the sentence that the wearer reads.
+
+The exit code and the machine-readable kind stand on the class. Messages never carry keys, addresses or tokens.
+"""
+
+from typing import Any
+
+DONE = 0
+FAILED = 1
+USAGE = 2
+OFFLINE = 3
+NO_BADGE = 4
+UNFINISHED = 5
+INTERRUPTED = 130
+
+
+class CompanionError(Exception):
+    """Something went wrong that the wearer is told in one sentence."""
+
+    kind = "failed"
+    exit_code = FAILED
+
+    def __init__(self, sentence: str, details: dict[str, Any] | None = None) -> None:
+        """`details`: what --json shows beside the error."""
+        super().__init__(sentence)
+        self.details = details or {}
+
+
+class SetupError(CompanionError):
+    """What was asked needs a step that has not been taken, or an option that was not given."""
+
+    kind = "usage"
+    exit_code = USAGE
+
+
+class BusyError(CompanionError):
+    """Another companion process works on the same state folder."""
+
+    kind = "busy"
+
+
+class StateError(CompanionError):
+    """The state folder cannot be read or written as it should."""
+
+    kind = "state"
+
+
+class OfflineError(CompanionError):
+    """A server does not answer."""
+
+    kind = "offline"
+    exit_code = OFFLINE
+
+
+class RefusedError(CompanionError):
+    """A server answered, and said no."""
+
+    kind = "refused"
+
+
+class AnswerError(CompanionError):
+    """A server's answer makes no sense."""
+
+    kind = "answer"
+
+
+class DirectoryError(CompanionError):
+    """The directory of servers is missing, too old, or not signed as it should be."""
+
+    kind = "directory"
+
+
+class BluetoothError(CompanionError):
+    """Bluetooth on this computer cannot be used."""
+
+    kind = "bluetooth"
+    exit_code = NO_BADGE
+
+
+class BadgeNotFoundError(CompanionError):
+    """The badge is not in range, switched off, or not provisioned by this companion."""
+
+    kind = "badge not found"
+    exit_code = NO_BADGE
+
+
+class BadgeLinkError(CompanionError):
+    """The connection to the badge broke and could not be made again."""
+
+    kind = "badge link"
+    exit_code = NO_BADGE
+
+
+class BadgeRefusedError(CompanionError):
+    """The badge answered a request with a status other than done."""
+
+    kind = "badge refused"
+
+
+class UnfinishedError(CompanionError):
+    """A part was done and is kept; the same command goes on from there."""
+
+    kind = "unfinished"
+    exit_code = UNFINISHED

@@ -1,0 +1,101 @@
+"""How the companion speaks: one JSON document, or lines and tables for a person; progress on the terminal meanwhile.
+
+rich is loaded only where something is drawn with it.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from anontrace.companion.errors import CompanionError
+
+Report = Callable[[int, int], None]  # done so far, in all
+BEFORE_DRAWING = 0.7  # seconds: what is quicker needs no bar
+
+
+class Output:
+    """Where a command's result goes."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json = as_json
+
+    def show(self, document: dict[str, Any], lines: Callable[[], list[str]]) -> None:
+        """The result of a command: the document with --json, else the lines."""
+        if self.as_json:
+            click.echo(json.dumps(document, ensure_ascii=False))
+        else:
+            for line in lines():
+                click.echo(line)
+
+    def table(self, title: str, columns: list[str], rows: list[list[str]]) -> list[str]:
+        """A table as lines, for `show`."""
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+        for column in columns:
+            table.add_column(column)
+        for row in rows:
+            table.add_row(*row)
+        console = Console()
+        with console.capture() as captured:
+            console.print(table)
+        return captured.get().splitlines()
+
+    @contextmanager
+    def progress(self, doing: str) -> Iterator[Report]:
+        """A bar on the terminal, drawn once it has taken a moment; nothing where there is no terminal."""
+        if self.as_json or not sys.stderr.isatty():
+            yield lambda done, total: None
+            return
+        with _Bar(doing) as bar:
+            yield bar.report
+
+
+class _Bar:
+    """A rich progress bar that comes into being with the first report after `BEFORE_DRAWING`."""
+
+    def __init__(self, doing: str) -> None:
+        self._doing = doing
+        self._started = time.monotonic()
+        self._progress: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> "_Bar":
+        return self
+
+    def report(self, done: int, total: int) -> None:
+        if self._progress is None:
+            if time.monotonic() - self._started < BEFORE_DRAWING:
+                return
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+
+            self._progress = Progress(
+                SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+                console=Console(stderr=True), transient=True,
+            )  # fmt: skip
+            self._task = self._progress.add_task(self._doing, total=total)
+            self._progress.start()
+        self._progress.update(self._task, completed=done, total=total)
+
+    def __exit__(self, *failure: object) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+
+def show_error(error: CompanionError, as_json: bool) -> None:
+    """The sentence on stderr; with --json also the one document on stdout."""
+    show_failure(str(error), error.kind, error.exit_code, as_json, error.details)
+
+
+def show_failure(message: str, kind: str, exit_code: int, as_json: bool, details: dict[str, Any] | None = None) -> None:
+    if as_json:
+        document = {"error": {"kind": kind, "message": message, "exit": exit_code}, **(details or {})}
+        click.echo(json.dumps(document, ensure_ascii=False))
+    click.echo(f"anontrace: {message}", err=True)

@@ -1,0 +1,103 @@
+"""Exposures and badges as the wearer reads them, and as --json shows them.
+
+An exposure is a day, what it means, what to do; the exact slot only where it is asked for.
+"""
+
+from typing import Any
+
+from anontrace.companion import exposures
+from anontrace.companion.days import day_text, moment_text, slot_text
+from anontrace.companion.exposures import Exposure
+from anontrace.companion.store.badges import MODES, Badge
+
+SHORT_CASE = 8  # hex digits shown of a case-ID
+
+MEANING = {
+    exposures.TOLD: "you were near somebody who tested positive",
+    exposures.WITHDRAWN: "the health authority has withdrawn this",
+    exposures.BELOW: "shorter than the authority's rule: nothing to do",
+    exposures.OWN: "your own report, coming back from those you met",
+}
+
+
+def days(exposure: Exposure) -> list[str]:
+    return list(dict.fromkeys(day_text(slot) for slot in exposure.seconds))
+
+
+def document(exposure: Exposure, exact: bool = False) -> dict[str, Any]:
+    """An exposure for --json; times within the day only if `exact`."""
+    fields: dict[str, Any] = {
+        "case": exposure.case_id.hex(),
+        "state": exposure.state,
+        "disease": exposure.disease,
+        "days": days(exposure),
+        "minutes": round(exposure.minutes, 1),
+        "rule_minutes": exposure.rule_minutes,
+        "attenuation": exposure.attenuation,
+        "message": exposure.message,
+        "passed_on": exposure.passed_on,
+        "received": exposure.received,
+    }
+    if exact:
+        fields["slots"] = [
+            {"slot": slot, "minutes": round(seconds / 60, 2)} for slot, seconds in exposure.seconds.items()
+        ]
+    return fields
+
+
+def told_lines(exposure: Exposure) -> list[str]:
+    """What a wearer who is told needs to know."""
+    case = exposure.case_id.hex()[:SHORT_CASE]
+    lines = [
+        f"On {' and '.join(days(exposure))} you were near somebody who tested positive for {exposure.disease},"
+        f" for about {exposure.minutes:.0f} minutes.",
+    ]
+    if exposure.message:
+        lines.append(f"The health authority says: {exposure.message}")
+    lines.append("Keep away from others and get tested, as your health authority advises.")
+    if exposure.passed_on:
+        lines.append("You have passed this on to those you met.")
+    else:
+        lines.append(f"To let those whom you met be told: anontrace pass-on {case}")
+    return lines
+
+
+def detail_lines(exposure: Exposure, exact: bool) -> list[str]:
+    """One exposure in full."""
+    lines = [
+        f"Case      {exposure.case_id.hex()}",
+        f"State     {exposure.state}: {MEANING[exposure.state]}",
+        f"Disease   {exposure.disease}",
+        f"Days      {', '.join(days(exposure))}",
+        f"Time      about {exposure.minutes:.0f} minutes (the rule is {exposure.rule_minutes})",
+        f"Received  {moment_text(exposure.received)}",
+    ]
+    if exposure.message:
+        lines.append(f"Message   {exposure.message}")
+    if exact:
+        lines.append("")
+        lines.append("Times of day, which may tell you who it was. Keep them to yourself:")
+        lines += [f"  {slot_text(slot)}  {seconds / 60:.1f} minutes" for slot, seconds in exposure.seconds.items()]
+    if exposure.state == exposures.TOLD:
+        lines += ["", *told_lines(exposure)[-2:]]
+    return lines
+
+
+def badge_document(badge: Badge) -> dict[str, Any]:
+    """What is known of a badge without asking it."""
+    return {
+        "badge": badge.number,
+        "provisioned": badge.provisioned is not None,
+        "mode": None if badge.mode is None else MODES[badge.mode],
+        "horizon": badge.horizon,
+        "last_sync": badge.last_sync,
+        "firmware": badge.info.get("firmware"),
+        "battery_mv": badge.info.get("battery_mv"),
+    }
+
+
+def badge_lines(badge: Badge) -> list[str]:
+    if badge.provisioned is None:
+        return [f"Badge {badge.number}: not provisioned yet"]
+    synced = "never" if badge.last_sync is None else moment_text(badge.last_sync)
+    return [f"Badge {badge.number}: broadcasts until {slot_text(badge.horizon)}, last sync {synced}"]

@@ -1,0 +1,146 @@
+"""Handing the sealed log to the nymserver: the wearer's own positive test, or passing on a case (docs/protocol.md
+section 8).
+
+The log is fixed before its token is redeemed, and kept until the nymserver has it: broken off at any point, the same
+call goes on. Never asks the wearer: consent is the command's business.
+"""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from anontrace_shared.errors import AnontraceError
+
+from anontrace import clock
+from anontrace.companion import contact_log, exposures
+from anontrace.companion.contact_log import Summary
+from anontrace.companion.errors import RefusedError, SetupError
+from anontrace.companion.exposures import Exposure
+from anontrace.companion.servers import Servers
+from anontrace.companion.state import State
+from anontrace.companion.store.notifications import StoredNotification
+from anontrace.companion.store.uploads import ACCEPTED, ASKED, PASS_ON, REFUSED, REPORT, StoredUpload
+from anontrace.mixnet.notification import Kind, Notification
+from anontrace.wire import onetime, upload
+from anontrace.wire.upload import ChainAuthorization, PermitAuthorization, Reason, Upload
+
+MOST_STALLS = 3  # answers in a row that ask for bytes which were sent already
+
+Progress = Callable[[int, int], None]
+
+_REASONS = {
+    Reason.MALFORMED: "the log is damaged",
+    Reason.PERMIT_INVALID: "the permit of the health authority is not valid",
+    Reason.EXPIRED: "the permit of the health authority has expired; ask for a new token",
+    Reason.LOG_DOES_NOT_MATCH: "the permit is for another log",
+    Reason.ALREADY_USED: "this token was used already",
+    Reason.TOO_LARGE: "the log is too large",
+}
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What is about to be sent: shown to the wearer, then carried out."""
+
+    kind: str
+    subject: bytes = field(repr=False)
+    log: bytes = field(repr=False)
+    summary: Summary
+    stored: StoredUpload | None = field(repr=False)  # an earlier attempt, taken up again
+
+    @property
+    def is_done(self) -> bool:
+        return self.stored is not None and self.stored.state == ACCEPTED
+
+
+def intend_report(state: State, token: str) -> Intent:
+    """What a report with this token would send; SetupError for a mistyped token."""
+    try:
+        subject = onetime.token_hash(token)
+    except AnontraceError as error:
+        raise SetupError(str(error)) from error
+    return _intend(state, REPORT, subject)
+
+
+def intend_pass_on(state: State, exposure: Exposure) -> Intent:
+    """What passing on this case would send."""
+    if exposure.state != exposures.TOLD:
+        raise SetupError(f"this case cannot be passed on, for its state is: {exposure.state}")
+    return _intend(state, PASS_ON, exposure.case_id)
+
+
+def _intend(state: State, kind: str, subject: bytes) -> Intent:
+    stored = state.uploads.find(kind, subject)
+    if stored is None or stored.state == ACCEPTED:
+        data = contact_log.gather(state.logs.segments(), clock.now())
+    else:
+        data = stored.log if stored.payload is None else upload.parse(stored.payload).log
+    return Intent(kind, subject, data, contact_log.summarise(data), stored)
+
+
+def report(state: State, servers: Servers, intent: Intent, token: str, progress: Progress) -> bytes:
+    """Redeem the token and upload; returns the case-ID. RefusedError when authority or nymserver refuse."""
+    stored = intent.stored or _fix(state, intent)
+    if stored.state == ASKED:
+        try:
+            data, permit = servers.redeem(onetime.normalise(token), sha256(stored.log).digest())
+        except RefusedError:
+            state.uploads.finish(stored, REFUSED)
+            raise
+        payload = Upload(PermitAuthorization(data), stored.log).encode()
+        stored = state.uploads.set_ready(stored, permit.case_id, payload)
+    return _upload(state, servers, stored, progress)
+
+
+def pass_on(state: State, servers: Servers, intent: Intent, exposure: Exposure, progress: Progress) -> bytes:
+    """Upload with one address of the case as authorization; returns the case-ID."""
+    stored = intent.stored or _fix(state, intent)
+    if stored.state == ASKED:
+        told_at, told = _one_notification(state, exposure)
+        authorization = ChainAuthorization(told.case_id, told_at.contact_address, told_at.slot, told.chain_token)
+        stored = state.uploads.set_ready(stored, told.case_id, Upload(authorization, stored.log).encode())
+    return _upload(state, servers, stored, progress)
+
+
+def _fix(state: State, intent: Intent) -> StoredUpload:
+    if not intent.log:
+        raise SetupError("there is no contact log to send; run: anontrace badge sync")
+    upload_id = secrets.token_bytes(upload.UPLOAD_ID)
+    return state.uploads.add(intent.kind, intent.subject, upload_id, intent.log, int(clock.now()))
+
+
+def _one_notification(state: State, exposure: Exposure) -> tuple[StoredNotification, Notification]:
+    """One of the addresses of the report that counts, at random: a single one says least about the wearer."""
+    opened = [(stored, Notification.decode(stored.content)) for stored in state.notifications.all()]
+    usable = [
+        (stored, found)
+        for stored, found in opened
+        if found.kind == Kind.NOTIFICATION
+        and found.case_id == exposure.case_id
+        and found.report_id == exposure.report_id
+    ]
+    return secrets.choice(usable)
+
+
+def _upload(state: State, servers: Servers, stored: StoredUpload, progress: Progress) -> bytes:
+    """Send chunk after chunk, each from where the nymserver says; a repeat after the end is answered as the end was."""
+    data = stored.payload
+    assert data is not None and stored.case_id is not None  # it is ready
+    offset, stalled = stored.sent, 0
+    while True:
+        piece = data[offset : offset + upload.CHUNK_DATA]
+        reply = servers.upload(upload.Chunk(stored.upload_id, len(data), offset, piece).encode())
+        if reply.state == upload.State.ACCEPTED:
+            state.uploads.finish(stored, ACCEPTED)
+            progress(len(data), len(data))
+            return stored.case_id
+        if reply.state == upload.State.REFUSED:
+            state.uploads.finish(stored, REFUSED)
+            raise RefusedError(f"the nymserver refuses the upload: {_REASONS[reply.reason]}")
+        stalled = stalled + 1 if reply.next_offset <= offset else 0
+        if reply.next_offset >= len(data) or stalled > MOST_STALLS:
+            raise RefusedError("the nymserver does not take the upload; try again later")
+        offset = reply.next_offset
+        state.uploads.set_sent(stored, offset)
+        progress(offset, len(data))

@@ -1,0 +1,76 @@
+"""The companion's state folder as one object: the lock, the vault, the database and its tables.
+
+Opened by a command for its whole run: `changing` with the lock held, `reading` without.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from anontrace.companion import database, vault
+from anontrace.companion.errors import SetupError, StateError
+from anontrace.companion.lock import exclusive
+from anontrace.companion.store.addresses import AddressStore
+from anontrace.companion.store.badges import BadgeStore
+from anontrace.companion.store.logs import LogStore
+from anontrace.companion.store.network import NetworkStore
+from anontrace.companion.store.notifications import NotificationStore
+from anontrace.companion.store.uploads import UploadStore
+
+
+class State:
+    """The open state folder; each attribute owns its tables."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        keys = vault.open_vault(folder)
+        self._db = database.open_database(folder)
+        self.transaction = self._db.transaction
+        self.network = NetworkStore(self._db)
+        self.badges = BadgeStore(self._db, keys)
+        self.addresses = AddressStore(self._db, keys)
+        self.logs = LogStore(self._db)
+        self.notifications = NotificationStore(self._db, keys)
+        self.uploads = UploadStore(self._db, keys)
+
+    def forget(self, now: int) -> None:
+        """Delete what has had its time: spent mailboxes and their secrets, old log, old notifications."""
+        self.addresses.forget(now)
+        self.logs.forget(now)
+        self.notifications.forget(now)
+
+    def close(self) -> None:
+        self._db.close()
+
+
+def create(folder: Path) -> None:
+    """Make the folder, for its user only, and its vault key; both are kept where they exist."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if os.name == "posix":
+            folder.chmod(0o700)
+        vault.create_key(folder)
+    except OSError as error:
+        raise StateError(f"the state folder {folder} cannot be made: {error.strerror}") from error
+
+
+@contextmanager
+def reading(folder: Path) -> Iterator[State]:
+    """The state, to be looked at; another process may change it meanwhile."""
+    if not (folder / database.FILE).exists():
+        raise SetupError(f"there is no anontrace state in {folder}; begin with: anontrace init NETWORK.toml")
+    state = State(folder)
+    try:
+        yield state
+    finally:
+        state.close()
+
+
+@contextmanager
+def changing(folder: Path) -> Iterator[State]:
+    """The state, to be changed: no other process changes it until the block is left."""
+    if not (folder / database.FILE).exists():
+        raise SetupError(f"there is no anontrace state in {folder}; begin with: anontrace init NETWORK.toml")
+    with exclusive(folder), reading(folder) as state:
+        yield state

@@ -1,0 +1,219 @@
+"""Contact addresses, their mailboxes, and the SURBs that lead from the one to the other.
+
+A SURB is *made*, then *sent* in a swap, then *confirmed* to be stored at the nymserver, and at last *replaced* by the
+next one of its address. Its mailbox is polled from the start until its time is over, whatever the state.
+"""
+
+from dataclasses import dataclass, field
+
+from anontrace.companion.database import Database
+from anontrace.companion.vault import Vault
+
+MADE = "made"
+SENT = "sent"
+CONFIRMED = "confirmed"
+REPLACED = "replaced"
+
+_CONTACT_ADDRESS = "addresses.contact_address"
+_MAILBOX = "mailboxes.address"
+_AUTHENTICATION = "surbs.authentication"
+_BLOB = "surbs.blob"
+_SECRETS = "surbs.secrets"
+
+NEW_KEY = bytes(32)  # authentication of the first swap of a key
+
+
+@dataclass(frozen=True)
+class Address:
+    """A contact address of this companion's badge: K for one slot."""
+
+    number: int
+    slot: int
+    contact_address: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class NewSurb:
+    """What is to be stored of a SURB that was just made."""
+
+    server: int  # number of the mailbox server
+    mailbox: bytes = field(repr=False)
+    until: int  # unix seconds: nothing can arrive later
+    authentication: bytes = field(repr=False)
+    blob: bytes = field(repr=False)
+    secrets: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class PendingSwap:
+    """A SURB whose swap is not confirmed yet, with all that its swap holds."""
+
+    surb: int
+    address: Address
+    state: str
+    changed: int  # unix seconds: when it was made or last sent
+    authentication: bytes = field(repr=False)
+    blob: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Mailbox:
+    number: int
+    server: int
+    address: bytes = field(repr=False)
+    skip: int
+
+
+@dataclass(frozen=True)
+class ReceivingSurb:
+    """The SURB that leads to a mailbox: what opens a payload found there."""
+
+    surb: int
+    address: Address
+    newest: bool  # no other SURB of this address was made after it
+    blob: bytes = field(repr=False)
+    secrets: bytes = field(repr=False)
+
+
+class AddressStore:
+    def __init__(self, database: Database, vault: Vault) -> None:
+        self._db = database
+        self._vault = vault
+
+    def slots(self, badge: int, first: int, end: int) -> set[int]:
+        """Slots in [first, end) that have an address already, in whatever state."""
+        rows = self._db.rows("SELECT slot FROM addresses WHERE badge = ? AND slot >= ? AND slot < ?", badge, first, end)
+        return {row["slot"] for row in rows}
+
+    def contact_addresses(self, badge: int, first: int, end: int) -> dict[int, bytes]:
+        """K by slot, for the slots in [first, end) that have one."""
+        rows = self._db.rows(
+            "SELECT slot, contact_address FROM addresses WHERE badge = ? AND slot >= ? AND slot < ? ORDER BY slot",
+            badge, first, end,
+        )  # fmt: skip
+        return {row["slot"]: self._vault.open(_CONTACT_ADDRESS, row["contact_address"]) for row in rows}
+
+    def add(self, badge: int, made: list[tuple[int, bytes, NewSurb]], now: int) -> None:
+        """Store new addresses (slot, K, SURB), all or none."""
+        with self._db.transaction():
+            for slot, contact_address, surb in made:
+                address = self._db.run(
+                    "INSERT INTO addresses (badge, slot, contact_address) VALUES (?, ?, ?)",
+                    badge, slot, self._vault.seal(_CONTACT_ADDRESS, contact_address),
+                )  # fmt: skip
+                self._insert_surb(address, surb, now)
+
+    def add_surb(self, address: Address, surb: NewSurb, now: int) -> None:
+        """Store the successor of an address's SURB; runs within the caller's transaction."""
+        self._insert_surb(address.number, surb, now)
+
+    def _insert_surb(self, address: int, surb: NewSurb, now: int) -> None:
+        seal = self._vault.seal
+        mailbox = self._db.run(
+            "INSERT INTO mailboxes (server, address, until) VALUES (?, ?, ?)",
+            surb.server, seal(_MAILBOX, surb.mailbox), surb.until,
+        )  # fmt: skip
+        self._db.run(
+            "INSERT INTO surbs (address, mailbox, state, authentication, blob, secrets, changed)"
+            " VALUES (?, ?, 'made', ?, ?, ?, ?)",
+            address, mailbox, seal(_AUTHENTICATION, surb.authentication), seal(_BLOB, surb.blob),
+            seal(_SECRETS, surb.secrets), now,
+        )  # fmt: skip
+
+    def pending(self) -> list[PendingSwap]:
+        """All SURBs that are made or sent but not confirmed."""
+        rows = self._db.rows(
+            "SELECT s.id, s.state, s.changed, s.authentication, s.blob, a.id AS address, a.slot, a.contact_address"
+            " FROM surbs s JOIN addresses a ON a.id = s.address WHERE s.state IN ('made', 'sent') ORDER BY s.id"
+        )
+        unseal = self._vault.open
+        return [
+            PendingSwap(
+                row["id"],
+                Address(row["address"], row["slot"], unseal(_CONTACT_ADDRESS, row["contact_address"])),
+                row["state"],
+                row["changed"],
+                unseal(_AUTHENTICATION, row["authentication"]),
+                unseal(_BLOB, row["blob"]),
+            )
+            for row in rows
+        ]
+
+    def set_sent(self, surbs: list[int], now: int) -> None:
+        with self._db.transaction():
+            for surb in surbs:
+                self._db.run(
+                    "UPDATE surbs SET state = 'sent', changed = ? WHERE id = ? AND state IN ('made', 'sent')", now, surb
+                )
+
+    def set_confirmed(self, surbs: list[int], now: int) -> None:
+        """The nymserver holds these; earlier SURBs of the same addresses are replaced by them."""
+        with self._db.transaction():
+            for surb in surbs:
+                self._db.run(
+                    "UPDATE surbs SET state = 'confirmed', changed = ? WHERE id = ? AND state IN ('made', 'sent')",
+                    now, surb,
+                )  # fmt: skip
+                self._db.run(
+                    "UPDATE surbs SET state = 'replaced', changed = ? WHERE id < ? AND state != 'replaced'"
+                    " AND address = (SELECT address FROM surbs WHERE id = ?)",
+                    now, surb, surb,
+                )  # fmt: skip
+
+    def confirmed_until(self, badge: int, slot: int) -> int:
+        """End (exclusive) of the unbroken run of confirmed slots that begins with `slot`; `slot` if there is none."""
+        rows = self._db.rows(
+            "SELECT DISTINCT a.slot FROM addresses a JOIN surbs s ON s.address = a.id"
+            " WHERE a.badge = ? AND a.slot >= ? AND s.state IN ('confirmed', 'replaced') ORDER BY a.slot",
+            badge, slot,
+        )  # fmt: skip
+        end = slot
+        for row in rows:
+            if row["slot"] != end:
+                break
+            end += 1
+        return end
+
+    def pending_count(self) -> int:
+        row = self._db.row("SELECT count(*) AS n FROM surbs WHERE state IN ('made', 'sent')")
+        return int(row["n"]) if row else 0
+
+    def live_mailboxes(self, now: int) -> list[Mailbox]:
+        rows = self._db.rows("SELECT id, server, address, skip FROM mailboxes WHERE until > ? ORDER BY id", now)
+        return [
+            Mailbox(row["id"], row["server"], self._vault.open(_MAILBOX, row["address"]), row["skip"]) for row in rows
+        ]
+
+    def live_mailbox_count(self, now: int) -> int:
+        row = self._db.row("SELECT count(*) AS n FROM mailboxes WHERE until > ?", now)
+        return int(row["n"]) if row else 0
+
+    def receiving(self, mailbox: int) -> ReceivingSurb | None:
+        row = self._db.row(
+            "SELECT s.id, s.blob, s.secrets, a.id AS address, a.slot, a.contact_address,"
+            " s.id = (SELECT max(id) FROM surbs WHERE address = s.address) AS newest"
+            " FROM surbs s JOIN addresses a ON a.id = s.address WHERE s.mailbox = ?",
+            mailbox,
+        )
+        if row is None:
+            return None
+        unseal = self._vault.open
+        return ReceivingSurb(
+            row["id"],
+            Address(row["address"], row["slot"], unseal(_CONTACT_ADDRESS, row["contact_address"])),
+            bool(row["newest"]),
+            unseal(_BLOB, row["blob"]),
+            unseal(_SECRETS, row["secrets"]),
+        )
+
+    def set_skip(self, mailbox: int, skip: int) -> None:
+        """Messages fetched so far; runs within the caller's transaction, with what was found in them."""
+        self._db.run("UPDATE mailboxes SET skip = ? WHERE id = ?", skip, mailbox)
+
+    def forget(self, now: int) -> None:
+        """Delete mailboxes whose time is over with the secrets of their SURBs, and addresses that have no SURB left."""
+        with self._db.transaction():
+            self._db.run("DELETE FROM mailboxes WHERE until <= ?", now)
+            self._db.run(
+                "DELETE FROM addresses WHERE NOT EXISTS (SELECT 1 FROM surbs WHERE surbs.address = addresses.id)"
+            )

@@ -1,0 +1,112 @@
+"""The wearer's badges: owner key, day key, and what is known of each (docs/protocol.md, sections 1 and 4).
+
+The day key is ratcheted forward with the days and the older one overwritten: who takes this folder later learns
+nothing of the days before.
+"""
+
+import json
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+from anontrace_shared import schedule
+
+from anontrace.companion.database import Database
+from anontrace.companion.errors import StateError
+from anontrace.companion.vault import Vault
+
+RATCHET = 1
+LIST = 2
+MODES = {RATCHET: "ratchet", LIST: "list"}
+
+_OWNER_KEY = "badges.owner_key"
+_DAY_KEY = "badges.day_key"
+
+
+@dataclass(frozen=True)
+class Badge:
+    number: int
+    owner_key: bytes = field(repr=False)
+    day: int  # the day of day_key
+    day_key: bytes = field(repr=False)
+    provisioned: int | None  # unix seconds
+    mode: int | None
+    era: int  # counts provisionings: segment numbers start again with each
+    first_slot: int | None  # the first slot that it may have broadcast
+    horizon: int  # exclusive
+    last_sync: int | None
+    info: dict[str, Any]
+
+    def key_of_day(self, day: int) -> bytes:
+        """D(day); StateError for a day whose key is gone."""
+        if day < self.day:
+            raise StateError("the keys of past days are deleted: choose a slot of today or later, and check the clock")
+        return schedule.day_key(self.day_key, self.day, day)
+
+
+class BadgeStore:
+    def __init__(self, database: Database, vault: Vault) -> None:
+        self._db = database
+        self._vault = vault
+
+    def all(self) -> list[Badge]:
+        badges = []
+        for row in self._db.rows("SELECT * FROM badges ORDER BY id"):
+            badges.append(
+                Badge(
+                    number=row["id"],
+                    owner_key=self._vault.open(_OWNER_KEY, row["owner_key"]),
+                    day=row["day"],
+                    day_key=self._vault.open(_DAY_KEY, row["day_key"]),
+                    provisioned=row["provisioned"],
+                    mode=row["mode"],
+                    era=row["era"],
+                    first_slot=row["first_slot"],
+                    horizon=row["horizon"],
+                    last_sync=row["last_sync"],
+                    info=json.loads(row["info"]) if row["info"] else {},
+                )
+            )
+        return badges
+
+    def get(self) -> Badge | None:
+        """The wearer's badge, None before `ensure`."""
+        badges = self.all()
+        return badges[0] if badges else None
+
+    def ensure(self, today: int) -> Badge:
+        """The wearer's badge with its day key at `today`; keys are made when there is none yet."""
+        with self._db.transaction():
+            badge = self.get()
+            if badge is None:
+                self._db.run(
+                    "INSERT INTO badges (owner_key, day, day_key) VALUES (?, ?, ?)",
+                    self._vault.seal(_OWNER_KEY, os.urandom(32)), today, self._vault.seal(_DAY_KEY, os.urandom(32)),
+                )  # fmt: skip
+            elif badge.day < today:
+                self._db.run(
+                    "UPDATE badges SET day = ?, day_key = ? WHERE id = ?",
+                    today, self._vault.seal(_DAY_KEY, badge.key_of_day(today)), badge.number,
+                )  # fmt: skip
+        found = self.get()
+        assert found is not None
+        return found
+
+    def set_provisioned(self, badge: Badge, mode: int, first_slot: int, horizon: int, now: int) -> None:
+        """A new era begins: the badge was told its keys, and may count its segments from 1 again."""
+        first = first_slot if badge.first_slot is None else min(badge.first_slot, first_slot)
+        with self._db.transaction():
+            self._db.run(
+                "UPDATE badges SET provisioned = ?, mode = ?, era = era + 1, first_slot = ?, horizon = max(horizon, ?)"
+                " WHERE id = ?",
+                now, mode, first, horizon, badge.number,
+            )  # fmt: skip
+
+    def set_horizon(self, badge: Badge, horizon: int) -> None:
+        """Remember what the badge may have broadcast; written before the badge is told, so that it is never too low."""
+        with self._db.transaction():
+            self._db.run("UPDATE badges SET horizon = max(horizon, ?) WHERE id = ?", horizon, badge.number)
+
+    def set_synced(self, badge: Badge, info: dict[str, Any], now: int) -> None:
+        with self._db.transaction():
+            self._db.run("UPDATE badges SET last_sync = ?, info = ? WHERE id = ?", now, json.dumps(info), badge.number)

@@ -1,0 +1,127 @@
+"""Swaps on their way: sending them through the mixes, and making sure that the nymserver has them.
+
+A swap is one-way, so each is looked for by its fingerprint in its bucket at the nymserver; what is missing goes again
+over another path, where a repeat does nothing (docs/protocol.md, sections 7 and 8). Each step is kept in the state at
+once.
+"""
+
+import secrets
+import time
+from collections.abc import Callable, Iterable
+
+from anontrace_shared import schedule
+
+from anontrace import clock
+from anontrace.companion.servers import Servers
+from anontrace.companion.state import State
+from anontrace.companion.store.addresses import MADE, PendingSwap
+from anontrace.mixnet import message, swap
+
+MESSAGES_A_REQUEST = 256
+FIRST_WAIT = 0.15  # seconds, real time, until the first look; grows to LONGEST_WAIT
+LONGEST_WAIT = 5.0
+RESEND_SECONDS = 30.0  # without a trace for so long: sent again over another path
+
+_random = secrets.SystemRandom()
+
+Progress = Callable[[int, int], None]
+
+
+class Swaps:
+    """What is pending in one state folder, and the servers that it goes through."""
+
+    def __init__(self, state: State, servers: Servers) -> None:
+        self._state = state
+        self._servers = servers
+
+    def send(self, pending: Iterable[PendingSwap]) -> int:
+        """Send these, each over a path of its own, in batches by first mix and in random order; returns how many.
+
+        A first mix that does not answer is avoided from then on; OfflineError when none is left.
+        """
+        waiting = list(pending)
+        total = len(waiting)
+        while waiting:
+            batches = self._build(waiting)
+            waiting = []
+            for mix, batch in batches:
+                if self._servers.send_messages(mix, [built for _, built in batch]):
+                    self._state.addresses.set_sent([item.surb for item, _ in batch], int(clock.now()))
+                else:
+                    waiting += [item for item, _ in batch]
+        return total
+
+    def _build(self, pending: list[PendingSwap]) -> list[tuple[int, list[tuple[PendingSwap, bytes]]]]:
+        """The messages for these, in batches for their first mixes."""
+        by_mix: dict[int, list[tuple[PendingSwap, bytes]]] = {}
+        last = self._servers.nymserver.number
+        for item in pending:
+            key = schedule.nym_key(item.address.contact_address, item.address.slot)
+            path = self._servers.path_to(last)
+            payload = swap.Swap(key, item.authentication, item.blob).encode()
+            built = message.forward(path, secrets.token_bytes(32), payload)
+            by_mix.setdefault(path[0].number, []).append((item, built))
+        batches = []
+        for mix, batch in by_mix.items():
+            _random.shuffle(batch)
+            for at in range(0, len(batch), MESSAGES_A_REQUEST):
+                batches.append((mix, batch[at : at + MESSAGES_A_REQUEST]))
+        _random.shuffle(batches)
+        return batches
+
+    def confirm(self, pending: list[PendingSwap]) -> list[PendingSwap]:
+        """Look for these at the nymserver once; returns those that are not there."""
+        bits = self._servers.bucket_bits
+        buckets: dict[int, list[tuple[PendingSwap, bytes]]] = {}
+        for item in pending:
+            key = schedule.nym_key(item.address.contact_address, item.address.slot)
+            place = buckets.setdefault(swap.bucket_index(key, bits), [])
+            place.append((item, swap.fingerprint(key, item.blob)))
+        found: list[PendingSwap] = []
+        missing: list[PendingSwap] = []
+        for index in _random.sample(list(buckets), len(buckets)):
+            stored = self._servers.bucket(index)
+            for item, fingerprint in buckets[index]:
+                (found if fingerprint in stored else missing).append(item)
+        self._state.addresses.set_confirmed([item.surb for item in found], int(clock.now()))
+        return missing
+
+    def settle(self, seconds: float, progress: Progress) -> "Settled":
+        """Send and confirm all that is pending, for at most `seconds` of real time."""
+        pending = self._state.addresses.pending()
+        total = len(pending)
+        settled = Settled(sent=self.send(item for item in pending if item.state == MADE))
+        end = time.monotonic() + seconds
+        last_sent, wait = time.monotonic(), FIRST_WAIT
+        missing = pending
+        while missing:
+            missing = self.confirm(missing)
+            progress(total - len(missing), total)
+            settled.confirmed, settled.pending = total - len(missing), len(missing)
+            now = time.monotonic()
+            if not missing or now >= end:
+                break
+            if now - last_sent >= RESEND_SECONDS:
+                settled.resent += self.send(missing)
+                last_sent, wait = now, FIRST_WAIT
+            time.sleep(min(wait * _random.uniform(0.8, 1.2), max(end - now, 0)))
+            wait = min(wait * 1.5, LONGEST_WAIT)
+        return settled
+
+    def advance(self) -> None:
+        """One step for all that is pending, without waiting: send the new, look for the sent, repeat what got lost."""
+        pending = self._state.addresses.pending()
+        self.send(item for item in pending if item.state == MADE)
+        missing = self.confirm([item for item in pending if item.state != MADE])
+        now = int(clock.now())
+        self.send(item for item in missing if now - item.changed >= RESEND_SECONDS)
+
+
+class Settled:
+    """What `settle` achieved."""
+
+    def __init__(self, sent: int) -> None:
+        self.sent = sent
+        self.resent = 0
+        self.confirmed = 0
+        self.pending = 0
