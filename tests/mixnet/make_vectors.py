@@ -1,0 +1,198 @@
+"""Writes tests/vectors/{lioness,mix,surb,swap,notification}.json from the reference and fixed inputs.
+
+    python -m tests.mixnet.make_vectors
+
+`test_vectors.py` fails when the files are not what this makes. Bytes are hex strings.
+"""
+
+import json
+from typing import Any
+
+from tests.mixnet import reference as r
+from tests.mixnet.reference import HopState, Mix
+from tests.shared.make_vectors import FOLDER, SLOT, fixed
+from tests.shared.reference import contact_address, nym_key, public
+
+MIXES = [Mix(number, select, fixed(f"mix {number}")) for number, select in ((7, 153), (255, 153), (1, 154), (42, 0))]
+MAILBOX = fixed("mailbox")
+PAYLOAD = fixed("payload", 239)
+
+
+def lioness() -> dict[str, Any]:
+    key = fixed("stream key")
+    cases = []
+    for size in (33, 174, 239):
+        keys, block = fixed("lioness keys", 128), fixed(f"block {size}", size)
+        cases.append({"keys": keys.hex(), "plain": block.hex(), "encrypted": r.lioness_encrypt(keys, block).hex()})
+    return {"keystream": {"key": key.hex(), "stream": r.keystream(key, 302).hex()}, "cases": cases}
+
+
+def _hop(state: HopState, message: bytes) -> dict[str, Any]:
+    return {
+        "mix": state.mix.number,
+        "scalar": state.scalar.hex(),
+        "alpha": state.alpha.hex(),
+        "shared": state.shared.hex(),
+        "seed": state.seed.hex(),
+        "tag_key": state.tag_key.hex(),
+        "pad": state.pad.hex(),
+        "blinding": state.blinding.hex(),
+        "lioness_keys": state.lioness.hex(),
+        "received": message.hex(),
+        "tag": message[33:49].hex(),
+        "replay_tag": r.replay_tag(message).hex(),
+    }
+
+
+def _travel(states: list[HopState], message: bytes) -> tuple[list[dict[str, Any]], bytes]:
+    """What each hop receives, and what the last one delivers: mailbox and payload."""
+    trace = []
+    for state in states:
+        trace.append(_hop(state, message))
+        _, message = r.unwrap(state.mix, message)
+    return trace, message
+
+
+def mix() -> dict[str, Any]:
+    cases = []
+    for count in range(1, 5):
+        secret, padding = fixed(f"first secret {count}"), fixed(f"padding {count}", r.padding_size(count))
+        states = r.hops(MIXES[:count], secret)
+        message = r.header(states, MAILBOX, padding) + r.wrap(states, PAYLOAD)
+        trace, delivered = _travel(states, message)
+        cases.append(
+            {
+                "mailbox": MAILBOX.hex(),
+                "payload": PAYLOAD.hex(),
+                "first_secret": secret.hex(),
+                "padding": padding.hex(),
+                "message": message.hex(),
+                "hops": trace,
+                "delivered": delivered.hex(),
+            }
+        )
+    message = bytes.fromhex(cases[3]["message"])
+    flipped = {offset: bytearray(message) for offset in (1, 32, 33, 49, 140)}
+    for offset, altered in flipped.items():
+        altered[offset] ^= 0x80
+    dropped = [{"why": f"a bit of byte {offset} is flipped", "message": m.hex()} for offset, m in flipped.items()]
+    for u in (0, 1):
+        altered = bytearray(message)
+        altered[1:33] = u.to_bytes(32, "little")
+        dropped.append({"why": "the key is a point of low order", "message": altered.hex()})
+    return {
+        "mixes": [
+            {"number": m.number, "key_select": m.key_select, "secret": m.secret.hex(), "public_key": m.key.hex()}
+            for m in MIXES
+        ],
+        "cases": cases,
+        "dropped": dropped,
+    }
+
+
+def surb() -> dict[str, Any]:
+    secret, message_secret, padding = fixed("surb first secret"), fixed("message secret"), fixed("surb padding", 0)
+    states = r.hops(MIXES, secret)
+    header = r.header(states, MAILBOX, padding)
+    made = bytes([MIXES[0].number]) + header + public(message_secret)
+    address = contact_address(public(fixed("slot secret")))
+    sent = fixed("sent", 239)
+    trace, delivered = _travel(states, header + sent)
+    return {
+        "mixes": [m.number for m in MIXES],
+        "mailbox": MAILBOX.hex(),
+        "message_secret": message_secret.hex(),
+        "first_secret": secret.hex(),
+        "padding": padding.hex(),
+        "surb": made.hex(),
+        "seeds": [state.seed.hex() for state in states],
+        "address": address.hex(),
+        "slot": SLOT,
+        "blob": r.blob(address, SLOT, made).hex(),
+        "sent": sent.hex(),
+        "hops": trace,
+        "delivered": delivered.hex(),
+    }
+
+
+def swap() -> dict[str, Any]:
+    address = contact_address(public(fixed("slot secret")))
+    key, old, new = nym_key(address, SLOT), fixed("old blob", 174), fixed("new blob", 174)
+    return {
+        "key": key.hex(),
+        "first": {"blob": old.hex(), "payload": (key + bytes(32) + old + b"\0").hex()},
+        "second": {
+            "blob": new.hex(),
+            "authentication": r.authentication(old).hex(),
+            "payload": (key + r.authentication(old) + new + b"\0").hex(),
+        },
+        "fingerprint": r.fingerprint(key, new).hex(),
+        "buckets": [{"bits": bits, "index": int(f"0{key.hex()}"[:9], 16) >> (32 - bits)} for bits in (0, 1, 8, 20, 32)],
+    }
+
+
+def notification() -> dict[str, Any]:
+    case, report = fixed("case", 16), fixed("report", 8)
+    chain_key, nonce, key = fixed("chain key"), fixed("chain nonce", 24), fixed("some nym key")
+    token = r.chain_token(chain_key, nonce, case, key, 3, SLOT // 288 + 14)
+    message_secret, ephemeral, sender = fixed("message secret"), fixed("ephemeral"), fixed("surb first secret")
+    states = r.hops(MIXES, sender)
+    cases = []
+    for kind, text in ((1, "Bitte zu Hause bleiben, wir melden uns: 0800 111 6117 ☎"), (2, "")):
+        chained = token if kind == 1 else bytes(96)
+        content = r.content(kind, case, report, chained, "U07.1", 4, 62, 15, text)
+        sealed = r.notification(public(message_secret), content, ephemeral)
+        arrived = sealed
+        for state in states:
+            arrived = r.lioness_decrypt(state.lioness, arrived)
+        cases.append(
+            {
+                "kind": kind,
+                "case_id": case.hex(),
+                "report_id": report.hex(),
+                "chain_token": chained.hex(),
+                "disease": "U07.1",
+                "present": 4,
+                "attenuation": 62,
+                "rule_minutes": 15,
+                "message": text,
+                "content": content.hex(),
+                "sealed": sealed.hex(),
+                "arrived": arrived.hex(),
+            }
+        )
+    return {
+        "message_secret": message_secret.hex(),
+        "message_key": public(message_secret).hex(),
+        "ephemeral": ephemeral.hex(),
+        "seeds": [state.seed.hex() for state in states],
+        "cases": cases,
+        "chain": {
+            "key": chain_key.hex(),
+            "nonce": nonce.hex(),
+            "case_id": case.hex(),
+            "nym_key": key.hex(),
+            "generation": 3,
+            "expiry_day": SLOT // 288 + 14,
+            "token": token.hex(),
+        },
+    }
+
+
+ALL = {
+    "lioness.json": lioness,
+    "mix.json": mix,
+    "surb.json": surb,
+    "swap.json": swap,
+    "notification.json": notification,
+}
+
+
+def text(name: str) -> str:
+    """What the file must hold."""
+    return json.dumps(ALL[name](), indent=1, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    for name in ALL:
+        (FOLDER / name).write_text(text(name), encoding="utf-8")

@@ -1,0 +1,238 @@
+"""Sections 6 and 7 of docs/protocol.md a second time, written from the page alone.
+
+What the vectors are made with, so that they check the packet format and not itself. Plain and slow on purpose: its own
+ChaCha20, byte loops, and the scalars of a header hop by hop instead of by arithmetic modulo the group order. Only
+well-formed input, no errors.
+"""
+
+import hashlib
+import struct
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+from tests.shared.reference import Hpke, number, public, sha256, x25519
+
+L = 2**252 + 27742317777372353535851937790883648493
+
+
+@dataclass
+class Mix:
+    number: int
+    key_select: int
+    secret: bytes
+
+    @property
+    def key(self) -> bytes:
+        return public(self.secret)
+
+
+def xor(a: bytes, b: bytes) -> bytes:
+    return bytes(x ^ y for x, y in zip(a, b, strict=True))
+
+
+def blake2b(size: int, data: bytes, key: bytes = b"", person: bytes = b"") -> bytes:
+    return hashlib.blake2b(data, digest_size=size, key=key, person=person.ljust(16, b"\0")).digest()
+
+
+# RFC 8439, section 2.3
+
+
+def _quarter(state: list[int], a: int, b: int, c: int, d: int) -> None:
+    for x, y, z, turn in ((a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)):
+        state[x] = (state[x] + state[y]) & 0xFFFFFFFF
+        mixed = state[z] ^ state[x]
+        state[z] = (mixed << turn | mixed >> 32 - turn) & 0xFFFFFFFF
+
+
+def _rounds(state: list[int]) -> None:
+    for _ in range(10):
+        for column in range(4):
+            _quarter(state, column, 4 + column, 8 + column, 12 + column)
+        for column in range(4):
+            _quarter(state, column, 4 + (column + 1) % 4, 8 + (column + 2) % 4, 12 + (column + 3) % 4)
+
+
+_CONSTANTS = struct.unpack("<4I", b"expand 32-byte k")
+
+
+def chacha20_block(key: bytes, counter: int, nonce: bytes) -> bytes:
+    start = [*_CONSTANTS, *struct.unpack("<8I", key), counter, *struct.unpack("<3I", nonce)]
+    state = list(start)
+    _rounds(state)
+    return struct.pack("<16I", *((a + b) & 0xFFFFFFFF for a, b in zip(state, start, strict=True)))
+
+
+def hchacha20(key: bytes, nonce: bytes) -> bytes:
+    state = [*_CONSTANTS, *struct.unpack("<8I", key), *struct.unpack("<4I", nonce)]
+    _rounds(state)
+    return struct.pack("<8I", *state[:4], *state[12:])
+
+
+def keystream(key: bytes, length: int) -> bytes:
+    blocks = [chacha20_block(key, counter, bytes(12)) for counter in range(1, 2 + length // 64)]
+    return b"".join(blocks)[:length]
+
+
+# Section 6
+
+
+def lioness_encrypt(keys: bytes, block: bytes) -> bytes:
+    k1, k2, k3, k4 = (keys[i : i + 32] for i in range(0, 128, 32))
+    left, right = block[:32], block[32:]
+    right = xor(right, keystream(xor(left, k1), len(right)))
+    left = xor(left, blake2b(32, right, k2))
+    right = xor(right, keystream(xor(left, k3), len(right)))
+    left = xor(left, blake2b(32, right, k4))
+    return left + right
+
+
+def lioness_decrypt(keys: bytes, block: bytes) -> bytes:
+    k1, k2, k3, k4 = (keys[i : i + 32] for i in range(0, 128, 32))
+    left, right = block[:32], block[32:]
+    left = xor(left, blake2b(32, right, k4))
+    right = xor(right, keystream(xor(left, k3), len(right)))
+    left = xor(left, blake2b(32, right, k2))
+    right = xor(right, keystream(xor(left, k1), len(right)))
+    return left + right
+
+
+def clamp(scalar: bytes) -> bytes:
+    return bytes([scalar[0] & 0xF8]) + scalar[1:31] + bytes([scalar[31] & 0x7F | 0x40])
+
+
+@dataclass
+class HopState:
+    """Everything about one hop of one message, as its maker knows it."""
+
+    mix: Mix
+    alpha: bytes
+    shared: bytes
+    seed: bytes
+    stream: bytes
+    scalar: bytes
+
+    @property
+    def tag_key(self) -> bytes:
+        return self.stream[0:32]
+
+    @property
+    def pad(self) -> bytes:
+        return self.stream[32:142]
+
+    @property
+    def blinding(self) -> bytes:
+        return self.stream[142:174]
+
+    @property
+    def lioness(self) -> bytes:
+        return self.stream[174:302]
+
+
+def hops(path: list[Mix], first_secret: bytes) -> list[HopState]:
+    """Each alpha and s by a chain of X25519 as the mixes make it; `scalar` by whole numbers modulo L beside it."""
+    result: list[HopState] = []
+    x = int.from_bytes(clamp(first_secret), "little")
+    scalar = clamp(first_secret)
+    alpha = public(first_secret)
+    for mix in path:
+        shared = mix.key
+        for before in result:
+            shared = x25519(before.blinding, shared)
+        shared = x25519(first_secret, shared)
+        seed = blake2b(32, mix.key, shared, b"anontrace/1 hop")
+        result.append(HopState(mix, alpha, shared, seed, keystream(seed, 302), scalar))
+        blinding = result[-1].blinding
+        alpha = x25519(blinding, alpha)
+        x = x * int.from_bytes(clamp(blinding), "little") % L
+        eighth = x * pow(8, -1, L) % L
+        scalar = next(8 * m for m in (eighth, L - eighth) if 2**251 <= m < 2**252).to_bytes(32, "little")
+    return result
+
+
+def tag(state: HopState, routing: bytes) -> bytes:
+    return blake2b(16, routing, state.tag_key, b"anontrace/1 tag")
+
+
+def padding_size(hop_count: int) -> int:
+    return 92 - 18 * (hop_count - 1) - 38
+
+
+def header(states: list[HopState], mailbox: bytes, padding: bytes) -> bytes:
+    filler = b""
+    for i, state in enumerate(states[:-1]):
+        filler = xor(filler + bytes(18), state.pad[110 - 18 * (i + 1) : 110])
+    plain = bytes(2) + mailbox + bytes(4) + padding
+    routing = xor(plain, states[-1].pad[: len(plain)]) + filler
+    for i in range(len(states) - 2, -1, -1):
+        following = states[i + 1]
+        plain = bytes([following.mix.key_select, following.mix.number]) + tag(following, routing) + routing[0:74]
+        routing = xor(plain, states[i].pad[0:92])
+    first = states[0]
+    return bytes([first.mix.key_select]) + first.alpha + tag(first, routing) + routing
+
+
+def wrap(states: list[HopState], payload: bytes) -> bytes:
+    for state in reversed(states):
+        payload = lioness_encrypt(state.lioness, payload)
+    return payload
+
+
+def replay_tag(message: bytes) -> bytes:
+    return blake2b(16, message[33:141], person=b"anontrace/1 once")
+
+
+def unwrap(mix: Mix, message: bytes) -> tuple[int, bytes]:
+    """Number of the next mix and the message for it; or 0, and mailbox and payload."""
+    alpha, claimed, routing, payload = message[1:33], message[33:49], message[49:141], message[141:380]
+    seed = blake2b(32, mix.key, x25519(mix.secret, alpha), b"anontrace/1 hop")
+    stream = keystream(seed, 302)
+    assert blake2b(16, routing, stream[0:32], b"anontrace/1 tag") == claimed
+    plain = xor(routing + bytes(18), stream[32:142])
+    payload = lioness_decrypt(stream[174:302], payload)
+    if plain[0:2] == bytes(2):
+        return 0, plain[2:34] + payload
+    return plain[1], plain[0:1] + x25519(stream[142:174], alpha) + plain[2:110] + payload
+
+
+# Section 7
+
+
+def blob(address: bytes, slot: int, surb: bytes) -> bytes:
+    return lioness_encrypt(keystream(blake2b(32, number(slot, 4), address, b"anontrace/1 blob"), 128), surb)
+
+
+def authentication(stored_blob: bytes) -> bytes:
+    return sha256(b"anontrace/1 swap" + stored_blob)
+
+
+def fingerprint(nym_key: bytes, stored_blob: bytes) -> bytes:
+    return sha256(b"anontrace/1 fingerprint" + nym_key + stored_blob)[0:8]
+
+
+def notification(message_key: bytes, content: bytes, ephemeral: bytes) -> bytes:
+    hpke = Hpke(message_key, b"anontrace/1 notification", ephemeral)
+    mask = keystream(blake2b(32, b"", message_key, b"anontrace/1 note"), 128)
+    return lioness_encrypt(mask, hpke.enc + hpke.seal(0, content, b""))
+
+
+def content(
+    kind: int,
+    case: bytes,
+    report: bytes,
+    token: bytes,
+    disease: str,
+    present: int,
+    attenuation: int,
+    rule: int,
+    text: str,
+) -> bytes:
+    data = number(kind, 1) + case + report + token + disease.encode().ljust(8, b"\0")
+    data += number(present, 1) + number(attenuation, 1) + number(rule, 2)
+    return data + text.encode().ljust(58, b"\0")
+
+
+def chain_token(key: bytes, nonce: bytes, case: bytes, nym_key: bytes, generation: int, expiry_day: int) -> bytes:
+    plain = case + nym_key + number(generation, 1) + number(expiry_day, 4) + bytes(3)
+    inner = ChaCha20Poly1305(hchacha20(key, nonce[:16]))
+    return nonce + inner.encrypt(bytes(4) + nonce[16:], plain, b"anontrace/1 chain")

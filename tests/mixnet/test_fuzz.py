@@ -1,0 +1,51 @@
+"""Arbitrary bytes at every parser of the packet format: only the project's own errors come out."""
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from anontrace.mixnet import blob, chain, lioness, message, notification, surb
+from anontrace.mixnet.notification import Notification
+from anontrace.mixnet.surb import SurbSecrets
+from anontrace.mixnet.swap import Swap
+from anontrace_shared.errors import AuthenticationError, FormatError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.mixnet.travel import KEYS, NUMBERS, SECRETS
+
+SURB_SECRETS = SurbSecrets((bytes(32), bytes(range(32))), bytes(range(32, 64)))
+
+PARSERS: dict[str, tuple[int, Callable[[bytes], Any]]] = {
+    "message": (380, lambda data: message.unwrap(SECRETS[NUMBERS[0]], KEYS[NUMBERS[0]], data)),
+    "key select": (380, message.key_select),
+    "surb": (174, surb.parse),
+    "surb secrets": (96, SurbSecrets.from_bytes),
+    "blob": (174, lambda data: surb.parse(blob.open(bytes(20), 0, data))),
+    "swap": (239, Swap.decode),
+    "notification": (191, Notification.decode),
+    "sealed notification": (239, lambda data: notification.open(SURB_SECRETS, data)),
+    "chain token": (96, lambda data: chain.open(bytes(32), data)),
+    "lioness": (239, lambda data: lioness.decrypt(bytes(128), data)),
+}
+
+
+@pytest.mark.parametrize("name", PARSERS)
+@given(data=st.data())
+@settings(max_examples=150, deadline=None)
+def test_only_clear_errors_come_out(name: str, data: st.DataObject) -> None:
+    size, parser = PARSERS[name]
+    given_bytes = data.draw(st.one_of(st.binary(min_size=size, max_size=size), st.binary(max_size=2 * size)))
+    with contextlib.suppress(FormatError, AuthenticationError):
+        parser(given_bytes)
+
+
+@given(st.binary(min_size=190, max_size=190), st.integers(1, 2))
+def test_what_decodes_as_a_notification_encodes_the_same(rest: bytes, kind: int) -> None:
+    content = bytes([kind]) + rest
+    try:
+        found = Notification.decode(content)
+    except FormatError:
+        return
+    assert found.encode() == content

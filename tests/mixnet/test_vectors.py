@@ -1,0 +1,169 @@
+"""The packet format does what the second implementation does, byte for byte."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from anontrace.mixnet import blinding, blob, chain, header, hop, lioness, message, notification, stream, surb, swap
+from anontrace.mixnet.chain import ChainClaim
+from anontrace.mixnet.message import Delivery, MacError, Relay
+from anontrace.mixnet.notification import Kind, Notification
+from anontrace.mixnet.path import Hop
+from anontrace.mixnet.surb import SurbSecrets
+from anontrace.mixnet.swap import Swap
+from anontrace_primitives import x25519, x25519_base
+
+from tests.mixnet import make_vectors
+
+
+def load(name: str) -> Any:
+    return json.loads((make_vectors.FOLDER / name).read_text(encoding="utf-8"))
+
+
+def h(text: str) -> bytes:
+    return bytes.fromhex(text)
+
+
+def draws(*values: bytes) -> Callable[[int], bytes]:
+    """A generator that hands out these values in order, and insists on their sizes."""
+    left = list(values)
+
+    def draw(size: int) -> bytes:
+        value = left.pop(0)
+        assert len(value) == size
+        return value
+
+    return draw
+
+
+MIX = load("mix.json")
+MIXES = {m["number"]: m for m in MIX["mixes"]}
+
+
+def path(numbers: list[int]) -> list[Hop]:
+    return [Hop(n, MIXES[n]["key_select"], h(MIXES[n]["public_key"])) for n in numbers]
+
+
+@pytest.mark.parametrize("name", make_vectors.ALL)
+def test_the_vector_file_is_what_the_reference_makes(name: str) -> None:
+    assert (make_vectors.FOLDER / name).read_text(encoding="utf-8") == make_vectors.text(name)
+
+
+def test_keystream() -> None:
+    vector = load("lioness.json")["keystream"]
+    assert stream.keystream(h(vector["key"]), 302) == h(vector["stream"])
+
+
+@pytest.mark.parametrize("case", load("lioness.json")["cases"])
+def test_lioness(case: dict[str, str]) -> None:
+    assert lioness.encrypt(h(case["keys"]), h(case["plain"])) == h(case["encrypted"])
+    assert lioness.decrypt(h(case["keys"]), h(case["encrypted"])) == h(case["plain"])
+
+
+@pytest.mark.parametrize("case", MIX["cases"])
+def test_a_message_is_built_as_in_the_vectors(case: dict[str, Any]) -> None:
+    hops = path([each["mix"] for each in case["hops"]])
+    random_bytes = draws(h(case["first_secret"]), h(case["padding"]))
+    assert message.forward(hops, h(case["mailbox"]), h(case["payload"]), random_bytes) == h(case["message"])
+
+
+@pytest.mark.parametrize("case", MIX["cases"])
+def test_every_intermediate_value_of_a_header_agrees(case: dict[str, Any]) -> None:
+    hops = path([each["mix"] for each in case["hops"]])
+    seeds = header.seeds_of(hops, blinding.clamp(h(case["first_secret"])))
+    for number, (each, seed) in enumerate(zip(case["hops"], seeds, strict=True)):
+        public_key = h(MIXES[each["mix"]]["public_key"])
+        assert x25519(h(each["scalar"]), public_key) == h(each["shared"])
+        assert x25519_base(h(each["scalar"])) == h(each["alpha"])
+        assert hop.seed_of(h(each["shared"]), public_key) == seed == h(each["seed"])
+        keys = hop.expand(seed)
+        assert keys == (h(each["tag_key"]), h(each["pad"]), h(each["blinding"]), h(each["lioness_keys"]))
+        assert hop.lioness_keys(seed) == keys.lioness
+        assert hop.tag(keys.tag_key, h(each["received"])[49:141]) == h(each["tag"])
+        if number + 1 < len(seeds):
+            product = blinding.times(h(each["scalar"]), keys.blinding)
+            assert blinding.representative(product) == h(case["hops"][number + 1]["scalar"])
+
+
+@pytest.mark.parametrize("case", MIX["cases"])
+def test_every_mix_unwraps_as_in_the_vectors(case: dict[str, Any]) -> None:
+    received = h(case["message"])
+    for number, each in enumerate(case["hops"]):
+        assert received == h(each["received"])
+        mix = MIXES[each["mix"]]
+        assert message.key_select(received) == mix["key_select"]
+        assert message.replay_tag(received) == h(each["replay_tag"])
+        result = message.unwrap(h(mix["secret"]), h(mix["public_key"]), received)
+        assert result.replay_tag == h(each["replay_tag"])
+        if number + 1 < len(case["hops"]):
+            assert isinstance(result, Relay)
+            assert result.next_mix == case["hops"][number + 1]["mix"]
+            received = result.message
+        else:
+            assert isinstance(result, Delivery)
+            assert result.mailbox + result.payload == h(case["delivered"])
+            assert result.mailbox + result.payload == h(case["mailbox"]) + h(case["payload"])
+
+
+@pytest.mark.parametrize("case", MIX["dropped"])
+def test_altered_messages_are_dropped(case: dict[str, str]) -> None:
+    mix = MIX["mixes"][0]
+    with pytest.raises(MacError):
+        message.unwrap(h(mix["secret"]), h(mix["public_key"]), h(case["message"]))
+
+
+def test_surb_and_blob() -> None:
+    v = load("surb.json")
+    random_bytes = draws(h(v["message_secret"]), h(v["first_secret"]), h(v["padding"]))
+    made, secrets = surb.make(path(v["mixes"]), h(v["mailbox"]), random_bytes)
+    assert made == h(v["surb"])
+    assert secrets == SurbSecrets(tuple(map(h, v["seeds"])), h(v["message_secret"]))
+    assert blob.seal(h(v["address"]), v["slot"], made) == h(v["blob"])
+    opened = surb.parse(blob.open(h(v["address"]), v["slot"], h(v["blob"])))
+    assert opened.first_mix == v["mixes"][0]
+    assert surb.use(opened, h(v["sent"])) == h(v["hops"][0]["received"])
+    assert secrets.undo(h(v["delivered"])[32:]) == h(v["sent"])
+
+
+def test_swap() -> None:
+    v = load("swap.json")
+    key = h(v["key"])
+    first, second = h(v["first"]["blob"]), h(v["second"]["blob"])
+    assert Swap(key, swap.NEW, first).encode() == h(v["first"]["payload"])
+    assert swap.authentication(first) == h(v["second"]["authentication"])
+    replacing = Swap(key, swap.authentication(first), second)
+    assert replacing.encode() == h(v["second"]["payload"])
+    assert Swap.decode(h(v["second"]["payload"])) == replacing
+    assert swap.fingerprint(key, second) == h(v["fingerprint"])
+    for bucket in v["buckets"]:
+        assert swap.bucket_index(key, bucket["bits"]) == bucket["index"]
+
+
+@pytest.mark.parametrize("case", load("notification.json")["cases"])
+def test_notification(case: dict[str, Any]) -> None:
+    v = load("notification.json")
+    expected = Notification(
+        Kind(case["kind"]),
+        h(case["case_id"]),
+        h(case["report_id"]),
+        h(case["chain_token"]),
+        case["disease"],
+        case["present"],
+        case["attenuation"],
+        case["rule_minutes"],
+        case["message"],
+    )
+    assert expected.encode() == h(case["content"])
+    assert Notification.decode(h(case["content"])) == expected
+    sealed = notification.seal(h(v["message_key"]), expected, ephemeral=h(v["ephemeral"]))
+    assert sealed == h(case["sealed"])
+    secrets = SurbSecrets(tuple(map(h, v["seeds"])), h(v["message_secret"]))
+    assert notification.open(secrets, h(case["arrived"])) == expected
+
+
+def test_chain_token() -> None:
+    v = load("notification.json")["chain"]
+    claim = ChainClaim(h(v["case_id"]), h(v["nym_key"]), v["generation"], v["expiry_day"])
+    assert chain.seal(h(v["key"]), claim, draws(h(v["nonce"]))) == h(v["token"])
+    assert chain.open(h(v["key"]), h(v["token"])) == claim
