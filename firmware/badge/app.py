@@ -1,0 +1,224 @@
+"""The badge: wires the owners of radio, clock, state and log together and turns from slot to slot.
+
+Turning: end the interval, change the address on the air, seal what was heard, make the next address ahead. Sleeps until
+something is due or heard.
+"""
+
+import asyncio
+import gc
+import os
+
+import machine
+from anontrace_shared import challenge, errors, log, schedule, slots
+from micropython import const
+
+from . import health, requests, sealer, store
+from .addresses import Addresses
+from .clock import Clock
+from .contacts import Contacts
+from .links import Links
+from .logbook import Logbook
+from .radio import Radio
+
+_LONGEST_SLEEP_MS = const(60000)  # well below the watchdog's patience
+_NO_OWNER_MS = const(10000)  # how soon a key that arrives over USB is noticed
+_STABLE_MS = const(600000)
+_RESTART_MS = const(1000)
+
+
+class Badge:
+    """Everything that runs on one badge."""
+
+    def __init__(self):
+        self.state = store.Store()
+        self.state.boot = (self.state.boot + 1) & 0xFFFF
+        self.state.save()
+        self.safe = self.state.crashes >= health.SAFE_AFTER
+        self.dropped = 0  # contacts that were not logged, since boot
+        self.clock = Clock()
+        self.logbook = Logbook(self.state)
+        self.addresses = Addresses(self.state)
+        self.contacts = Contacts()
+        self.radio = Radio()
+        self._links = Links(self.radio, self.clock, self._answer, self._answer_challenge, self._report)
+        self._interval = None
+        self._slot = None  # the Slot being broadcast; None: a beacon
+        self._owned = False
+        self._expired = None  # the day up to which the log has been expired
+        self._turning = asyncio.Lock()
+        self._changed = asyncio.Event()
+
+    async def run(self):
+        """Start the radio, then go from slot to slot; never returns."""
+        self.tune()
+        self.radio.start()
+        watchdog = health.Watchdog()
+        await asyncio.gather(self._listen(), self._tick(watchdog))
+
+    def tune(self):
+        """Take over the radio's settings from the state."""
+        state = self.state
+        self.radio.tune(state.advertising_ms, 0 if self.safe else state.window_ms, state.scan_ms)
+
+    async def _listen(self):
+        radio = self.radio
+        while True:
+            await radio.activity.wait()
+            self._hear()
+            if radio.lost:
+                radio.lost = False
+                self._links.end_all()
+            event = radio.next_event()
+            while event is not None:
+                self._links.handle(*event)
+                event = radio.next_event()
+
+    def _hear(self):
+        if self.clock.left_ms():
+            self.radio.drain(self.contacts.hear, self.clock.third())
+        # else the interval is over: what is in the ring belongs to the next, which begins in a moment
+
+    async def _tick(self, watchdog):
+        while True:
+            watchdog.feed()
+            renew = not self._owned and store.owner_key() is not None
+            async with self._turning:
+                await self._turn(renew)
+            if self.state.crashes and self.clock.uptime_ms() > _STABLE_MS:
+                self.state.crashes = 0
+                self.state.save()
+            most = _LONGEST_SLEEP_MS if self._owned else _NO_OWNER_MS
+            self._changed.clear()
+            try:
+                await asyncio.wait_for_ms(self._changed.wait(), max(min(self.clock.left_ms(), most), 1))
+            except asyncio.TimeoutError:
+                pass
+
+    async def _turn(self, renew):
+        """Go over to the interval that it is now, if it is another; with `renew`, at least take a new address."""
+        ended, self._interval = self._interval, self.clock.interval()
+        if ended == self._interval and not renew:
+            return
+        known, number = self._interval
+        if ended != self._interval:
+            self.dropped += self.contacts.close()
+        self._broadcast(known, number)
+        self._hear()
+        if ended is not None and ended != self._interval:
+            await self._seal(ended)
+        if known and self._expired != slots.day_of(number):
+            self._expired = slots.day_of(number)
+            self._try(self.logbook.expire, self._expired)
+        if known and not self.safe:
+            self._try(self.addresses.prepare, number + 1)
+        gc.collect()
+
+    def _try(self, function, argument):
+        try:
+            return function(argument)
+        except (OSError, errors.FormatError) as error:
+            self._report(error)
+            return None
+
+    def _broadcast(self, known, number):
+        if self._slot is not None:
+            self._slot.wipe()
+        self._slot = self._try(self.addresses.enter, number) if known and not self.safe else None
+        self._links.new_address()
+        self.radio.change(self._beacon() if self._slot is None else self._slot.address)
+
+    def _beacon(self):
+        key = store.owner_key()
+        self._owned = key is not None
+        if key is None:
+            return os.urandom(schedule.ADDRESS)
+        return schedule.beacon(schedule.beacon_key(key), os.urandom(schedule.NONCE))
+
+    async def _seal(self, interval):
+        state = self.state
+        if state.mode == store.UNPROVISIONED:
+            self.contacts.discard()
+        else:
+            self.dropped += await sealer.seal(self.contacts, self.logbook, state.log_key, state.boot, *interval)
+
+    def _report(self, error):
+        health.record(error, self.clock.uptime_ms() // 1000)
+
+    def _answer(self, request, reply, uptime_ms):
+        return requests.answer(self, request, reply, uptime_ms)
+
+    def _answer_challenge(self, question):
+        slot = self._slot
+        if slot is None or slot.secret is None:
+            return None
+        return challenge.answer(slot.secret, slot.public_key, question, slot.number)
+
+    # What the companion asks for
+
+    async def set_time(self, unix_ms, uptime_ms):
+        """Set the clock to what it was at `uptime_ms`; the correction in ms."""
+        async with self._turning:
+            self._hear()
+            first = not self.clock.known
+            correction = self.clock.set(unix_ms, uptime_ms)
+            if first:
+                self._write_anchor()
+            self.addresses.clock_set(slots.slot_of(self.clock.unix()))
+            await self._turn(False)
+        self._changed.set()
+        return correction
+
+    def _write_anchor(self):
+        anchor = log.clock_anchor(self.state.boot, self.clock.uptime_ms() // 1000, self.clock.unix())
+        self.logbook.begin(len(anchor), slots.day_of(slots.slot_of(self.clock.unix())))
+        self.logbook.append(anchor)
+        self.logbook.commit()
+
+    async def renew(self):
+        """What is to be broadcast has changed."""
+        async with self._turning:
+            await self._turn(True)
+
+    async def rotate(self):
+        """Close the open segment, unless it is empty; the number of the one open now."""
+        async with self._turning:
+            return self.logbook.rotate()
+
+    async def erase(self):
+        """Forget schedule, log, list, settings and crash log; the owner key, put on over USB, stays."""
+        async with self._turning:
+            self.contacts.close()
+            self.contacts.discard()
+            self.logbook.erase()
+            self.addresses.erase()
+            self.state.erase()
+            health.forget()
+            self.tune()
+            await self._turn(True)
+
+    def restart_soon(self):
+        """Restart after the answer has gone out, with what was heard sealed."""
+        self._restarting = asyncio.create_task(self._restart())
+
+    async def _restart(self):
+        await asyncio.sleep_ms(_RESTART_MS)
+        async with self._turning:
+            self.dropped += self.contacts.close()
+            await self._seal(self._interval)
+        machine.reset()
+
+
+def main():
+    """Run the badge; restart it if it fails."""
+    badge = None
+    try:
+        badge = Badge()
+        asyncio.run(badge.run())
+    except KeyboardInterrupt:  # from the serial console, which now wants the chip to itself
+        health.Watchdog.relax()
+    except Exception as error:
+        health.record(error, 0 if badge is None else badge.clock.uptime_ms() // 1000)
+        if badge is not None:
+            badge.state.crashes = min(badge.state.crashes + 1, 255)
+            badge.state.save()
+        machine.reset()

@@ -1,0 +1,70 @@
+"""Owner of the time: uptime, unix time where it is known, the running interval (docs/protocol.md, sections 1 and 3).
+
+An interval is a slot, or, while the time is unknown, a period of 300 s since boot. The time is unknown after a power
+loss until the companion sets it; the RTC carries it over a reset.
+"""
+
+import time
+
+import machine
+from micropython import const
+
+_INTERVAL_MS = const(300000)
+_THIRD_MS = const(20000)
+_LAST_THIRD = const(14)
+_PORT_EPOCH = 946684800 if time.gmtime(0)[0] == 2000 else 0  # the ESP32 counts from 2000, the Unix port from 1970
+_PLAUSIBLE = 1735689600  # 2025: an RTC that says less has lost the time
+
+
+class Clock:
+    """Everybody asks here what time it is; only the companion's request sets it."""
+
+    def __init__(self):
+        self._ticks = time.ticks_ms()
+        self._uptime = 0
+        self._offset = None  # unix time minus uptime, ms; None while the time is unknown
+        self._began = 0  # uptime at which the current interval began
+        now = time.time() + _PORT_EPOCH
+        if now >= _PLAUSIBLE:
+            self._offset = int(now) * 1000
+
+    def uptime_ms(self):
+        """Milliseconds since boot; must be asked at least every six days, since the chip's ticks wrap."""
+        ticks = time.ticks_ms()
+        self._uptime += time.ticks_diff(ticks, self._ticks)
+        self._ticks = ticks
+        return self._uptime
+
+    @property
+    def known(self):
+        """Whether unix time is known."""
+        return self._offset is not None
+
+    def unix(self):
+        """Unix time in seconds, 0 while unknown."""
+        return 0 if self._offset is None else (self._offset + self.uptime_ms()) // 1000
+
+    def set(self, unix_ms, uptime_ms):
+        """Take over the time that the companion told at `uptime_ms`. The correction in ms, 0 if no time was known."""
+        offset = unix_ms - uptime_ms
+        correction = 0 if self._offset is None else offset - self._offset
+        self._offset = offset
+        now = offset + self.uptime_ms()
+        year, month, day, hour, minute, second, weekday, _ = time.gmtime(now // 1000 - _PORT_EPOCH)
+        machine.RTC().datetime((year, month, day, weekday, hour, minute, second, now % 1000 * 1000))
+        return correction
+
+    def interval(self):
+        """(known, number): the slot if the time is known, else the period since boot. Begins counting its thirds."""
+        uptime = self.uptime_ms()
+        moment = uptime + (self._offset or 0)
+        self._began = uptime - moment % _INTERVAL_MS
+        return self.known, moment // _INTERVAL_MS
+
+    def third(self):
+        """The third of a minute in the interval last asked for, 0 to 14."""
+        return min(max((self.uptime_ms() - self._began) // _THIRD_MS, 0), _LAST_THIRD)
+
+    def left_ms(self):
+        """Milliseconds until that interval ends, 0 if it has."""
+        return max(self._began + _INTERVAL_MS - self.uptime_ms(), 0)

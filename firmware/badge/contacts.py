@@ -1,0 +1,247 @@
+"""The contacts heard in the running interval: up to 512 in one buffer made at boot; hearing allocates nothing.
+
+When an interval ends its entries turn old: they leave the table one by one as they are sealed, while new ones are
+heard. Beyond 512 the strongest stay and the number dropped is counted. Figures: docs/protocol.md, section 3.
+"""
+
+import struct
+
+import micropython
+from anontrace_shared import figures
+from micropython import const
+
+MOST = 512
+_MOST = const(512)
+
+# Where the radio's ring holds an advert: address (20), tx power (1), RSSI (1), each of the last two plus 128.
+_CELL_TX = const(20)
+_CELL_RSSI = const(21)
+
+_ADDRESS = const(20)
+_ENTRY = const(32)  # address 20, thirds 2, sightings 2, sum of signal codes 4, strongest 1, tx power 1, next 2
+_THIRDS = const(10)  # in 16-bit words: a bit for each third of a minute, and _OLD
+_SIGHTINGS = const(11)  # in 16-bit words, up to 65535
+_SUM = const(6)  # in 32-bit words
+_STRONGEST = const(28)
+_TX = const(29)
+_NEXT = const(15)  # in 16-bit words: the next entry of its bucket, or of the free list
+
+_OLD = const(0x8000)
+_NONE = const(0xFFFF)
+
+# The buffer in front of the entries: counters, heads of the buckets (by first byte of the address), and a bitmap by
+# which an address dropped is counted once.
+_LIVE = const(0)  # in 16-bit words, like the next three
+_FREE = const(1)
+_DROPPED = const(2)
+_BUCKETS = const(4)
+_BITMAP = const(520)  # in bytes: 2 * (4 + 256)
+_BITS = const(4096)
+_ENTRIES = const(1032)  # in bytes: _BITMAP + _BITS / 8
+
+
+@micropython.viper
+def _reset(table: ptr8):  # noqa: F821
+    """Empty buckets and counters; entries and free list stay."""
+    words = ptr16(table)  # noqa: F821
+    words[_LIVE] = 0
+    words[_DROPPED] = 0
+    at = _BUCKETS
+    while at < _BITMAP >> 1:
+        words[at] = _NONE
+        at += 1
+    at = _BITMAP
+    while at < _ENTRIES:
+        table[at] = 0
+        at += 1
+
+
+@micropython.viper
+def _release(table: ptr8, index: int):  # noqa: F821
+    """Wipe an entry and put it on the free list."""
+    words = ptr16(table)  # noqa: F821
+    at = _ENTRIES + index * _ENTRY
+    end = at + _ENTRY
+    while at < end:
+        table[at] = 0
+        at += 1
+    words[(end >> 1) - 1] = words[_FREE]
+    words[_FREE] = index
+
+
+@micropython.viper
+def _age(table: ptr8):  # noqa: F821
+    """Turn every entry in use old."""
+    words = ptr16(table)  # noqa: F821
+    at = (_ENTRIES >> 1) + _THIRDS
+    end = at + _MOST * (_ENTRY >> 1)
+    while at < end:
+        if words[at]:
+            words[at] = int(words[at]) | _OLD
+        at += _ENTRY >> 1
+
+
+@micropython.viper
+def _find(table: ptr8, ring: ptr8, cell: int) -> int:  # noqa: F821
+    """Index of the entry with the cell's address, _NONE if there is none."""
+    words = ptr16(table)  # noqa: F821
+    index = int(words[_BUCKETS + int(ring[cell])])
+    while index != _NONE:
+        start = _ENTRIES + index * _ENTRY
+        i = 0
+        while i < _ADDRESS:
+            if table[start + i] != ring[cell + i]:
+                break
+            i += 1
+        if i == _ADDRESS:
+            break
+        index = int(words[(start >> 1) + _NEXT])
+    return index
+
+
+@micropython.viper
+def _place(table: ptr8, ring: ptr8, cell: int) -> int:  # noqa: F821
+    """Index of an entry made for the cell's address: a free one, or the weakest's if that is weaker than the cell.
+
+    _NONE if there is neither, and while old entries wait to be sealed: then the address will be heard again later.
+    """
+    words = ptr16(table)  # noqa: F821
+    index = int(words[_FREE])
+    if index != _NONE:
+        words[_FREE] = words[((_ENTRIES + index * _ENTRY) >> 1) + _NEXT]
+        words[_LIVE] = int(words[_LIVE]) + 1
+    elif int(words[_LIVE]) < _MOST:
+        return _NONE
+    else:
+        least = 256
+        at = _ENTRIES + _STRONGEST
+        i = 0
+        while i < _MOST:
+            if int(table[at]) < least:
+                least = int(table[at])
+                index = i
+            at += _ENTRY
+            i += 1
+        start = _ENTRIES + index * _ENTRY
+        weaker = int(ring[cell + _CELL_RSSI]) <= least
+        bit = (int(ring[cell + 1]) | int(ring[cell + 2]) << 8) & (_BITS - 1)
+        if not weaker:
+            bit = (int(table[start + 1]) | int(table[start + 2]) << 8) & (_BITS - 1)
+        at = _BITMAP + (bit >> 3)
+        if not int(table[at]) & (1 << (bit & 7)):
+            table[at] = int(table[at]) | (1 << (bit & 7))
+            words[_DROPPED] = int(words[_DROPPED]) + 1
+        if weaker:
+            return _NONE
+        link = _BUCKETS + int(table[start])
+        while int(words[link]) != index:
+            link = ((_ENTRIES + int(words[link]) * _ENTRY) >> 1) + _NEXT
+        words[link] = words[(start >> 1) + _NEXT]
+    start = _ENTRIES + index * _ENTRY
+    i = 0
+    while i < _ENTRY:
+        table[start + i] = ring[cell + i] if i < _ADDRESS else 0
+        i += 1
+    bucket = _BUCKETS + int(ring[cell])
+    words[(start >> 1) + _NEXT] = words[bucket]
+    words[bucket] = index
+    return index
+
+
+@micropython.viper
+def _sight(table: ptr8, ring: ptr8, cell: int, where: int):  # noqa: F821
+    """Add a sighting to an entry; `where` is its index * 16 + the third of a minute."""
+    start = _ENTRIES + (where >> 4) * _ENTRY
+    words = ptr16(table)  # noqa: F821
+    sums = ptr32(table)  # noqa: F821
+    at = (start >> 1) + _THIRDS
+    words[at] = int(words[at]) | (1 << (where & 15))
+    signal = int(ring[cell + _CELL_RSSI])
+    at = (start >> 1) + _SIGHTINGS
+    if int(words[at]) != 65535:
+        words[at] = int(words[at]) + 1
+        sums[(start >> 2) + _SUM] = int(sums[(start >> 2) + _SUM]) + signal
+    if signal > int(table[start + _STRONGEST]):
+        table[start + _STRONGEST] = signal
+    table[start + _TX] = ring[cell + _CELL_TX]
+
+
+class Contacts:
+    """Who was heard in the running interval, and what of the one before is not sealed yet."""
+
+    def __init__(self):
+        self._table = bytearray(_ENTRIES + MOST * _ENTRY)
+        self.waiting = 0  # old entries not yet taken
+        self._next = 0
+        self._set_word(_FREE, _NONE)
+        for index in range(MOST - 1, -1, -1):
+            _release(self._table, index)
+        _reset(self._table)
+
+    def _word(self, at):
+        return self._table[2 * at] | self._table[2 * at + 1] << 8
+
+    def _set_word(self, at, value):
+        self._table[2 * at] = value & 0xFF
+        self._table[2 * at + 1] = value >> 8
+
+    def hear(self, ring, cell, third):
+        """Count the advert in the radio's ring at `cell`, heard in this third of a minute (0 to 14) of the interval."""
+        table = self._table
+        index = _find(table, ring, cell)
+        if index == _NONE:
+            index = _place(table, ring, cell)
+        if index != _NONE:
+            _sight(table, ring, cell, index << 4 | third)
+
+    @property
+    def heard(self):
+        """Number of addresses heard and kept in the running interval."""
+        return self._word(_LIVE)
+
+    def close(self):
+        """End the interval: what was heard waits to be sealed. Returns the number of addresses that found no room.
+
+        What was still waiting from the interval before is discarded: its turn was then.
+        """
+        self.discard()
+        dropped = self._word(_DROPPED)
+        self.waiting = self.heard
+        self._next = 0
+        _age(self._table)
+        _reset(self._table)
+        return dropped
+
+    def _oldest(self):
+        """Byte offset and index of the next old entry, and past it."""
+        at = _ENTRIES + self._next * _ENTRY
+        while not self._table[at + 2 * _THIRDS + 1] & 0x80:  # _OLD
+            at += _ENTRY
+        index = (at - _ENTRIES) // _ENTRY
+        self._next = index + 1
+        self.waiting -= 1
+        return at, index
+
+    def take(self):
+        """(address, packed figures) of one that waited, which is wiped; only while `waiting` is above 0."""
+        at, index = self._oldest()
+        address = bytes(self._table[at : at + _ADDRESS])
+        thirds, sightings, total, strongest, tx_power = struct.unpack_from("<HHIBB", self._table, at + _ADDRESS)
+        _release(self._table, index)
+        present = 0
+        first = last = -1
+        for third in range(figures.THIRDS):
+            if thirds >> third & 1:
+                present += 1
+                last = third
+                if first < 0:
+                    first = third
+        mean = total // sightings
+        return address, figures.pack(
+            False, first, last, present, strongest - 128, mean - 128, tx_power - 128, sightings
+        )
+
+    def discard(self):
+        """Wipe what waits."""
+        while self.waiting:
+            _release(self._table, self._oldest()[1])

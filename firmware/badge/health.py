@@ -1,0 +1,71 @@
+"""Watchdog and crash log: what brings the badge back when it hangs, and what tells the companion why.
+
+The crash log is text in crash.txt, a few kilobytes at most, kept across reboots. Never holds keys or addresses.
+"""
+
+import io
+import os
+import sys
+
+import machine
+from micropython import const
+
+from .version import BUILD, VERSION
+
+SAFE_AFTER = 3  # crashes in a row
+
+_PATH = "crash.txt"
+_MOST = const(4096)
+_TIMEOUT_MS = const(180000)
+_RELAXED_MS = const(3600000)
+
+
+class Watchdog:
+    """Resets the chip unless fed every three minutes."""
+
+    def __init__(self):
+        self._dog = machine.WDT(timeout=_TIMEOUT_MS)
+
+    def feed(self):
+        """All is well."""
+        self._dog.feed()
+
+    @staticmethod
+    def relax():
+        """Give an hour: the firmware was stopped from the serial console, and the chip's watchdog cannot be."""
+        machine.WDT(timeout=_RELAXED_MS).feed()
+
+
+def record(error, uptime):
+    """Append an exception's traceback to the crash log and print it on the serial console."""
+    text = io.StringIO()
+    text.write("version %d.%d.%d build %d, uptime %d s\n" % (VERSION + (BUILD, uptime)))
+    sys.print_exception(error, text)
+    text = text.getvalue()
+    print(text)
+    try:
+        size = os.stat(_PATH)[6]
+    except OSError:
+        size = 0
+    try:
+        with open(_PATH, "a" if size + len(text) <= _MOST else "w") as file:
+            file.write(text[-_MOST:])
+    except OSError:
+        pass
+
+
+def crash_log():
+    """The crash log's bytes, empty if nothing has crashed."""
+    try:
+        with open(_PATH, "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
+def forget():
+    """Remove the crash log."""
+    try:
+        os.remove(_PATH)
+    except OSError:
+        pass

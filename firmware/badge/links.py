@@ -1,0 +1,177 @@
+"""Connections: the owner's session and the challenges of other badges (docs/protocol.md, sections 4 and 5).
+
+A link: CONNECTED, then either ESTABLISHED by the owner's handshake, or one challenge answered. Any error, a stranger's
+15 seconds, the owner's minute of silence, and for strangers the badge's change of address, end it. One owner at a time.
+"""
+
+import asyncio
+import errno
+
+from anontrace_shared import errors
+from anontrace_shared.session import BadgeSession
+from micropython import const
+
+from . import radio as air
+from . import store
+
+_STRANGER_MS = const(15000)
+_IDLE_MS = const(60000)
+_SMALLEST_MTU = const(23)
+_MOST_WAITING = const(2048)  # bytes from one companion not yet looked at
+_AGAIN_MS = const(20)
+_TRIES = const(250)  # of one notification: five seconds
+_CHALLENGES = const(20)  # answered in one slot: a scalar multiplication each
+_MOST_HANDLES = const(9)
+
+
+class Link:
+    """One connection."""
+
+    def __init__(self, connection):
+        self.connection = connection
+        self.mtu = _SMALLEST_MTU
+        self.session = None
+        self.inbox = bytearray()
+        self.arrived = 0  # uptime at which the inbox was last added to
+        self.question = None
+        self.gone = False
+        self.wake = asyncio.Event()
+        self.task = None
+
+
+class Links:
+    """`requests(request, reply, uptime_ms)` answers the owner, `challenge(question)` gives 48 bytes or None."""
+
+    def __init__(self, radio, clock, requests, challenge, report):
+        self._radio = radio
+        self._clock = clock
+        self._requests = requests
+        self._challenge = challenge
+        self._report = report  # takes an exception that should not have happened
+        self._links = {}
+        self._owner = None
+        self._challenges = 0
+
+    def handle(self, event, connection, value):
+        """Take an event from the radio."""
+        link = self._links.get(connection)
+        if event == air.CONNECTED:
+            link = self._links[connection] = Link(connection)
+            link.task = asyncio.create_task(self._serve(link))
+            self._radio.advertise()
+        elif event == air.GONE:
+            self._radio.advertise()
+            if link is not None:
+                del self._links[connection]
+                self._close(link)
+        elif link is None:
+            return
+        elif event == air.MTU:
+            link.mtu = value
+        elif event == air.WROTE:
+            data = self._radio.received(value)
+            if value == self._radio.inbox:
+                link.arrived = self._clock.uptime_ms()
+                link.inbox.extend(data)
+                if len(link.inbox) > _MOST_WAITING:
+                    self._end(link)
+            elif value == self._radio.challenge:
+                link.question = data
+            link.wake.set()
+
+    def new_address(self):
+        """The badge takes a new address now: nobody may carry a connection over who has not shown the owner key."""
+        self._challenges = 0
+        for link in list(self._links.values()):
+            if link.session is None or not link.session.established:
+                self._end(link)
+
+    def end_all(self):
+        """End every connection there may be, known or not: events were lost."""
+        for connection in range(_MOST_HANDLES):
+            if connection not in self._links:
+                self._radio.disconnect(connection)
+        for link in list(self._links.values()):
+            self._end(link)
+
+    def _close(self, link):
+        link.gone = True
+        if link.session is not None:
+            link.session.close()
+        if self._owner is link:
+            self._owner = None
+        link.wake.set()
+
+    def _end(self, link):
+        if not link.gone:
+            self._close(link)
+            self._radio.disconnect(link.connection)
+
+    async def _serve(self, link):
+        deadline = self._clock.uptime_ms() + _STRANGER_MS
+        try:
+            while not link.gone:
+                left = _IDLE_MS if link is self._owner else deadline - self._clock.uptime_ms()
+                await asyncio.wait_for_ms(link.wake.wait(), max(left, 1))
+                link.wake.clear()
+                if link.question is not None:
+                    await self._answer_challenge(link)
+                    return
+                if link.inbox:
+                    await self._receive(link)
+        except (errors.AnontraceError, asyncio.TimeoutError, OSError):
+            pass  # the other side's doing, or its absence
+        except Exception as error:
+            self._report(error)
+        finally:
+            self._end(link)
+
+    async def _receive(self, link):
+        chunk, link.inbox = bytes(link.inbox), bytearray()
+        arrived = link.arrived
+        if link.session is None:
+            key = store.owner_key()
+            if key is None:
+                raise errors.FormatError("no owner")
+            link.session = BadgeSession(key)
+        plaintexts = link.session.receive(chunk)
+        opening = link.session.open()
+        if opening:
+            await self._send(link, self._radio.outbox, opening)
+        for plaintext in plaintexts:
+            if self._owner is not link:  # only now is it sure that this is no recorded handshake
+                if self._owner is not None:
+                    self._end(self._owner)
+                self._owner = link
+
+            async def reply(response):
+                await self._send(link, self._radio.outbox, link.session.send(response))
+
+            await self._requests(plaintext, reply, arrived)
+
+    async def _answer_challenge(self, link):
+        if self._challenges >= _CHALLENGES:
+            return
+        self._challenges += 1
+        answer = self._challenge(link.question)
+        if answer is not None:
+            await self._send(link, self._radio.challenge, answer)
+            await asyncio.wait_for_ms(link.wake.wait(), _STRANGER_MS)  # let it leave first, so that the answer arrives
+
+    async def _send(self, link, attribute, data):
+        """Notify `data` in pieces, trying again while the radio's buffers are full. OSError once the link is gone."""
+        size = link.mtu - 3
+        at = 0
+        tries = 0
+        while at < len(data):
+            if link.gone:
+                raise OSError(errno.ENOTCONN)
+            try:
+                self._radio.notify(link.connection, attribute, data[at : at + size])
+                at += size
+                tries = 0
+            except OSError as error:
+                tries += 1
+                if error.errno != errno.ENOMEM or tries > _TRIES:
+                    raise
+                await asyncio.sleep_ms(_AGAIN_MS)

@@ -1,0 +1,219 @@
+"""Owner of bluetooth.BLE(): advertises, scans, serves the GATT table (docs/protocol.md, sections 2 and 4).
+
+The interrupt handler copies into buffers allocated at boot, sets a flag and returns; it allocates nothing. The contact
+address and the BLE address change together: nothing is on the air in between. Never knows what an address means.
+"""
+
+import array
+import asyncio
+
+import bluetooth
+import micropython
+from anontrace_shared import advert, commands
+from micropython import const
+
+CONNECTED = 1
+GONE = 2
+WROTE = 3
+MTU = 21
+TX_POWER = 3  # dBm, what the ESP32 sends with
+
+# The ring of adverts: the prefix to compare with (8), read and write position, number lost (2 each), then cells of
+# address (20), tx power and RSSI (1 each, plus 128). One cell stays empty.
+_CELL = const(24)
+_FIRST = const(16)
+_END = const(4624)  # _FIRST + 192 cells
+_READ = const(4)  # in 16-bit words
+_WRITE = const(5)
+_LOST = const(6)
+
+_IRQ_SCAN_RESULT = const(5)
+_ADV_IND = const(0)
+_EVENTS = const(32)
+
+_FLAG_WRITE_NO_RESPONSE = const(0x0004)
+_FLAG_WRITE = const(0x0008)
+_FLAG_NOTIFY = const(0x0010)
+_PRIVATE_NON_RESOLVABLE = const(3)
+_PREFERRED_MTU = const(247)
+_INBOX_BUFFER = const(1024)  # one frame of 978: the companion sends one request at a time
+_RX_BUFFER = const(2048)
+
+
+@micropython.viper
+def _copy(data: ptr8, ring: ptr8, rssi: int) -> int:  # noqa: F821
+    """Put an advert of the right size into the ring if it is one of ours. Whether it is."""
+    i = 0
+    while i < 8:
+        if data[i] != ring[i]:
+            return 0
+        i += 1
+    words = ptr16(ring)  # noqa: F821
+    cell = int(words[_WRITE])
+    following = cell + _CELL
+    if following == _END:
+        following = _FIRST
+    if following == int(words[_READ]):
+        words[_LOST] = int(words[_LOST]) + 1
+        return 1
+    i = 0
+    while i < 20:
+        ring[cell + i] = data[9 + i]
+        i += 1
+    ring[cell + 20] = int(data[8]) ^ 0x80
+    ring[cell + 21] = rssi + 128
+    words[_WRITE] = following
+    return 1
+
+
+@micropython.viper
+def _peek(ring: ptr8) -> int:  # noqa: F821
+    """The oldest cell, 0 if the ring is empty."""
+    words = ptr16(ring)  # noqa: F821
+    cell = int(words[_READ])
+    if cell == int(words[_WRITE]):
+        return 0
+    return cell
+
+
+@micropython.viper
+def _pop(ring: ptr8):  # noqa: F821
+    """Free the oldest cell: one store, since the handler may read the position at any time."""
+    words = ptr16(ring)  # noqa: F821
+    cell = int(words[_READ]) + _CELL
+    if cell == _END:
+        cell = _FIRST
+    words[_READ] = cell
+
+
+class Radio:
+    """`activity` is set when there is something in `next_event()` or in the ring for `drain()`."""
+
+    def __init__(self):
+        self.activity = asyncio.ThreadSafeFlag()
+        self.connections = 0
+        self.lost = False  # an event was: nothing is sure about connections any more
+        self._ring = bytearray(_END)
+        self._ring[:8] = advert.PREFIX
+        self._ring[2 * _READ] = self._ring[2 * _WRITE] = _FIRST
+        self._events = array.array("H", bytes(2 * 3 * _EVENTS))
+        self._read = 0
+        self._write = 0
+        self._advert = None
+        self._interval_us = 0
+        self._scan = None
+        self._ble = bluetooth.BLE()
+
+    def start(self):
+        """Switch the radio on and register the service. Nothing is sent before `change()`."""
+        ble = self._ble
+        ble.irq(self._irq)
+        ble.active(True)
+        ble.config(gap_name="", rxbuf=_RX_BUFFER, mtu=_PREFERRED_MTU)
+        uuid = bluetooth.UUID
+        inbox = (uuid(commands.INBOX), _FLAG_WRITE | _FLAG_WRITE_NO_RESPONSE)
+        outbox = (uuid(commands.OUTBOX), _FLAG_NOTIFY)
+        challenge = (uuid(commands.CHALLENGE), _FLAG_WRITE | _FLAG_NOTIFY)
+        service = (uuid(commands.SERVICE), (inbox, outbox, challenge))
+        ((self.inbox, self.outbox, self.challenge),) = ble.gatts_register_services((service,))
+        ble.gatts_set_buffer(self.inbox, _INBOX_BUFFER, True)
+
+    def _irq(self, event, data):
+        if event == _IRQ_SCAN_RESULT:
+            _, _, kind, rssi, payload = data
+            if kind == _ADV_IND and len(payload) == advert.SIZE and _copy(payload, self._ring, rssi):
+                self.activity.set()
+        elif event == CONNECTED or event == GONE:
+            connection, _, _ = data
+            self.connections += 1 if event == CONNECTED else -1
+            self._note(event, connection, 0)
+        elif event == WROTE or event == MTU:
+            connection, value = data
+            self._note(event, connection, value)
+
+    def _note(self, event, connection, value):
+        events = self._events
+        at = self._write
+        if at != self._read:  # a flood of writes to one attribute is one event until it is fetched
+            last = (at or 3 * _EVENTS) - 3
+            if event == WROTE == events[last] and events[last + 1] == connection and events[last + 2] == value:
+                return
+        following = at + 3
+        if following == 3 * _EVENTS:
+            following = 0
+        if following == self._read:
+            self.lost = True
+        else:
+            events[at] = event
+            events[at + 1] = connection
+            events[at + 2] = value
+            self._write = following
+        self.activity.set()
+
+    def next_event(self):
+        """The oldest (event, connection, attribute handle or MTU) not yet fetched, None if there is none."""
+        at = self._read
+        if at == self._write:
+            return None
+        event = tuple(self._events[at : at + 3])
+        self._read = 0 if at + 3 == 3 * _EVENTS else at + 3
+        return event
+
+    def drain(self, hear, third):
+        """Hand every advert heard to `hear(ring, cell, third)`, by its place in the ring."""
+        ring = self._ring
+        cell = _peek(ring)
+        while cell:
+            hear(ring, cell, third)
+            _pop(ring)
+            cell = _peek(ring)
+
+    def tune(self, advertising_ms, window_ms, scan_ms):
+        """Set advertising interval, scan window and scan interval; window 0: no scanning."""
+        self._interval_us = advertising_ms * 1000
+        self._scan = (0, scan_ms * 1000, window_ms * 1000, False) if window_ms else None
+        if self._advert is not None:
+            self._hush()
+            self._speak()
+
+    def change(self, address):
+        """Fall silent, draw a fresh BLE address, then send `address` (a contact address or beacon) from it.
+
+        OSError if the radio refuses: then nothing is on the air.
+        """
+        self._hush()
+        self._advert = advert.encode(TX_POWER, address)
+        self._ble.config(addr_mode=_PRIVATE_NON_RESOLVABLE)
+        self._speak()
+
+    def _hush(self):
+        self._ble.gap_advertise(None)
+        self._ble.gap_scan(None)
+
+    def _speak(self):
+        self.advertise()
+        if self._scan is not None:
+            self._ble.gap_scan(*self._scan)
+
+    def advertise(self):
+        """Advertise again: the chip stops when somebody connects. With no connection left to offer it stays silent."""
+        try:
+            self._ble.gap_advertise(self._interval_us, adv_data=self._advert)
+        except OSError:
+            if not self.connections:
+                raise
+
+    def received(self, attribute):
+        """What was written to the inbox since the last call, or to the challenge."""
+        return self._ble.gatts_read(attribute)
+
+    def notify(self, connection, attribute, data):
+        """Send one notification, at most the connection's MTU - 3 bytes. OSError(ENOMEM): try again in a while."""
+        self._ble.gatts_notify(connection, attribute, data)
+
+    def disconnect(self, connection):
+        """End a connection, if it still stands."""
+        try:
+            self._ble.gap_disconnect(connection)
+        except OSError:
+            pass

@@ -1,0 +1,37 @@
+"""Seals the contacts of an ended interval into one block of the log (docs/protocol.md, section 3).
+
+The sealing key lives as long as the block takes and is wiped; each contact is wiped as it is sealed. Gives way to other
+tasks between records, so that the badge goes on hearing.
+"""
+
+import asyncio
+
+from anontrace_shared import errors, log, slots
+
+
+async def seal(contacts, logbook, log_key, boot, known, number):
+    """Seal all that waits in `contacts` for the interval (known, number). The number of contacts lost: none, or all."""
+    count = contacts.waiting
+    if not count:
+        return 0
+    sealer = None
+    try:
+        if known:
+            sealer = log.Sealer(log_key, log.KNOWN_SLOT, number)
+        else:
+            sealer = log.Sealer(log_key, log.UNKNOWN_SLOT, log.unknown_slot(boot, min(number, 0xFFFF)))
+        logbook.begin(log.HEADER + count * log.RECORD + log.CRC, slots.day_of(number) if known else None)
+        logbook.append(sealer.begin(count))
+        while contacts.waiting:
+            address, figures = contacts.take()
+            logbook.append(sealer.record(address, figures))
+            await asyncio.sleep_ms(0)
+        logbook.append(sealer.end())
+        logbook.commit()
+        return 0
+    except (OSError, errors.FormatError):
+        contacts.discard()
+        return count
+    finally:
+        if sealer is not None:
+            sealer.wipe()

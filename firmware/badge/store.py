@@ -1,0 +1,109 @@
+"""Owner of the badge's small state on flash: counters, settings, day key, log key; and of the owner key's file.
+
+Two copies, written in turn, each with a sequence number and a CRC-32: a power cut in a write leaves the other. Never
+holds a key that opens the log (docs/protocol.md, section 3): the log key is a public one.
+"""
+
+import binascii
+import os
+import struct
+
+UNPROVISIONED = 0  # RATCHET and LIST are anontrace_shared.commands'
+SETTINGS = ("advertising_ms", "window_ms", "scan_ms", "place")  # in the order of their numbers, 1 to 4
+
+_COPIES = ("state.0", "state.1")
+_OWNER_KEY = "owner.key"
+_VERSION = 1
+_LAYOUT = "<BIHBBIIIIHHHBBI32s32s"
+_FIELDS = (
+    "boot",  # number of this boot, 16 bits
+    "mode",  # UNPROVISIONED, RATCHET or LIST
+    "crashes",  # in a row
+    "horizon",  # first slot that may not be broadcast
+    "broadcast",  # last slot broadcast
+    "barred",  # no slot up to here is broadcast (again)
+    "segment",  # highest segment number ever used
+    "advertising_ms",
+    "window_ms",
+    "scan_ms",
+    "place",
+    "log_was_full",
+    "day",  # of the day key
+    "day_key",
+    "log_key",
+)
+# The scan interval is no multiple of the advertising interval, or two badges could miss each other for minutes.
+_DEFAULTS = (0, UNPROVISIONED, 0, 0, 0, 0, 0, 500, 150, 1100, 0, 0, 0, bytes(32), bytes(32))
+
+
+class Store:
+    """The state, as attributes named in _FIELDS; `save()` makes it durable. OSError if the flash fails."""
+
+    def __init__(self):
+        self._sequence = 0
+        values = _DEFAULTS
+        for name in _COPIES:
+            copy = _read_copy(name)
+            if copy is not None and copy[1] > self._sequence:
+                self._sequence = copy[1]
+                values = copy[2:]
+        self._apply(values)
+
+    def _apply(self, values):
+        for at, name in enumerate(_FIELDS):
+            setattr(self, name, values[at])
+
+    def save(self):
+        """Write the older copy; the newer one stays until this one is whole."""
+        self._sequence += 1
+        data = struct.pack(_LAYOUT, _VERSION, self._sequence, *[getattr(self, name) for name in _FIELDS])
+        with open(_COPIES[self._sequence & 1], "wb") as file:
+            file.write(data + struct.pack("<I", binascii.crc32(data)))
+
+    def save_over(self):
+        """Write both copies, so that the key replaced is in neither."""
+        self.save()
+        self.save()
+
+    def erase(self):
+        """Forget keys, schedule and settings; the counters stay, since neither boots nor segments may come twice."""
+        kept = self.boot, self.segment, self.broadcast, self.barred, self.crashes
+        self._apply(_DEFAULTS)
+        self.boot, self.segment, self.broadcast, self.barred, self.crashes = kept
+        self.save_over()
+
+
+def _read_copy(name):
+    try:
+        with open(name, "rb") as file:
+            data = file.read()
+    except OSError:
+        return None
+    size = struct.calcsize(_LAYOUT)
+    if len(data) != size + 4 or data[0] != _VERSION:
+        return None
+    if binascii.crc32(data[:size]) != struct.unpack("<I", data[size:])[0]:
+        return None
+    return struct.unpack(_LAYOUT, data[:size])
+
+
+def owner_key():
+    """The owner key (32) that came over USB, None without one. Read afresh each time: it is not kept in memory."""
+    try:
+        with open(_OWNER_KEY, "rb") as file:
+            key = file.read(33)
+    except OSError:
+        return None
+    return key if len(key) == 32 else None
+
+
+def remove(path):
+    """Overwrite a file with zeros, as far as the file system writes in place, and remove it. Absent is fine."""
+    try:
+        size = os.stat(path)[6]
+        with open(path, "r+b") as file:
+            while size > 0:
+                size -= file.write(bytes(min(size, 512)))
+        os.remove(path)
+    except OSError:
+        pass

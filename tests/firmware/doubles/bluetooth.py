@@ -1,0 +1,62 @@
+"""A radio that writes down what it is told and hands on what a test gives it. Whole radios: tools/simulator."""
+
+FLAG_WRITE = 8
+
+
+class UUID:
+    def __init__(self, text):
+        self.text = text
+
+
+class BLE:
+    last = None
+
+    def __init__(self):
+        self.told = []
+        self.written = {}
+        self.notified = []
+        self.refuse = {}  # method -> list of OSError numbers to raise, first first
+        self.handler = None
+        BLE.last = self
+
+    def _tell(self, *what):
+        self.told.append(what)
+        numbers = self.refuse.get(what[0])
+        if numbers:
+            raise OSError(numbers.pop(0))
+
+    def irq(self, handler):
+        self.handler = handler
+
+    def active(self, on):
+        self._tell("active", on)
+
+    def config(self, **settings):
+        self._tell("config", settings)
+
+    def gatts_register_services(self, services):
+        self._tell("services", [[c[0].text for c in service[1]] for service in services])
+        return ((12, 14, 17),)
+
+    def gatts_set_buffer(self, handle, size, append=False):
+        self._tell("buffer", handle, size, append)
+
+    def gatts_read(self, handle):
+        return self.written.pop(handle, b"")
+
+    def gatts_notify(self, connection, handle, data):
+        numbers = self.refuse.get("notify")
+        if numbers:
+            raise OSError(numbers.pop(0))
+        self.notified.append((connection, handle, bytes(data)))
+
+    def gap_advertise(self, interval_us, adv_data=None):
+        self._tell("advertise", interval_us, adv_data)
+
+    def gap_scan(self, *arguments):
+        self._tell("scan", *arguments)
+
+    def gap_disconnect(self, connection):
+        self._tell("disconnect", connection)
+        self.handler(2, (connection, 1, b"abcdef"))
+        return True

@@ -1,0 +1,74 @@
+"""The clock: unknown until set, kept over a reset, exact at the edges of slots, ticks that wrap."""
+
+import time
+
+import machine
+from badge.clock import Clock
+
+NOW = 1711929599  # 2024-03-31 23:59:59
+LATER = 1800000000  # 2027-01-15 08:00:00, the first second of slot 6000000
+
+
+def test_without_a_time_it_counts_periods_since_boot():
+    clock = Clock()
+    assert not clock.known and clock.unix() == 0
+    assert clock.interval() == (False, 0)
+    time.ms += 299999
+    assert clock.third() == 14 and clock.left_ms() == 1
+    assert clock.interval() == (False, 0)
+    time.ms += 1
+    assert clock.left_ms() == 0
+    assert clock.interval() == (False, 1)
+    assert clock.third() == 0 and clock.left_ms() == 300000
+
+
+def test_it_is_set_to_the_moment_of_the_message():
+    clock = Clock()
+    time.ms += 5000
+    arrived = clock.uptime_ms()
+    time.ms += 1500
+    assert clock.set(LATER * 1000 + 250, arrived) == 0
+    assert clock.unix() == LATER + 1
+    assert clock.interval() == (True, LATER // 300)
+    assert clock.left_ms() == 300000 - 1750
+    assert machine.rtc_set == [(2027, 1, 15, 4, 8, 0, 1, 750000)]
+
+
+def test_a_correction_is_what_the_clock_was_off():
+    clock = Clock()
+    clock.set(LATER * 1000, clock.uptime_ms())
+    time.ms += 60000
+    assert clock.set(LATER * 1000 + 60300, clock.uptime_ms()) == 300
+    assert clock.set(LATER * 1000, clock.uptime_ms()) == -60300
+
+
+def test_an_rtc_that_kept_the_time_is_believed_and_one_that_lost_it_is_not():
+    time.rtc = LATER - 946684800
+    assert Clock().unix() == LATER
+    time.rtc = NOW - 946684800
+    assert not Clock().known
+
+
+def test_thirds_and_slots_change_on_the_millisecond():
+    clock = Clock()
+    clock.set(LATER * 1000, clock.uptime_ms())
+    clock.interval()
+    time.ms += 19999
+    assert clock.third() == 0
+    time.ms += 1
+    assert clock.third() == 1
+    time.ms += 279999
+    assert clock.third() == 14
+    assert clock.interval() == (True, LATER // 300)
+    time.ms += 1
+    assert clock.third() == 14  # the interval last asked for
+    assert clock.interval() == (True, LATER // 300 + 1)
+    assert clock.third() == 0
+
+
+def test_uptime_goes_on_when_the_ticks_wrap():
+    clock = Clock()
+    for _ in range(30):
+        time.ms += 86400000
+        clock.uptime_ms()
+    assert clock.uptime_ms() == 30 * 86400000

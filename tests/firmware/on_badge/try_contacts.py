@@ -1,0 +1,139 @@
+"""The table of contacts: figures, crowds beyond its size, sealing while new contacts are heard."""
+
+import micropython
+from anontrace_shared import figures
+from badge.contacts import MOST, Contacts
+
+
+def cell(number, rssi=-60, tx_power=3):
+    return bytearray(number.to_bytes(20, "little") + bytes((tx_power + 128, rssi + 128)))
+
+
+def taken(contacts):
+    found = {}
+    while contacts.waiting:
+        address, packed = contacts.take()
+        found[int.from_bytes(address, "little")] = figures.unpack(packed)
+    return found
+
+
+def test_a_contact_has_the_figures_of_what_was_heard():
+    contacts = Contacts()
+    for third, rssi in ((2, -70), (2, -60), (5, -80), (9, -74)):
+        contacts.hear(cell(7, rssi), 0, third)
+    assert contacts.heard == 1
+    assert contacts.close() == 0
+    assert taken(contacts) == {7: figures.Figures(False, 2, 9, 3, -60, -72, 3, 4)}
+    assert contacts.heard == 0 and contacts.waiting == 0
+
+
+def test_every_third_can_be_present():
+    contacts = Contacts()
+    for third in range(figures.THIRDS):
+        contacts.hear(cell(1), 0, third)
+    contacts.close()
+    assert taken(contacts)[1][1:4] == (0, 14, 15)
+
+
+def test_a_crowd_of_512_is_kept_whole():
+    contacts = Contacts()
+    for number in range(MOST):
+        contacts.hear(cell(number * 7919 + 1), 0, number % 15)
+    for number in range(MOST):
+        contacts.hear(cell(number * 7919 + 1), 0, 14)
+    assert contacts.heard == MOST
+    assert contacts.close() == 0
+    found = taken(contacts)
+    assert sorted(found) == [number * 7919 + 1 for number in range(MOST)]
+    assert all(found[n * 7919 + 1].present == (1 if n % 15 == 14 else 2) for n in range(MOST))
+
+
+def test_beyond_512_the_strongest_stay_and_the_dropped_are_counted():
+    contacts = Contacts()
+    for number in range(MOST):
+        contacts.hear(cell(number << 8 | 5, -90 if number < 100 else -70), 0, 0)
+    for number in range(1000, 1060):
+        contacts.hear(cell(number << 8 | 5, -50), 0, 0)
+    for number in range(2000, 2030):
+        for _ in range(3):
+            contacts.hear(cell(number << 8 | 5, -95), 0, 0)
+    assert contacts.close() == 90
+    found = taken(contacts)
+    assert len(found) == MOST
+    assert len([n for n in found if n >> 8 >= 1000]) == 60
+    assert len([n for n in found if 100 <= n >> 8 < 1000]) == MOST - 100
+    assert not [n for n in found if n >> 8 >= 2000]
+
+
+def test_addresses_that_share_their_first_bytes_are_told_apart():
+    contacts = Contacts()
+    for number in range(40):
+        contacts.hear(cell(number << 152 | 3), 0, 1)
+    assert contacts.heard == 40
+
+
+def test_sealing_and_hearing_go_on_side_by_side():
+    contacts = Contacts()
+    for number in range(MOST):
+        contacts.hear(cell(number), 0, 0)
+    contacts.close()
+    contacts.hear(cell(9999), 0, 0)
+    assert contacts.heard == 0  # no room yet: it is not dropped, only not heard yet
+    old = 0
+    for number in range(300):
+        contacts.take()
+        contacts.hear(cell(10000 + number), 0, 1)
+    assert contacts.heard == 300 and contacts.waiting == MOST - 300
+    while contacts.waiting:
+        address, _ = contacts.take()
+        old += int.from_bytes(address, "little") < MOST
+    assert old == MOST - 300
+    assert contacts.close() == 0
+    assert sorted(taken(contacts)) == [10000 + number for number in range(300)]
+
+
+def test_many_slots_leave_no_entry_behind():
+    contacts = Contacts()
+    for slot in range(20):
+        for number in range(400):
+            contacts.hear(cell(slot << 16 | number), 0, 0)
+        contacts.close()
+        if slot % 3 == 0:
+            contacts.discard()
+        else:
+            assert len(taken(contacts)) == 400
+
+
+def test_what_was_taken_is_wiped():
+    contacts = Contacts()
+    marker = b"\xab\xcd\xef" * 6 + b"\xab\xcd"
+    contacts.hear(bytearray(marker + b"\x80\x80"), 0, 0)
+    contacts.close()
+    contacts.take()
+    assert marker not in bytes(contacts._table)
+
+
+def test_hearing_allocates_nothing():
+    contacts = Contacts()
+    cells = [cell(number) for number in range(30)]
+    contacts.hear(cells[0], 0, 0)
+
+    def hear_all():
+        for one in cells:
+            contacts.hear(one, 0, 3)
+
+    hear_all()
+    micropython.heap_lock()
+    hear_all()
+    micropython.heap_unlock()
+    assert contacts.heard == 30
+
+
+def test_sightings_stop_counting_before_they_overflow():
+    contacts = Contacts()
+    one = cell(1, -40)
+    for _ in range(70000):
+        contacts.hear(one, 0, 0)
+    contacts.close()
+    found = taken(contacts)[1]
+    assert found.mean == -40 and found.sightings == 7168  # the highest that the code can say

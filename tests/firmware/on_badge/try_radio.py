@@ -1,0 +1,138 @@
+"""The radio's owner: what the handler takes, in which order the address changes, what it does with connections."""
+
+import micropython
+from anontrace_shared import advert
+from badge.radio import CONNECTED, GONE, MTU, WROTE, Radio
+from bluetooth import BLE
+
+ADDRESS = bytes(range(20))
+
+
+def started():
+    radio = Radio()
+    radio.tune(500, 150, 1100)
+    radio.start()
+    return radio, BLE.last
+
+
+def heard(radio):
+    found = []
+
+    def hear(ring, cell, third):
+        found.append((bytes(ring[cell : cell + 20]), ring[cell + 20] - 128, ring[cell + 21] - 128, third))
+
+    radio.drain(hear, 4)
+    return found
+
+
+def test_adverts_of_badges_are_taken_and_others_are_not():
+    radio, ble = started()
+    ours = advert.encode(-7, ADDRESS)
+    ble.handler(5, (1, b"abcdef", 0, -66, memoryview(ours)))
+    for kind, payload in ((4, ours), (0, ours[:-1]), (0, ours + b"\0"), (0, b"\x02\x01\x05" + ours[3:]), (0, b"")):
+        ble.handler(5, (1, b"abcdef", kind, -66, memoryview(payload)))
+    assert heard(radio) == [(ADDRESS, -7, -66, 4)]
+    assert heard(radio) == []
+
+
+def test_the_handler_allocates_nothing_and_a_full_ring_loses_the_newest():
+    radio, ble = started()
+    data = (1, b"abcdef", 0, -66, memoryview(advert.encode(3, ADDRESS)))
+    write = (3, 12)
+
+    def flood():
+        for _ in range(1000):
+            ble.handler(5, data)
+            ble.handler(3, write)
+
+    micropython.heap_lock()
+    flood()
+    micropython.heap_unlock()
+    assert len(heard(radio)) == 191
+    ble.handler(5, data)
+    assert len(heard(radio)) == 1
+
+
+def test_the_ring_goes_round():
+    radio, ble = started()
+    for number in range(500):
+        address = number.to_bytes(20, "little")
+        ble.handler(5, (1, b"abcdef", 0, -66, memoryview(advert.encode(3, address))))
+        if number % 3 == 2:
+            assert [int.from_bytes(a, "little") for a, *_ in heard(radio)] == [number - 2, number - 1, number]
+
+
+def test_contact_address_and_ble_address_change_while_nothing_is_on_the_air():
+    radio, ble = started()
+    radio.change(ADDRESS)
+    ble.told.clear()
+    radio.change(bytes(20))
+    assert ble.told == [
+        ("advertise", None, None),
+        ("scan", None),
+        ("config", {"addr_mode": 3}),
+        ("advertise", 500000, advert.encode(3, bytes(20))),
+        ("scan", 0, 1100000, 150000, False),
+    ]
+
+
+def test_without_a_scan_window_the_radio_only_advertises():
+    radio, ble = started()
+    radio.tune(500, 0, 1100)
+    radio.change(ADDRESS)
+    assert [what for what in ble.told if what[0] == "scan"] == [("scan", None)]
+
+
+def test_new_settings_apply_at_once_from_the_same_address():
+    radio, ble = started()
+    radio.change(ADDRESS)
+    ble.told.clear()
+    radio.tune(1000, 30, 60)
+    assert ("config", {"addr_mode": 3}) not in ble.told
+    assert ble.told[-2:] == [("advertise", 1000000, advert.encode(3, ADDRESS)), ("scan", 0, 60000, 30000, False)]
+
+
+def test_a_refused_address_leaves_the_air_silent():
+    radio, ble = started()
+    ble.refuse["config"] = [22]
+    ble.told.clear()
+    try:
+        radio.change(ADDRESS)
+    except OSError:
+        assert [what[0] for what in ble.told] == ["advertise", "scan", "config"]
+    else:
+        raise AssertionError("went on with the old address")
+
+
+def test_connection_events_arrive_in_order_and_a_flood_of_writes_is_one():
+    radio, ble = started()
+    ble.handler(1, (3, 1, b"abcdef"))
+    ble.handler(21, (3, 247))
+    for _ in range(100):
+        ble.handler(3, (3, 12))
+    ble.handler(2, (3, 1, b"abcdef"))
+    events = []
+    while (event := radio.next_event()) is not None:
+        events.append(event)
+    assert events == [(CONNECTED, 3, 0), (MTU, 3, 247), (WROTE, 3, 12), (GONE, 3, 0)]
+    assert radio.connections == 0 and not radio.lost
+
+
+def test_losing_an_event_is_told():
+    radio, ble = started()
+    for number in range(40):
+        ble.handler(1, (number, 1, b"abcdef"))
+    assert radio.lost
+
+
+def test_with_all_connections_taken_it_waits_and_otherwise_it_complains():
+    radio, ble = started()
+    ble.handler(1, (0, 1, b"abcdef"))
+    ble.refuse["advertise"] = [12, 12]
+    radio.advertise()
+    ble.handler(2, (0, 1, b"abcdef"))
+    try:
+        radio.advertise()
+    except OSError:
+        return
+    raise AssertionError("silent without a reason")

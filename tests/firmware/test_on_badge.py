@@ -1,0 +1,30 @@
+"""Runs the tests in on_badge/: single modules of the firmware, each function in a MicroPython process of its own."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tools import micropython
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+HEAP = 1 << 20  # the tests keep more than the firmware does; its own limit holds where it runs whole
+FOLDERS = [".frozen", HERE / "on_badge", HERE / "doubles", ROOT / "firmware", ROOT / "shared"]
+TESTS = [
+    (path.stem, name)
+    for path in sorted((HERE / "on_badge").glob("try_*.py"))
+    for name in re.findall(r"^(?:async )?def (test_\w+)", path.read_text(), re.MULTILINE)
+]
+
+
+@pytest.mark.parametrize(("module", "function"), TESTS, ids=[f"{m.removeprefix('try_')}-{f[5:]}" for m, f in TESTS])
+def test_on_badge(module: str, function: str, tmp_path: Path) -> None:
+    command = [*micropython.find(), "-X", f"heapsize={HEAP}", str(HERE / "on_badge" / "run.py"), module, function]
+    environment = os.environ | {"MICROPYPATH": ":".join(map(str, FOLDERS))}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0 and done.stdout.endswith("passed\n"), done.stdout + done.stderr
