@@ -37,7 +37,8 @@ def test_a_header_line_is_passed_over(header: str) -> None:
         ("-40 7 9", "time '-40'"),
         ("40.5 7 9", "time '40.5'"),
         ("40 7 7", "'7' is in contact with itself"),
-        ("40;;9", "an id is empty"),
+        ("40;;9", "'' is no id"),
+        ("40 ../7 9", "'../7' is no id"),
         ("Time id1 id2", "time 'Time'"),
     ],
 )

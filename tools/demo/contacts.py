@@ -4,6 +4,7 @@ Reads, checks and cuts them; knows nothing of badges. A line at time t says: the
 """
 
 import gzip
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from pathlib import Path
 
 STEP = 20  # seconds of contact that one line stands for
 SLOT = 300  # seconds; a window is widened to whole slots
+_ID = re.compile(r"\w[\w.@+-]{0,63}")
 
 Pair = tuple[str, str]
 
@@ -82,8 +84,9 @@ def _parse(text: str) -> Line:
     time, first, second, *classes = fields
     if not (time.isascii() and time.isdigit()):
         raise ContactsError(f"the time {time[:40]!r} is not a whole number of seconds")
-    if not first or not second:
-        raise ContactsError("an id is empty")
+    for person in (first, second):
+        if not _ID.fullmatch(person):
+            raise ContactsError(f"{person[:40]!r} is no id (1 to 64 letters, digits, and . _ @ + - inside)")
     if first == second:
         raise ContactsError(f"{first[:40]!r} is in contact with itself")
     return Line(int(time), first, second, tuple(classes))

@@ -1,0 +1,94 @@
+"""`python -m tools.demo`: the command line of the demonstration."""
+
+import argparse
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from tools.demo import contacts, story, truth
+from tools.demo.contacts import ContactsError
+from tools.demo.processes import DemoError
+from tools.demo.run import Play, perform
+from tools.micropython import MissingRuntime
+
+_MANY = 60  # people; beyond that a usual machine takes very long
+
+
+def _arguments(given: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tools.demo", description="Plays the whole chain with real parts.")
+    parser.add_argument("--contacts", type=Path, metavar="FILE", help="a recorded list instead of the built-in story")
+    parser.add_argument("--patient", metavar="ID", help="who falls ill")
+    parser.add_argument("--from", type=int, dest="start", metavar="SECONDS", help="first second, in the file's time")
+    parser.add_argument("--to", type=int, dest="end", metavar="SECONDS", help="first second that is left out again")
+    parser.add_argument("--people", type=int, metavar="N", help="keep the patient and those with the most lines")
+    parser.add_argument("--class", dest="group", metavar="NAME", help="keep lines between people of this class")
+    parser.add_argument("--rule", type=int, metavar="MINUTES", help="told from so many minutes on (default 15)")
+    parser.add_argument("--passer", metavar="ID", help="who lets the chain go on (default: who has most to tell)")
+    parser.add_argument("--keep", action="store_true", help="keep the folder with logs and stores")
+    options = parser.parse_args(given)
+    if options.contacts is None:
+        for name in ("patient", "start", "end", "people", "group", "rule"):
+            if getattr(options, name) is not None:
+                parser.error("without --contacts the built-in story is played, which takes no such option")
+    if options.rule is not None and not 1 <= options.rule <= 65535:
+        parser.error("--rule takes 1 to 65535 minutes")
+    return options
+
+
+def _choose(options: argparse.Namespace) -> Play:
+    """What is to be played; ContactsError when that makes no sense."""
+    if options.contacts is None:
+        recording, patient, rule = story.recording(), story.PATIENT, story.RULE_MINUTES
+    else:
+        recording = contacts.cut(
+            contacts.read(options.contacts),
+            options.patient,
+            start=options.start,
+            end=options.end,
+            people=options.people,
+            group=options.group,
+        )
+        patient, rule = options.patient, options.rule or story.RULE_MINUTES
+    first = truth.told(recording, patient, rule, set())
+    passer = options.passer or truth.choose_passer(recording, patient, rule)
+    if options.passer and passer not in first:
+        raise ContactsError(f"{passer!r} cannot pass anything on: told by that rule are {', '.join(sorted(first))}")
+    return Play(recording, patient, passer, rule)
+
+
+async def _perform(play: Play, console: Console, keep: bool) -> list[str]:
+    """perform(), which SIGTERM and SIGHUP end in order as Ctrl-C does."""
+    task = asyncio.current_task()
+    assert task is not None
+    for name in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(name, task.cancel)
+    return await perform(play, console, keep)
+
+
+def main(given: list[str] | None = None) -> int:
+    """0 if exactly the right people were told; 1 if not or if it could not be played; 130 when interrupted."""
+    options = _arguments(given)
+    console = Console(highlight=False)
+    try:
+        play = _choose(options)
+        if len(play.recording.people) > _MANY:
+            console.print(
+                f"[yellow]{len(play.recording.people)} badges at once: this takes long; --people limits it[/]"
+            )
+        faults = asyncio.run(_perform(play, console, options.keep))
+    except (ContactsError, DemoError, MissingRuntime) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        print("interrupted; everything is stopped", file=sys.stderr)
+        return 130
+    for fault in faults:
+        print(f"wrong: {fault}", file=sys.stderr)
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

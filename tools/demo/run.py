@@ -1,0 +1,252 @@
+"""Plays the chain: backend, badges, companions, contacts, a positive test, notifications, one link more, the verdict.
+
+Every part is the shipped one in its own process; this only moves people, runs commands and looks at what they answer.
+"""
+
+import asyncio
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from tools.demo import table, truth
+from tools.demo.backend import Backend
+from tools.demo.companions import Companion
+from tools.demo.contacts import SLOT, Recording
+from tools.demo.processes import DemoError, Processes
+from tools.simulator.air import Air
+from tools.simulator.badge import BadgeError
+
+_MIDNIGHT = 1_767_571_200  # 2026-01-05 00:00 UTC, a Monday: the day on which second 0 of the file falls
+_DISEASE = "U07.1"
+_DEPTH = 2
+_BETWEEN_PEOPLE = -60  # dBm
+_TO_COMPANION = -50
+_MARGIN = 1  # seconds by which a meeting begins late and ends early, so that badge clocks may differ that much
+_PATIENCE = 60.0  # real seconds for notifications to arrive
+
+
+@dataclass(frozen=True)
+class Play:
+    """What is played: who meets whom, who falls ill, who lets the chain go on (if anybody), the rule in minutes."""
+
+    recording: Recording
+    patient: str
+    passer: str | None
+    rule_minutes: int
+
+
+@dataclass
+class _Stage:
+    """Everything and everybody of a running play."""
+
+    play: Play
+    console: Console
+    folder: Path
+    processes: Processes
+    air: Air
+    backend: Backend
+    companions: dict[str, Companion]
+    first_slot: int
+    started: float = field(default_factory=time.monotonic)
+
+    def say(self, text: str) -> None:
+        """One line about a step, with the wall time since the start."""
+        self.console.print(f"[dim]{time.monotonic() - self.started:5.0f} s[/]  {text}")
+
+    @contextmanager
+    def progress(self, text: str, total: float) -> Iterator[Callable[[float], None]]:
+        """A bar while a step takes its time; yields the function that moves it on."""
+        columns = (TextColumn("         {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=self.console, transient=True) as bar:
+            task = bar.add_task(text, total=total)
+            yield lambda step: bar.advance(task, step)
+
+    async def everybody(self, text: str, action: Callable[[Companion], Awaitable[Any]]) -> dict[str, Any]:
+        """The same for each person, as many at a time as companions take turns; answers by person."""
+        answers: dict[str, Any] = {}
+        with self.progress(text, len(self.companions)) as advance:
+
+            async def one(companion: Companion) -> None:
+                answers[companion.person] = await action(companion)
+                advance(1)
+
+            async with asyncio.TaskGroup() as group:
+                for companion in self.companions.values():
+                    group.create_task(one(companion))
+        return answers
+
+
+async def _set_up(stage: _Stage) -> None:
+    """Backend up, addresses registered and confirmed, badges booted and provisioned."""
+    names = await stage.backend.start()
+    stage.say(f"backend: {len(names)} servers, each a process with its own store: {', '.join(names)}")
+
+    recording, people = stage.play.recording, len(stage.companions)
+    slots = int(stage.air.now) // SLOT
+    slots = (_MIDNIGHT + recording.end) // SLOT + 1 - slots
+
+    async def register(companion: Companion) -> Any:
+        await companion.command("init", str(stage.backend.network_file))
+        return await companion.command("register", "--slots", str(slots))
+
+    answers = await stage.everybody("registering", register)
+    confirmed = sum(answer["confirmed"] for answer in answers.values())
+    stage.say(
+        f"companions: {confirmed} contact addresses of {people} people registered through the mixes and confirmed"
+    )
+
+    async def provision(companion: Companion) -> Any:
+        flash = stage.folder / "badges" / companion.person
+        flash.mkdir(parents=True)
+        await companion.command("badge", "provision", "--usb", str(flash), "--usb-only")
+        badge = f"badge of {companion.person}"
+        await stage.air.start_badge(badge, flash)
+        desk = f"companion of {companion.person}"
+        companion.adapter = f"bumble:tcp-client:127.0.0.1:{await stage.air.add_adapter(desk)}"
+        stage.air.set_range(badge, desk, _TO_COMPANION)
+        return await companion.command("badge", "provision")
+
+    stage.air.realtime(1)
+    await stage.everybody("provisioning", provision)
+    stage.air.hold()
+    stage.say(f"badges: {people} booted (MicroPython, ESP32 heap), owner keys by USB, provisioned over Bluetooth")
+
+
+async def _meet(stage: _Stage) -> None:
+    """Play the contacts: people in and out of range, slot after slot, as fast as the badges can."""
+    recording, air = stage.play.recording, stage.air
+    changes: list[tuple[int, bool, str, str]] = []
+    for (one, other), stretches in recording.intervals().items():
+        for start, end in stretches:
+            changes += [(start + _MARGIN, True, one, other), (end - _MARGIN, False, one, other)]
+    await air.run_until(_MIDNIGHT + recording.start)
+    slots = (recording.end - recording.start) // SLOT
+    now = recording.start
+    with stage.progress("meeting", recording.end - recording.start) as advance:
+        for moment, near, one, other in [*sorted(changes), (recording.end, False, "", "")]:
+            # In strides, so that the bar moves and a badge that has died is noticed.
+            while now < moment:
+                step = min(moment, now + 60)
+                await air.run_until(_MIDNIGHT + step)
+                stage.processes.check()
+                advance(step - now)
+                now = step
+            if one:
+                air.set_range(f"badge of {one}", f"badge of {other}", _BETWEEN_PEOPLE if near else None)
+    await air.run_until(_MIDNIGHT + recording.end + 10)  # the badges seal the last slot
+    stage.say(f"contacts: {slots} slots of five minutes, {len(recording.meetings)} pairs in and out of range")
+
+
+async def _sync(stage: _Stage) -> None:
+    """Companions pull the sealed logs."""
+    stage.air.realtime(1)
+    answers = await stage.everybody("pulling logs", lambda companion: companion.command("badge", "sync"))
+    stage.air.hold()
+    records, size = (sum(answer[key] for answer in answers.values()) for key in ("records", "bytes"))
+    stage.say(f"companions: {records} sealed records pulled over Bluetooth ({size} bytes), badges freed")
+
+
+async def _decide_and_deliver(stage: _Stage, told: dict[str, float]) -> list[str]:
+    """Staff approve the one pending report; everybody polls until all its notifications are in. Who was told now."""
+    report = await stage.backend.pending_report()
+    exposures = report["exposures"]
+    longest = sorted((exposure["minutes"] for exposure in exposures), reverse=True)[:3]
+    stage.say(
+        f"health authority: staff see {len(exposures)} exposures (no addresses), the longest "
+        f"{', '.join(f'{minutes:.1f}' for minutes in longest)} min in a slot; they approve a rule of "
+        f"{stage.play.rule_minutes} min, depth {_DEPTH}"
+    )
+    await stage.backend.approve(report["report"], stage.play.rule_minutes, _DEPTH)
+
+    received, fresh = 0, []
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        answers = await stage.everybody("polling mailboxes", lambda companion: companion.command("poll"))
+        received += sum(answer["notifications"] for answer in answers.values())
+        fresh += [person for person, answer in answers.items() if answer["told"]]
+        if received >= len(exposures) or time.monotonic() > deadline:
+            break
+        stage.processes.check()
+    stage.say(f"nymserver: {received} of {len(exposures)} notifications went through the mixes into mailboxes")
+    for person in sorted(set(fresh) - set(told)):
+        shown = await stage.companions[person].command("exposures", "list")
+        told[person] = max(exposure["minutes"] for exposure in shown["exposures"])
+        stage.say(f"[bold]{person} is told[/]: {told[person]:.1f} min")
+    return sorted(set(fresh))
+
+
+async def _notify(stage: _Stage) -> list[table.Outcome]:
+    """A positive test, and what follows from it."""
+    play = stage.play
+    token = await stage.backend.issue_token(_DISEASE)
+    report = await stage.companions[play.patient].command("report", "--token", token, "--yes")
+    stage.say(f"{play.patient} tests positive, redeems a one-time token and uploads {report['records']} sealed records")
+    told: dict[str, float] = {}
+    generation = dict.fromkeys(await _decide_and_deliver(stage, told), 1)
+
+    passer = play.passer
+    if passer is not None and passer in generation:
+        case = (await stage.companions[passer].command("exposures", "list"))["exposures"][0]["case"]
+        passed = await stage.companions[passer].command("pass-on", case, "--yes")
+        stage.say(f"{passer} lets the chain go on and uploads {passed['records']} sealed records")
+        for person in await _decide_and_deliver(stage, told):
+            generation.setdefault(person, 2)
+    expected = truth.expect(play.recording, play.patient, passer, play.rule_minutes)
+    if play.patient in generation:
+        raise DemoError(f"{play.patient}, who is the patient, was told of the own case")
+    return [table.Outcome(row, told.get(row.person), generation.get(row.person)) for row in expected]
+
+
+async def perform(play: Play, console: Console, keep: bool = False) -> list[str]:
+    """Play it all and show the table; what went wrong, a sentence each (empty: exactly the right people were told)."""
+    folder = Path(tempfile.mkdtemp(prefix="anontrace-demo-"))
+    logs, clock = folder / "logs", folder / "clock"
+    logs.mkdir()
+    # Time for boot and Bluetooth sessions, which run in real time, before the first contact.
+    lead = SLOT * (2 + len(play.recording.people) // 8)
+    start = _MIDNIGHT + play.recording.start - lead
+    processes = Processes(logs, {"ANONTRACE_CLOCK": str(clock)})
+    turns = asyncio.Semaphore((os.cpu_count() or 2) + 1)
+    companions = {
+        person: Companion(person, folder / "companions" / person, processes, turns) for person in play.recording.people
+    }
+    try:
+        async with Air(clock, start, log_dir=logs) as air:
+            try:
+                backend = Backend(folder / "backend", processes)
+                stage = _Stage(play, console, folder, processes, air, backend, companions, start // SLOT)
+                await _set_up(stage)
+                await _meet(stage)
+                await _sync(stage)
+                outcomes = await _notify(stage)
+                console.print(table.build(outcomes, play.patient, play.passer))
+                faults = table.faults(outcomes)
+                if not faults:
+                    stage.say("[bold green]exactly the right people were told[/]")
+                return faults
+            finally:
+                await processes.stop()
+    except* (DemoError, BadgeError, OSError) as errors:
+        raise _first(errors) from None
+    finally:
+        if keep:
+            console.print(f"logs and stores are kept in {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _first(errors: BaseExceptionGroup[Any]) -> DemoError:
+    """The first of several errors that happened together, as a reason to stop."""
+    error = errors.exceptions[0]
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return DemoError(str(error))
