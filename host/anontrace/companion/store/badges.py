@@ -94,12 +94,11 @@ class BadgeStore:
 
     def set_provisioned(self, badge: Badge, mode: int, first_slot: int, horizon: int, now: int) -> None:
         """A new era begins: the badge was told its keys, and may count its segments from 1 again."""
-        first = first_slot if badge.first_slot is None else min(badge.first_slot, first_slot)
         with self._db.transaction():
             self._db.run(
-                "UPDATE badges SET provisioned = ?, mode = ?, era = era + 1, first_slot = ?, horizon = max(horizon, ?)"
-                " WHERE id = ?",
-                now, mode, first, horizon, badge.number,
+                "UPDATE badges SET provisioned = ?, mode = ?, era = era + 1,"
+                " first_slot = min(ifnull(first_slot, ?), ?), horizon = max(horizon, ?) WHERE id = ?",
+                now, mode, first_slot, first_slot, horizon, badge.number,
             )  # fmt: skip
 
     def set_horizon(self, badge: Badge, horizon: int) -> None:

@@ -1,0 +1,54 @@
+"""The sealed log as it is handed on: whole blocks, each once, none older than 30 days."""
+
+from anontrace.companion.contact_log import count, gather, summarise
+from anontrace_primitives import x25519_base
+from anontrace_shared import figures, log
+from anontrace_shared.slots import slot_of
+
+NOW = 1_800_000_000
+SLOT = slot_of(NOW)
+LOG_KEY = x25519_base(b"\x01" * 32)
+FIGURES = figures.pack(False, 0, 3, 2, -60, -70, 3, 5)
+
+
+def block(slot: int, records: int = 2, kind: int = log.KNOWN_SLOT) -> bytes:
+    sealer = log.Sealer(LOG_KEY, kind, slot)
+    return sealer.begin(records) + b"".join(sealer.record(bytes(20), FIGURES) for _ in range(records)) + sealer.end()
+
+
+def test_segments_are_joined_in_order():
+    first, second, third = block(SLOT - 3), block(SLOT - 2), block(SLOT - 1)
+    assert gather([first + second, third], NOW) == first + second + third
+
+
+def test_a_block_that_was_fetched_twice_is_sent_once():
+    first, second = block(SLOT - 3), block(SLOT - 2)
+    assert gather([first, first + second], NOW) == first + second
+
+
+def test_blocks_older_than_thirty_days_and_empty_ones_stay_behind():
+    old, young, empty = block(SLOT - 30 * 288 - 1), block(SLOT - 30 * 288), block(SLOT, records=0)
+    assert gather([old + young + empty], NOW) == young
+
+
+def test_a_damaged_segment_is_sent_as_far_as_it_holds():
+    first, second, third = block(SLOT - 3), block(SLOT - 2), block(SLOT - 1)
+    broken = second[:-1] + bytes([second[-1] ^ 1])
+    assert gather([first + broken + third, third], NOW) == first + third
+
+
+def test_blocks_without_time_go_with_the_anchor_that_dates_them():
+    undated = block(log.unknown_slot(7, 2), kind=log.UNKNOWN_SLOT)
+    anchor = log.clock_anchor(7, 900, NOW)
+    assert gather([undated + anchor], NOW) == undated + anchor
+    long_ago = log.clock_anchor(7, 900, NOW - 40 * 86400)
+    assert gather([undated + long_ago], NOW) == long_ago
+    assert gather([undated], NOW) == undated
+    assert summarise(undated).undated == 1
+
+
+def test_the_summary_says_what_will_be_sent():
+    data = block(SLOT - 288, 3) + block(SLOT, 4)
+    summary = summarise(data)
+    assert (summary.bytes, summary.blocks, summary.records, len(summary.days)) == (len(data), 2, 7, 2)
+    assert count(data) == (2, 7)

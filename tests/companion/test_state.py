@@ -1,0 +1,291 @@
+"""The state folder: what is stored, what stays secret, what survives, and who may change it."""
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+
+import pytest
+from anontrace.companion import database, lock, state, vault
+from anontrace.companion.errors import BusyError, SetupError, StateError
+from anontrace.companion.store.addresses import CONFIRMED, MADE, NEW_KEY, SENT, NewSurb
+from anontrace.companion.store.badges import RATCHET
+from anontrace.companion.store.notifications import StoredNotification
+from anontrace.companion.store.uploads import ACCEPTED, ASKED, PASS_ON, READY, REFUSED, REPORT
+from anontrace_shared import schedule
+
+NOW = 1_800_000_000
+TODAY = NOW // 86400
+
+
+@pytest.fixture
+def folder(tmp_path):
+    path = tmp_path / "state"
+    state.create(path)
+    state.State(path).close()
+    return path
+
+
+@pytest.fixture
+def opened(folder):
+    with state.changing(folder) as found:
+        yield found
+
+
+def surb(number: int, until: int = NOW + 86400) -> NewSurb:
+    return NewSurb(
+        server=5,
+        mailbox=number.to_bytes(32, "big"),
+        until=until,
+        authentication=NEW_KEY,
+        blob=bytes([number]) * 174,
+        secrets=b"secrets of surb " + bytes([number]) * 16,
+    )
+
+
+def add(opened, slots, until=NOW + 86400):
+    badge = opened.badges.ensure(TODAY)
+    opened.addresses.add(
+        badge.number, [(slot, bytes([slot % 256]) * 20, surb(slot % 256, until)) for slot in slots], NOW
+    )
+    return badge
+
+
+def test_files_are_for_their_user_alone(opened):
+    add(opened, range(3))
+    with opened.transaction():  # so that the write-ahead log is there too
+        opened.addresses.set_skip(1, 1)
+        for path in opened.folder.iterdir():
+            if path.name.startswith(lock.LOCK_FILE):
+                continue  # holds nothing
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600, path.name
+    assert stat.S_IMODE(opened.folder.stat().st_mode) == 0o700
+
+
+def test_a_folder_that_was_never_made_is_not_made_by_looking(tmp_path):
+    with pytest.raises(SetupError, match="anontrace init"), state.reading(tmp_path / "none"):
+        pass
+    assert not (tmp_path / "none").exists()
+
+
+def test_the_day_key_goes_forward_and_the_old_one_is_gone(opened):
+    first = opened.badges.ensure(TODAY)
+    later = opened.badges.ensure(TODAY + 3)
+    assert later.owner_key == first.owner_key
+    assert later.day_key == schedule.day_key(first.day_key, TODAY, TODAY + 3) == first.key_of_day(TODAY + 3)
+    with pytest.raises(StateError, match="past days are deleted"):
+        later.key_of_day(TODAY)
+    assert opened.badges.ensure(TODAY + 1) == later  # a clock that went back changes nothing
+
+
+def test_secrets_show_in_no_repr_and_in_no_file(opened):
+    badge = add(opened, [7, 8])
+    pending = opened.addresses.pending()
+    upload = opened.uploads.add(REPORT, b"hash of the token", b"u" * 16, b"the sealed log", NOW)
+    opened.uploads.set_ready(upload, b"the case-ID 1234", b"payload with a permit")
+    opened_now = [
+        badge,
+        pending,
+        opened.addresses.live_mailboxes(NOW),
+        opened.addresses.receiving(1),
+        opened.uploads.all(),
+    ]
+    files = b"".join(path.read_bytes() for path in opened.folder.glob("companion.db*"))
+    for secret in (
+        badge.owner_key,
+        badge.day_key,
+        bytes([7]) * 20,
+        bytes([7]) * 174,
+        b"secrets of surb",
+        b"hash of the token",
+        b"the case-ID 1234",
+        b"with a permit",
+    ):
+        assert secret not in files
+        assert repr(secret)[2:-1] not in repr(opened_now)
+
+
+def test_a_swap_goes_from_made_over_sent_to_confirmed(opened):
+    badge = add(opened, [10, 11, 12])
+    addresses = opened.addresses
+    assert [each.state for each in addresses.pending()] == [MADE] * 3
+    first, second, third = (each.surb for each in addresses.pending())
+    addresses.set_sent([first, second], NOW)
+    assert [each.state for each in addresses.pending()] == [SENT, SENT, MADE]
+    addresses.set_confirmed([first, third], NOW)
+    assert [each.surb for each in addresses.pending()] == [second]
+    assert addresses.pending_count() == 1
+    assert addresses.confirmed_until(badge.number, 10) == 11  # slot 11 is a gap
+    addresses.set_confirmed([second], NOW)
+    assert addresses.confirmed_until(badge.number, 10) == 13
+    assert addresses.confirmed_until(badge.number, 9) == 9
+    assert addresses.slots(badge.number, 0, 12) == {10, 11}
+
+
+def test_a_successor_replaces_what_it_succeeds_once_it_is_confirmed(opened):
+    badge = add(opened, [10])
+    addresses = opened.addresses
+    (old,) = addresses.pending()
+    addresses.set_confirmed([old.surb], NOW)
+    assert addresses.receiving(1).newest
+    with opened.transaction():
+        addresses.add_surb(addresses.receiving(1).address, surb(99), NOW)
+    assert not addresses.receiving(1).newest
+    assert addresses.receiving(2).newest
+    assert addresses.confirmed_until(badge.number, 10) == 11  # the old one serves until the new one is there
+    (new,) = addresses.pending()
+    addresses.set_confirmed([new.surb], NOW)
+    addresses.set_sent([old.surb, new.surb], NOW)  # too late to matter
+    assert addresses.pending() == []
+    assert addresses.confirmed_until(badge.number, 10) == 11
+    assert len(addresses.live_mailboxes(NOW)) == 2  # what was sent to the old one still arrives
+    states = {row["state"] for row in opened._db.rows("SELECT state FROM surbs")}
+    assert states == {CONFIRMED, "replaced"}
+
+
+def test_spent_mailboxes_take_their_secrets_and_addresses_with_them(opened):
+    badge = add(opened, [10], until=NOW + 100)
+    add(opened, [11], until=NOW + 200)
+    opened.forget(NOW + 100)
+    assert [box.number for box in opened.addresses.live_mailboxes(NOW)] == [2]
+    assert opened.addresses.slots(badge.number, 0, 99) == {11}
+    assert opened.addresses.receiving(1) is None
+
+
+def test_a_piece_of_log_is_read_on_where_it_ended(opened):
+    badge = opened.badges.ensure(TODAY)
+    logs = opened.logs
+    assert logs.pulled(badge.number, 1, 4) == 0
+    logs.append(badge.number, 1, 4, 0, b"abc", NOW)
+    logs.append(badge.number, 1, 4, 3, b"defg", NOW + 10)
+    logs.append(badge.number, 1, 3, 0, b"before", NOW)
+    logs.append(badge.number, 2, 1, 0, b"after", NOW)
+    assert logs.pulled(badge.number, 1, 4) == 7
+    assert logs.segments() == [b"before", b"abcdefg", b"after"]
+    with pytest.raises(sqlite3.IntegrityError):
+        logs.append(badge.number, 1, 4, 3, b"again", NOW)
+    logs.forget(NOW + 30 * 86400)
+    assert logs.segments() == [b"abcdefg"]
+
+
+def test_notifications_are_kept_for_thirty_days(opened):
+    with opened.transaction():
+        opened.notifications.add(StoredNotification(77, NOW, b"k" * 20, b"c" * 191))
+    (found,) = opened.notifications.all()
+    assert (found.slot, found.contact_address, found.content) == (77, b"k" * 20, b"c" * 191)
+    opened.forget(NOW + 30 * 86400)
+    assert opened.notifications.all() == []
+
+
+def test_an_upload_is_found_again_until_it_is_refused(opened):
+    uploads = opened.uploads
+    assert uploads.find(REPORT, b"token") is None
+    upload = uploads.add(REPORT, b"token", b"u" * 16, b"log", NOW)
+    assert (uploads.find(REPORT, b"token").state, uploads.find(PASS_ON, b"token")) == (ASKED, None)
+    ready = uploads.set_ready(upload, b"case", b"payload")
+    assert ready == uploads.find(REPORT, b"token")
+    assert (ready.state, ready.log, ready.payload) == (READY, b"", b"payload")
+    assert uploads.cases(REPORT) == {b"case"}
+    uploads.set_sent(ready, 16354)
+    assert uploads.find(REPORT, b"token").sent == 16354
+    uploads.finish(ready, ACCEPTED)
+    done = uploads.find(REPORT, b"token")
+    assert (done.state, done.payload, done.case_id) == (ACCEPTED, None, b"case")
+    uploads.finish(ready, REFUSED)
+    assert uploads.find(REPORT, b"token") is None
+    assert uploads.cases(REPORT) == set()
+
+
+def test_a_failed_transaction_leaves_nothing(opened):
+    with pytest.raises(RuntimeError), opened.transaction():
+        opened.notifications.add(StoredNotification(1, NOW, b"k" * 20, b"c" * 191))
+        raise RuntimeError
+    assert opened.notifications.all() == []
+
+
+def test_another_process_may_look_but_not_change(folder):
+    look = (
+        "import sys; from pathlib import Path; from anontrace.companion import state, lock, errors\n"
+        "folder = Path(sys.argv[1])\n"
+        "with state.reading(folder) as seen: print(len(seen.badges.all()))\n"
+        "try:\n"
+        "    with lock.exclusive(folder, 0.1): print('changed')\n"
+        "except errors.BusyError as error: print(error)\n"
+    )
+    with state.changing(folder) as opened:
+        opened.badges.ensure(TODAY)
+        done = subprocess.run([sys.executable, "-c", look, str(folder)], capture_output=True, text=True, check=True)
+    count, refusal = done.stdout.splitlines()
+    assert count == "1"
+    assert "another anontrace process" in refusal
+    with lock.exclusive(folder, 0.1):
+        pass
+
+
+def test_a_lock_is_gone_with_its_process(folder):
+    hold = (
+        "import os, sys; from pathlib import Path; from anontrace.companion import lock\n"
+        "with lock.exclusive(Path(sys.argv[1])): os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", hold, str(folder)], check=False)
+    with lock.exclusive(folder, 0.1):
+        pass
+    with pytest.raises(BusyError), lock.exclusive(folder, 0.1), lock.exclusive(folder, 0.1):
+        pass
+
+
+def test_what_was_committed_survives_a_kill(folder):
+    work = (
+        "import os, sys; from pathlib import Path; from anontrace.companion import state\n"
+        "with state.changing(Path(sys.argv[1])) as opened:\n"
+        "    opened.logs.append(opened.badges.ensure(20000).number, 1, 1, 0, b'piece', 1)\n"
+        "    with opened.transaction():\n"
+        "        opened._db.run('DELETE FROM log_pieces')\n"
+        "        os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", work, str(folder)], check=False)
+    with state.reading(folder) as opened:
+        assert opened.logs.segments() == [b"piece"]
+
+
+def test_a_newer_or_damaged_database_is_left_alone(folder):
+    connection = sqlite3.connect(folder / database.FILE)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(StateError, match="newer anontrace"), state.reading(folder):
+        pass
+    (folder / database.FILE).write_bytes(b"this is no database, but it is long enough to be looked at" * 40)
+    with pytest.raises(StateError, match="cannot be used"), state.reading(folder):
+        pass
+
+
+def test_without_its_vault_key_or_with_another_the_state_says_so(folder):
+    with state.changing(folder) as opened:
+        opened.badges.ensure(TODAY)
+    key = folder / vault.KEY_FILE
+    key.write_bytes(os.urandom(32))
+    with pytest.raises(StateError, match="another vault key"), state.reading(folder) as opened:
+        opened.badges.get()
+    key.write_bytes(b"short")
+    with pytest.raises(StateError, match="damaged"), state.reading(folder):
+        pass
+    key.unlink()
+    with pytest.raises(StateError, match="missing"), state.reading(folder):
+        pass
+
+
+def test_a_sealed_value_opens_in_its_own_column_only():
+    sealed = vault.Vault(bytes(32)).seal("badges.day_key", b"secret")
+    assert vault.Vault(bytes(32)).open("badges.day_key", sealed) == b"secret"
+    with pytest.raises(StateError):
+        vault.Vault(bytes(32)).open("badges.owner_key", sealed)
+
+
+def test_provisioning_begins_an_era_and_keeps_what_was_broadcast(opened):
+    badge = opened.badges.ensure(TODAY)
+    opened.badges.set_provisioned(badge, RATCHET, 100, 120, NOW)
+    opened.badges.set_horizon(badge, 150)
+    opened.badges.set_provisioned(badge, RATCHET, 140, 130, NOW)
+    found = opened.badges.get()
+    assert (found.era, found.first_slot, found.horizon) == (2, 100, 150)
