@@ -1,0 +1,58 @@
+"""What the authority asks of the nymserver, signed request by request (docs/protocol.md section 8)."""
+
+import json
+import secrets
+from hashlib import sha256
+from typing import Any
+from urllib.parse import urlsplit
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from anontrace import clock
+from anontrace.backend.errors import PeerError, Refused
+from anontrace.backend.peers import Peers
+from anontrace.backend.web import JSON, reason_in
+
+_SECONDS = 60
+
+
+class Nymserver:
+    """The nymserver, as the authority sees it."""
+
+    def __init__(self, peers: Peers, signing_key: bytes) -> None:
+        self._peers = peers
+        self._key = Ed25519PrivateKey.from_private_bytes(signing_key)
+
+    async def reports(self) -> list[dict[str, Any]]:
+        """All reports, as of section 9."""
+        answer = await self._ask("GET", "/v1/reports", b"")
+        return list(answer["reports"])
+
+    async def decide(self, report: str, decision: bytes) -> dict[str, Any]:
+        """Hand over a decision (JSON). Refused with the nymserver's reason if it does not take it."""
+        return await self._ask("POST", f"/v1/reports/{report}/decision", decision)
+
+    async def _ask(self, method: str, path: str, body: bytes) -> dict[str, Any]:
+        url = await self._peers.nymserver_url() + path
+        now = int(clock.now())
+        claims = {
+            "aud": "nymserver",
+            "iat": now,
+            "exp": now + _SECONDS,
+            "jti": secrets.token_hex(16),
+            # What the nymserver sees is the path of the URL, whatever stands before /v1 in it.
+            "sub": f"{method} {urlsplit(url).path}",
+            "body": sha256(body).hexdigest(),
+        }
+        headers = {"Authorization": f"Bearer {jwt.encode(claims, self._key, algorithm='EdDSA')}", "Content-Type": JSON}
+        answer = await self._peers.request("nymserver", method, url, content=body, headers=headers)
+        if answer.is_client_error:
+            raise Refused(answer.status_code, f"the nymserver refuses: {reason_in(answer.content)}")
+        try:
+            document = answer.raise_for_status().json() if answer.is_success else None
+        except json.JSONDecodeError:
+            document = None
+        if not isinstance(document, dict):
+            raise PeerError(f"nymserver: answers {answer.status_code} and nothing that can be used")
+        return document

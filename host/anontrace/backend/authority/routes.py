@@ -1,0 +1,89 @@
+"""The authority's endpoints: for patients' companions (docs/protocol.md section 8), and for its own staff.
+
+Staff endpoints want `Authorization: Bearer` with the staff token of the server's folder.
+"""
+
+import hmac
+
+from fastapi import APIRouter, Depends, Path, Request
+from pydantic import BaseModel, ConfigDict
+
+from anontrace.backend.errors import Refused
+from anontrace.backend.web import json_body, json_octets
+from anontrace.wire import redeem
+from anontrace.wire.redeem import RedeemReply
+
+from .nymserver import Nymserver
+from .throttle import Throttle
+from .tokens import Tokens
+
+_REPORT = Path(pattern="^[0-9a-f]{16}$")
+
+
+class IssueRequest(BaseModel):
+    """For which disease a token is to be issued (1 to 8 ASCII characters)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    disease: str
+
+
+class IssueReply(BaseModel):
+    """A fresh token: it cannot be shown again."""
+
+    token: str
+    disease: str
+    expires: int
+
+
+def router(tokens: Tokens, nymserver: Nymserver, throttle: Throttle, staff_token: bytes) -> APIRouter:
+    """All endpoints of the authority."""
+    routes = APIRouter(tags=["health authority"])
+    expected = staff_token.hex()
+
+    async def staff(request: Request) -> None:
+        scheme, _, shown = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(shown.strip().encode(), expected.encode()):
+            raise Refused(401, "the staff token is needed")
+
+    for_staff = [Depends(staff)]
+
+    @routes.post("/v1/redeem")
+    async def redeem_token(request: Request) -> RedeemReply:
+        """Exchange a one-time token for a permit to upload one log."""
+        sender = request.client.host if request.client else ""
+        throttle.check(sender)
+        try:
+            wanted = redeem.read_request(await json_octets(request))
+            return RedeemReply(permit=await tokens.redeem(wanted.token, wanted.log_hash))
+        except Refused as refused:
+            if refused.status == 404:
+                throttle.bad_try(sender)
+            raise
+
+    @routes.post("/v1/staff/tokens", dependencies=for_staff)
+    async def issue(request: Request) -> IssueReply:
+        """Issue a one-time token."""
+        wanted = await json_body(request, IssueRequest)
+        issued = await tokens.issue(wanted.disease)
+        return IssueReply(token=issued.token, disease=wanted.disease, expires=issued.expires)
+
+    @routes.get("/v1/staff/reports", dependencies=for_staff)
+    async def reports() -> dict[str, object]:
+        """All reports at the nymserver."""
+        return {"reports": await nymserver.reports()}
+
+    @routes.get("/v1/staff/reports/{report}", dependencies=for_staff)
+    async def report(report: str = _REPORT) -> dict[str, object]:
+        """One report."""
+        for each in await nymserver.reports():
+            if each.get("report") == report:
+                return each
+        raise Refused(404, "there is no such report")
+
+    @routes.post("/v1/staff/reports/{report}/decision", dependencies=for_staff)
+    async def decide(request: Request, report: str = _REPORT) -> dict[str, object]:
+        """Approve or refuse a report: the body is a decision of docs/protocol.md section 9."""
+        return await nymserver.decide(report, await json_octets(request))
+
+    return routes

@@ -1,0 +1,113 @@
+"""Work that a server does by itself: loops that outlive their errors, and the draining of delay queues.
+
+Queue times are real time, since what they space out travels over real sockets; everything dated uses anontrace.clock.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+
+from .errors import BackendError, PeerError
+from .store import Store
+
+_log = logging.getLogger("anontrace.backend")
+
+_FIRST_BACK_OFF = 0.25
+_LONGEST_BACK_OFF = 60.0
+_LONGEST_IDLE = 5.0
+_LEASE = 300.0
+
+Handler = Callable[[Sequence[bytes]], Awaitable[None]]
+
+
+def back_off(failures: int, at_least: float | None = None) -> float:
+    """Seconds to wait after that many failures in a row: doubling, randomised so that senders do not march in step."""
+    longest = min(_LONGEST_BACK_OFF, _FIRST_BACK_OFF * 2.0 ** min(failures, 12))
+    return max(random.uniform(0.5, 1.0) * longest, at_least or 0.0)  # noqa: S311  (spreads load, guards nothing)
+
+
+class Background:
+    """The tasks of one server. A task that ends with an error is logged by its kind and started again."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
+        task = asyncio.create_task(self._keep(what, work), name=f"{self._name}: {what}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _keep(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
+        failures = 0
+        while True:
+            began = time.monotonic()
+            try:
+                await work()
+                return
+            except BackendError as error:
+                _log.warning("%s: %s: %s", self._name, what, error)
+            except Exception as error:
+                # Only the kind: the text of a foreign exception may quote what it choked on.
+                _log.error("%s: %s: %s", self._name, what, type(error).__name__, exc_info=_log.isEnabledFor(10))
+            failures = 0 if time.monotonic() - began > _LONGEST_BACK_OFF else failures + 1
+            await asyncio.sleep(back_off(failures))
+
+    async def stop(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+class Drain:
+    """Hands the due entries of one queue to a handler, at most `batch` at once, forgetting them when it returns.
+
+    When the handler raises PeerError or StoreError they come again after a back-off, so handlers must be repeatable.
+    `pause` gives seconds to rest after each batch.
+    """
+
+    def __init__(
+        self, store: Store, queue: str, handler: Handler, batch: int, pause: Callable[[], float] | None = None
+    ) -> None:
+        self._store = store
+        self.queue = queue
+        self._handler = handler
+        self._batch = batch
+        self._pause = pause
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something was put into the queue."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        failures = 0
+        while True:
+            self._wake.clear()
+            taking = await self._store.take(self.queue, time.time(), self._batch, _LEASE)
+            if not taking.entries:
+                idle = _LONGEST_IDLE if taking.next_due is None else max(0.0, taking.next_due - time.time())
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), min(idle, _LONGEST_IDLE))
+                continue
+            ids = [entry.id for entry in taking.entries]
+            try:
+                await self._handler([entry.item for entry in taking.entries])
+            except BackendError as error:
+                wait = back_off(failures, error.retry_after if isinstance(error, PeerError) else None)
+                if failures in (0, 8):
+                    _log.warning("%s; trying again", error)
+                failures += 1
+                await self._store.again(self.queue, ids, time.time() + wait)
+                await asyncio.sleep(wait)
+                continue
+            failures = 0
+            await self._store.done(self.queue, ids)
+            if self._pause is not None:
+                await asyncio.sleep(self._pause())

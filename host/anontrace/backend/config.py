@@ -1,0 +1,146 @@
+"""The configuration of one server: a folder with server.toml, its secrets, and where the network file is.
+
+Reads and validates; an error names file, line and what is wrong. Never writes (init.py does) and never holds a secret.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from anontrace_shared.errors import FormatError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from anontrace.wire import network as networks
+from anontrace.wire.fields import MixNumber, Name, Url, first_problem
+from anontrace.wire.fields import Role as MixRole
+from anontrace.wire.network import Network
+from anontrace.wire.tomllines import line_of
+
+from .errors import ConfigError
+
+FILE = "server.toml"
+Role = Literal["mix", "nymserver", "mailbox", "discovery", "authority"]
+_MIX_ROLES: tuple[MixRole, ...] = ("mix", "nymserver", "mailbox")
+Seconds = Annotated[float, Field(ge=0, le=86400)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class MixSettings(_Section):
+    """How a mix behaves."""
+
+    delay: Seconds = 5.0  # mean of the exponential delay, seconds
+    queue_limit: Count = 200_000  # messages held; beyond it senders are told to come again
+
+
+class NymserverSettings(_Section):
+    """How a nymserver behaves."""
+
+    pace: Seconds = 0.2  # mean seconds between two notifications
+    bucket_bits: Annotated[int, Field(ge=0, le=32)] = 8
+    keep_days: Annotated[int, Field(ge=1, le=366)] = 45  # from when a key was first seen
+    chain_days: Annotated[int, Field(ge=1, le=60)] = 14  # for which a chain token counts
+    upload_limit: Annotated[int, Field(ge=1 << 16, le=1 << 30)] = 32 << 20  # bytes of one log
+
+
+class MailboxSettings(_Section):
+    """How a mailbox server behaves."""
+
+    quota: Annotated[int, Field(ge=1, le=255)] = 255  # payloads one mailbox holds
+
+
+class AuthoritySettings(_Section):
+    """How a health authority's server behaves."""
+
+    token_hours: Annotated[int, Field(ge=1, le=24 * 30)] = 72
+    permit_hours: Annotated[int, Field(ge=1, le=24 * 30)] = 72
+    bad_tries: Count = 10  # of one sender within ten minutes
+
+
+class ServerConfig(_Section):
+    """server.toml."""
+
+    name: Name
+    roles: Annotated[list[Role], Field(min_length=1)]
+    number: MixNumber | None = None
+    listen: Annotated[str, Field(pattern=r"^.+:\d{1,5}$")]
+    url: Url
+    network: str = "../network.toml"
+    mix: MixSettings = MixSettings()
+    nymserver: NymserverSettings = NymserverSettings()
+    mailbox: MailboxSettings = MailboxSettings()
+    authority: AuthoritySettings = AuthoritySettings()
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if self.is_mix != (self.number is not None):
+            raise ValueError("number: mixes have one, and only they")
+        if not self.is_mix and {"nymserver", "mailbox"} & set(self.roles):
+            raise ValueError('roles: a nymserver or mailbox server is also a "mix"')
+        if {"nymserver", "mailbox"} <= set(self.roles):
+            raise ValueError("roles: a server is a nymserver or a mailbox server, not both")
+        return self
+
+    @property
+    def is_mix(self) -> bool:
+        return "mix" in self.roles
+
+    @property
+    def mix_roles(self) -> tuple[MixRole, ...]:
+        """The roles that the network file pins."""
+        return tuple(role for role in _MIX_ROLES if role in self.roles)
+
+    @property
+    def host(self) -> str:
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        return int(self.listen.rpartition(":")[2])
+
+
+class Server(BaseModel):
+    """A server's folder, read."""
+
+    model_config = ConfigDict(frozen=True)
+
+    folder: Path
+    config: ServerConfig
+    network: Network
+
+
+def load(folder: Path) -> Server:
+    """Read and check a server's folder and its network file. ConfigError says what is wrong where."""
+    path = folder / FILE
+    text = _text(path)
+    try:
+        config = ServerConfig.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from None
+    except ValidationError as error:
+        line = line_of(text, error.errors(include_url=False, include_input=False, include_context=False)[0]["loc"])
+        raise ConfigError(f"{path}{f', line {line}' if line else ''}: {first_problem(error)}") from None
+    network_path = (folder / config.network).resolve()
+    try:
+        network = networks.parse(_text(network_path), str(network_path))
+    except FormatError as error:
+        raise ConfigError(str(error)) from None
+    if config.number is not None:
+        pin = network.pins.get(config.number)
+        if pin is None:
+            raise ConfigError(f"{path}: number {config.number} is not in {network_path}")
+        if set(pin.roles) != set(config.mix_roles):
+            raise ConfigError(f"{path}: the roles of number {config.number} are others in {network_path}")
+    return Server(folder=folder, config=config, network=network)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; `anontrace-server init` makes a network") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None

@@ -1,0 +1,29 @@
+"""`GET /v1/directory` and `PUT /v1/lists/{number}` (docs/protocol.md section 10)."""
+
+from fastapi import APIRouter, Path, Request, Response
+
+from anontrace.backend.web import JSON, json_octets
+
+from .editions import Editions
+
+
+def router(editions: Editions) -> APIRouter:
+    """Discovery's endpoints."""
+    routes = APIRouter(tags=["discovery"])
+
+    @routes.get("/v1/directory")
+    async def directory(request: Request) -> Response:
+        """The current signed directory. 304 for who has it."""
+        text, tag = await editions.current()
+        headers = {"ETag": tag, "Cache-Control": "no-cache"}
+        if tag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        return Response(text, media_type=JSON, headers=headers)
+
+    @routes.put("/v1/lists/{number}", status_code=204)
+    async def put_list(request: Request, number: int = Path(ge=1, le=255)) -> Response:
+        """Publish a mix's signed key list."""
+        await editions.take(number, await json_octets(request))
+        return Response(status_code=204)
+
+    return routes

@@ -1,0 +1,122 @@
+"""Making a network: keys for every server, one folder each, and the network file that pins them.
+
+docs/protocol.md section 10, "Network file". Refuses to touch a network that is there already.
+"""
+
+import json
+import socket
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from anontrace.wire.network import Named, Network, PinnedMix, Service
+
+from . import keyfiles
+from .config import FILE, MixSettings, NymserverSettings, Role
+from .errors import ConfigError
+
+FEWEST_MIXES = 3
+MOST_MIXES = 253  # a nymserver and a mailbox server are mixes too
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What `init` was asked for. base_port 0: free ports. delay, pace: seconds; None: the defaults of config.py."""
+
+    mixes: int = FEWEST_MIXES
+    host: str = "127.0.0.1"
+    base_port: int = 0
+    delay: float | None = None
+    pace: float | None = None
+    name: str = "local"
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    name: str
+    roles: tuple[Role, ...]
+    number: int | None
+    secrets: tuple[str, ...]
+
+
+def make_network(folder: Path, plan: Plan) -> list[Path]:
+    """Write network.toml and the servers' folders; the folders, discovery first. ConfigError if that cannot be."""
+    if not FEWEST_MIXES <= plan.mixes <= MOST_MIXES:
+        raise ConfigError(f"a network has {FEWEST_MIXES} to {MOST_MIXES} mixes besides nymserver and mailbox server")
+    if (folder / "network.toml").exists():
+        raise ConfigError(f"{folder / 'network.toml'}: there is a network in this folder already")
+    servers = _servers(plan.mixes)
+    ports = _free_ports(plan.host, len(servers)) if plan.base_port == 0 else _ports(plan.base_port, len(servers))
+    folder.mkdir(parents=True, exist_ok=True)
+    keys: dict[str, bytes] = {}
+    urls: dict[str, str] = {}
+    for server, port in zip(servers, ports, strict=True):
+        place = f"[{plan.host}]:{port}" if ":" in plan.host else f"{plan.host}:{port}"
+        urls[server.name] = f"http://{place}"
+        home = folder / server.name
+        home.mkdir(mode=0o700, exist_ok=True)
+        for secret in server.secrets:
+            made = keyfiles.write_new(home, secret)
+            if secret == keyfiles.SIGNING:
+                keys[server.name] = keyfiles.verify_key(made)
+        (home / FILE).write_text(_server_toml(server, place, urls[server.name], plan), encoding="utf-8")
+    Network(
+        network=Named(name=plan.name),
+        discovery=Service(url=urls["discovery"], key=keys["discovery"]),
+        authority=Service(url=urls["authority"], key=keys["authority"]),
+        mix=tuple(
+            PinnedMix(number=each.number, key=keys[each.name], roles=each.roles)  # type: ignore[arg-type]
+            for each in servers
+            if each.number is not None
+        ),
+    ).save(folder / "network.toml")
+    return [folder / server.name for server in servers]
+
+
+def _servers(mixes: int) -> list[_Server]:
+    mix = (keyfiles.SIGNING, keyfiles.STORAGE)
+    return [
+        _Server("discovery", ("discovery",), None, (keyfiles.SIGNING,)),
+        *(_Server(f"mix-{number}", ("mix",), number, mix) for number in range(1, mixes + 1)),
+        _Server("nymserver", ("mix", "nymserver"), mixes + 1, (*mix, keyfiles.LOG, keyfiles.TOKEN)),
+        _Server("mailbox", ("mix", "mailbox"), mixes + 2, mix),
+        _Server("authority", ("authority",), None, (keyfiles.SIGNING, keyfiles.STAFF)),
+    ]
+
+
+def _server_toml(server: _Server, listen: str, url: str, plan: Plan) -> str:
+    roles = ", ".join(f'"{role}"' for role in server.roles)
+    lines = [f'name = "{server.name}"', f"roles = [{roles}]"]
+    if server.number is not None:
+        lines.append(f"number = {server.number}")
+    lines += [f"listen = {json.dumps(listen)}", f"url = {json.dumps(url)}", 'network = "../network.toml"']
+    if server.number is not None:
+        delay = MixSettings().delay if plan.delay is None else plan.delay
+        lines += ["", "[mix]", f"delay = {delay}  # mean seconds that a message is held before it goes on"]
+    if "nymserver" in server.roles:
+        settings = NymserverSettings()
+        pace = settings.pace if plan.pace is None else plan.pace
+        lines += ["", "[nymserver]", f"pace = {pace}  # mean seconds between two notifications"]
+        lines.append(f"bucket_bits = {settings.bucket_bits}  # 2 to this power buckets; fixed once in use")
+    return "\n".join(lines) + "\n"
+
+
+def _ports(base: int, number: int) -> list[int]:
+    if not 1 <= base <= 65536 - number:
+        raise ConfigError(f"ports {base} to {base + number - 1} do not exist")
+    return list(range(base, base + number))
+
+
+def _free_ports(host: str, number: int) -> list[int]:
+    """Ports that are free now: bound all at once, so that none is drawn twice."""
+    with ExitStack() as stack:
+        probes = []
+        for _ in range(number):
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            probe = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            try:
+                probe.bind((host, 0))
+            except OSError as error:
+                raise ConfigError(f"cannot listen on {host}: {error.strerror}") from None
+            probes.append(probe)
+        return [int(probe.getsockname()[1]) for probe in probes]

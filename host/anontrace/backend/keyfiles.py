@@ -1,0 +1,52 @@
+"""Secrets on disk: one file each, hex on one line, readable by its owner only. Nothing else reads or writes them."""
+
+import os
+import secrets
+from pathlib import Path
+
+from nacl.signing import SigningKey
+
+from .errors import ConfigError
+
+SIGNING = "signing.key"  # Ed25519 seed: the server's long-term identity
+STORAGE = "storage.key"  # seals the daily mix keys in the store
+LOG = "log.key"  # X25519: what contact logs are sealed to
+TOKEN = "chain.key"  # noqa: S105  (the name of a file)  seals chain tokens
+STAFF = "staff.token"
+KEY = 32
+
+
+def write_new(folder: Path, name: str) -> bytes:
+    """Make a random secret (32). ConfigError if the file is there already: a key is never overwritten."""
+    secret = secrets.token_bytes(KEY)
+    path = folder / name
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise ConfigError(f"{path}: exists already") from None
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(secret.hex() + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return secret
+
+
+def read(folder: Path, name: str) -> bytes:
+    """A secret (32). ConfigError if it is missing, malformed or open to others."""
+    path = folder / name
+    try:
+        if os.name == "posix" and path.stat().st_mode & 0o077:
+            raise ConfigError(f"{path}: others may read this secret; chmod 600 it")
+        secret = bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except (OSError, ValueError):
+        raise ConfigError(f"{path}: is not readable as a secret in hex") from None
+    if len(secret) != KEY:
+        raise ConfigError(f"{path}: is not {KEY} bytes in hex")
+    return secret
+
+
+def verify_key(seed: bytes) -> bytes:
+    """The Ed25519 public key (32) of a signing seed."""
+    return SigningKey(seed).verify_key.encode()

@@ -1,0 +1,46 @@
+"""The mailboxes: append, fetch, and gone 30 days after an address was first seen.
+
+An address is whatever 32 bytes a message named; nobody owns one, and the server never learns what a payload says.
+"""
+
+from collections.abc import Sequence
+
+from anontrace import clock
+from anontrace.backend.counters import Counters
+from anontrace.backend.mix.items import Arrived
+from anontrace.backend.store import Store
+from anontrace.mixnet import keydays
+
+KEEP_DAYS = 30
+MOST_IN_REPLY = 4096
+_TABLE = "mailboxes"
+
+
+class Mailboxes:
+    """All mailboxes of this server. `quota`: payloads that one address holds at most (255: the reach of `skip`)."""
+
+    def __init__(self, store: Store, counters: Counters, quota: int) -> None:
+        self._store = store
+        self._counters = counters
+        self._quota = quota
+
+    async def deliver(self, arrived: Sequence[Arrived]) -> None:
+        """Append each payload to its mailbox; what a full one does not take is dropped and counted."""
+        items = [(each.mailbox, each.payload) for each in arrived]
+        expires = keydays.day_at(clock.now()) + KEEP_DAYS
+        kept = await self._store.append_many(_TABLE, items, self._quota, expires)
+        self._counters.add("mailbox_stored", sum(kept))
+        self._counters.add("mailbox_full", len(kept) - sum(kept))
+
+    async def fetch(self, asked: Sequence[tuple[bytes, int]]) -> dict[int, list[bytes]]:
+        """For each (address, payloads to skip) that has more: what follows, by index, MOST_IN_REPLY in all."""
+        lists = await self._store.get_lists(_TABLE, [address for address, _ in asked])
+        found: dict[int, list[bytes]] = {}
+        room = MOST_IN_REPLY
+        for index, ((_, skip), payloads) in enumerate(zip(asked, lists, strict=True)):
+            more = payloads[skip : skip + room]
+            if more:
+                found[index] = more
+                room -= len(more)
+        self._counters.add("mailboxes_polled", len(asked))
+        return found

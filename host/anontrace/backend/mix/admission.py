@@ -1,0 +1,91 @@
+"""Messages coming in: unwrap, uniqueness, and into a delay queue, durably, before anything is acknowledged.
+
+Implements docs/protocol.md section 6 up to the random delay. A message that does not hold or was seen before is dropped
+without a sign to its sender, and counted. Never sends.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+
+from anontrace_shared.errors import FormatError
+
+from anontrace import clock
+from anontrace.backend.counters import Counters
+from anontrace.backend.errors import Overloaded
+from anontrace.backend.store import Entry, Put, Store
+from anontrace.mixnet import message as packet
+from anontrace.mixnet.message import Delivery, DroppedMessage, MacError, Relay
+
+from . import items
+from .keys import MixKey, MixKeys
+
+_random = random.SystemRandom()
+
+
+class Admission:
+    """Takes messages (380 each) for one mix. `wake` is called with each queue that got something."""
+
+    def __init__(
+        self,
+        store: Store,
+        keys: MixKeys,
+        counters: Counters,
+        delay: float,
+        queue_limit: int,
+        known_mix: Callable[[int], bool],
+        wake: Callable[[str], None],
+    ) -> None:
+        self._store = store
+        self._keys = keys
+        self._counters = counters
+        self._delay = delay
+        self._queue_limit = queue_limit
+        self._known_mix = known_mix
+        self._wake = wake
+
+    async def accept(self, messages: Sequence[bytes]) -> None:
+        """Returns when each message is either held durably or dropped. Overloaded if there is no room for them."""
+        waiting = sum((await self._store.backlog()).values())
+        if waiting + len(messages) > self._queue_limit:
+            self._counters.add("refused_full", len(messages))
+            raise Overloaded("this mix has no room for more messages now")
+        by_key = await asyncio.to_thread(self._unwrap, messages, clock.now())
+        for key, puts in by_key.items():
+            stored = await self._store.put_if_absent_many(key.table, puts, expires=key.last_day)
+            self._counters.add("accepted", sum(stored))
+            self._counters.add("dropped_replay", len(stored) - sum(stored))
+        for queue in {put.then.queue for puts in by_key.values() for put in puts if put.then is not None}:
+            self._wake(queue)
+
+    def _unwrap(self, messages: Sequence[bytes], now: float) -> dict[MixKey, list[Put]]:
+        """Undo one hop of each message; those that do not hold are only counted."""
+        by_key: dict[MixKey, list[Put]] = {}
+        for message in messages:
+            key = self._keys.selected(packet.key_select(message), now)
+            if key is None:
+                self._counters.add("dropped_key")
+                continue
+            try:
+                result = packet.unwrap(key.secret, key.public, message)
+            except MacError:
+                self._counters.add("dropped_mac")
+                continue
+            except (DroppedMessage, FormatError):
+                self._counters.add("dropped_malformed")
+                continue
+            entry = self._entry(result, now)
+            if entry is not None:
+                by_key.setdefault(key, []).append(Put(result.replay_tag, b"", entry))
+        return by_key
+
+    def _entry(self, result: Relay | Delivery, now: float) -> Entry | None:
+        due = time.time() + (_random.expovariate(1 / self._delay) if self._delay else 0.0)
+        if isinstance(result, Delivery):
+            return Entry(items.DELIVER, due, items.Arrived(result.mailbox, result.payload).encode())
+        onward = items.onward(result.message, now)
+        if onward is None or not self._known_mix(result.next_mix):
+            self._counters.add("dropped_next")
+            return None
+        return Entry(items.queue_to(result.next_mix), due, onward.encode())

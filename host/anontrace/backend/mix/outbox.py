@@ -1,0 +1,80 @@
+"""Messages going out: for each next mix one queue, sent in batches over kept-open connections; and local deliveries.
+
+A mix that does not answer is tried again with randomised back-off until its messages' keys expire. A batch whose answer
+was lost is sent again: the next mix's uniqueness test absorbs the repeat.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from anontrace import clock
+from anontrace.backend.background import Background, Drain
+from anontrace.backend.counters import Counters
+from anontrace.backend.peers import Peers
+from anontrace.backend.store import Store
+from anontrace.mixnet import keydays
+
+from . import items
+from .items import Arrived, Onward
+
+MOST_MESSAGES = 256
+Accept = Callable[[Sequence[bytes]], Awaitable[None]]
+Deliver = Callable[[Sequence[Arrived]], Awaitable[None]]
+
+
+class Outbox:
+    """The sending side of one mix: drains every queue, the ones found at start and those that appear."""
+
+    def __init__(
+        self,
+        store: Store,
+        peers: Peers,
+        counters: Counters,
+        background: Background,
+        own_number: int,
+        accept: Accept,
+        deliver: Deliver,
+    ) -> None:
+        self._store = store
+        self._peers = peers
+        self._counters = counters
+        self._background = background
+        self._own_number = own_number
+        self._accept = accept
+        self._deliver = deliver
+        self._drains: dict[str, Drain] = {}
+
+    async def start(self) -> None:
+        """Take up what was queued before the last stop or crash."""
+        for queue in await self._store.backlog():
+            if queue == items.DELIVER or items.queue_number(queue) is not None:
+                self.wake(queue)
+
+    def wake(self, queue: str) -> None:
+        """Something was put into this queue."""
+        drain = self._drains.get(queue)
+        if drain is None:
+            number = items.queue_number(queue)
+            handler = self._arrive if number is None else self._forwarder(number)
+            drain = self._drains[queue] = Drain(self._store, queue, handler, MOST_MESSAGES)
+            self._background.start(f"queue {queue}", drain.run)
+        drain.wake()
+
+    async def _arrive(self, queued: Sequence[bytes]) -> None:
+        await self._deliver([Arrived.decode(item) for item in queued])
+        self._counters.add("delivered", len(queued))
+
+    def _forwarder(self, number: int) -> Callable[[Sequence[bytes]], Awaitable[None]]:
+        async def forward(queued: Sequence[bytes]) -> None:
+            today = keydays.day_at(clock.now())
+            found = [Onward.decode(item) for item in queued]
+            messages = [each.message for each in found if each.last_day >= today]
+            self._counters.add("dropped_expired", len(found) - len(messages))
+            if not messages:
+                return
+            if number == self._own_number:
+                await self._accept(messages)
+            else:
+                await self._peers.send_messages(number, messages)
+            self._counters.add("forwarded", len(messages))
+
+        return forward

@@ -1,0 +1,141 @@
+"""One server: its store, its roles, its endpoints, its life. Everything that has one owner per server is owned here."""
+
+import asyncio
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+
+import anontrace.backend.store as stores
+from anontrace import clock
+from anontrace.mixnet import keydays
+
+from .authority.role import AuthorityRole
+from .background import Background
+from .config import Server
+from .counters import Counters
+from .discovery.role import DiscoveryRole
+from .mailbox.role import MailboxRole
+from .mix.delivery import for_nobody
+from .mix.role import MixRole
+from .nymserver.role import NymserverRole
+from .peers import Peers
+from .roles import Context, Role
+from .store import Store
+from .web import BodyLimit, install_error_handlers
+
+_MOST_BODY = 128 << 10  # the longest body that any endpoint takes is 256 messages
+_TICK_SECONDS = 1.0
+_REFRESH_SECONDS = 600.0
+_MISSING_SECONDS = 2.0
+
+
+class Node:
+    """A server that was configured but does not listen yet: `start` it, serve `app`, `stop` it."""
+
+    def __init__(self, server: Server, store: Store) -> None:
+        self._counters = Counters()
+        self._background = Background(server.config.name)
+        self._peers = Peers(store, server.network)
+        self._store = store
+        self._server = server
+        context = Context(server, store, self._counters, self._background, self._peers)
+        self._roles = _roles(context)
+        self._today = 0
+        self.app = self._assemble()
+
+    @classmethod
+    async def open(cls, server: Server) -> "Node":
+        """With the store in the server's folder. ConfigError or StoreError if it cannot be."""
+        store = await stores.open_store(server.folder / "store")
+        try:
+            return cls(server, store)
+        except BaseException:
+            await store.close()
+            raise
+
+    async def start(self) -> None:
+        """Drop what has expired, make keys, take up queues; from here on background work runs."""
+        self._today = keydays.day_at(clock.now())
+        await self._store.expire(self._today)
+        await self._peers.start()
+        for role in self._roles.values():
+            await role.start()
+        self._background.start("clock", self._tick)
+        self._background.start("directory", self._keep_directory)
+
+    async def stop(self) -> None:
+        """End background work and close the store; what is queued stays queued."""
+        await self._background.stop()
+        await self._peers.close()
+        await self._store.close()
+
+    async def _tick(self) -> None:
+        while True:
+            now = clock.now()
+            for role in self._roles.values():
+                await role.tick(now)
+            today = keydays.day_at(now)
+            if today != self._today:
+                self._counters.add("days_dropped", await self._store.expire(today))
+                self._today = today
+            await asyncio.sleep(_TICK_SECONDS)
+
+    async def _keep_directory(self) -> None:
+        """Know where the other mixes are: soon while one is missing, else now and then."""
+        while True:
+            await self._peers.refresh()
+            await asyncio.sleep(_MISSING_SECONDS if self._peers.missing() else _REFRESH_SECONDS)
+
+    def _assemble(self) -> FastAPI:
+        config = self._server.config
+        app = FastAPI(title=f"Anontrace {config.name}", docs_url=None, redoc_url=None)
+        app.add_middleware(BodyLimit, most=_MOST_BODY)
+        install_error_handlers(app)
+        for role in self._roles.values():
+            app.include_router(role.router)
+
+        @app.get("/healthz")
+        async def health() -> dict[str, bool]:
+            """The process serves."""
+            return {"alive": True}
+
+        @app.get("/readyz")
+        async def ready() -> JSONResponse:
+            """Whether this server knows every other one, and is known itself (503 if not yet)."""
+            missing = self._peers.missing()
+            return JSONResponse({"ready": not missing, "missing": missing}, 503 if missing else 200)
+
+        @app.get("/v1/status")
+        async def status() -> dict[str, Any]:
+            """Counts since the start, lengths of queues, and what the roles tell of themselves."""
+            return {
+                "name": config.name,
+                "number": config.number,
+                "counters": self._counters.snapshot(),
+                "queues": await self._store.backlog(),
+                "roles": {name: role.status() for name, role in self._roles.items()},
+            }
+
+        return app
+
+
+def _roles(context: Context) -> dict[str, Role]:
+    """The roles of a server. A mix hands what ends at it to the nymserver or the mailboxes beside it."""
+    wanted = context.server.config.roles
+    roles: dict[str, Role] = {}
+    if "discovery" in wanted:
+        roles["discovery"] = DiscoveryRole(context)
+    if "authority" in wanted:
+        roles["authority"] = AuthorityRole(context)
+    if "nymserver" in wanted:
+        nymserver = NymserverRole(context)
+        mix = MixRole(context, nymserver.deliver, nymserver.facts)
+        nymserver.connect(mix.wake)
+        roles |= {"nymserver": nymserver, "mix": mix}
+    elif "mailbox" in wanted:
+        mailbox = MailboxRole(context)
+        roles |= {"mailbox": mailbox, "mix": MixRole(context, mailbox.mailboxes.deliver, None)}
+    elif "mix" in wanted:
+        roles["mix"] = MixRole(context, for_nobody(context.counters), None)
+    return roles

@@ -1,0 +1,107 @@
+"""From an uploaded log to exposures: open, check, look up, add up (docs/protocol.md sections 3 and 9).
+
+A log comes from a stranger: what is broken, misdated or not registered is left out and counted, never an error. Holds
+contact addresses only while it works and writes none of them anywhere.
+"""
+
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from anontrace_shared import log as logs
+from anontrace_shared import slots
+from anontrace_shared.figures import THIRDS, Figures
+from anontrace_shared.schedule import nym_key
+
+from anontrace.mixnet import keydays
+
+from .records import Contact, Tally
+
+OLDEST_DAYS = 30
+_MOST_RECORDS = 500_000
+_MOST_IN_LOOKUP = 2_000
+_random = random.SystemRandom()
+
+Registered = Callable[[list[bytes]], Awaitable[list[bool]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One opened record: a contact address, the slot of the badge that heard it, and how it heard it."""
+
+    address: bytes = field(repr=False)
+    slot: int = field(repr=False)
+    figures: Figures = field(repr=False)
+
+
+def read(log_secret: bytes, log: bytes, now: float) -> tuple[list[Heard], Tally]:
+    """Open every record that can be opened. CPU-bound: two scalar multiplications a block."""
+    tally = Tally()
+    heard: list[Heard] = []
+    found = list(logs.blocks(log))
+    tally.damaged = sum(isinstance(item, logs.Damage) for item in found)
+    oldest = (keydays.day_at(now) - OLDEST_DAYS) * slots.SLOTS_PER_DAY
+    newest = slots.slot_of(now) + 1  # a badge's clock may be ahead by a little
+    for block in logs.resolve(item for item in found if not isinstance(item, logs.Damage)):
+        tally.blocks += 1
+        tally.records += len(block.records)
+        if tally.records > _MOST_RECORDS:
+            tally.records -= len(block.records)
+            tally.damaged += 1
+            break
+        if block.slot is None or not oldest <= block.slot <= newest:
+            tally.misdated += len(block.records)
+            continue
+        opened = logs.open_block(log_secret, block)
+        tally.broken += len(block.records) - len(opened)
+        heard += (Heard(contact.address, block.slot, contact.figures) for contact in opened)
+    return heard, tally
+
+
+async def match(heard: Sequence[Heard], registered: Registered, tally: Tally) -> list[Contact]:
+    """The registered contact addresses among what was heard, shuffled and numbered.
+
+    An address counts in the slot in which it was heard, else in the one before or after: clocks drift. What was heard
+    of one address on both sides of a slot boundary is one exposure.
+    """
+    contacts: dict[bytes, Contact] = {}
+    for start in range(0, len(heard), _MOST_IN_LOOKUP):
+        part = heard[start : start + _MOST_IN_LOOKUP]
+        wanted = [[(nym_key(each.address, slot), slot) for slot in _slots_for(each.slot)] for each in part]
+        keys = list({key for choices in wanted for key, _ in choices})
+        known = {key for key, there in zip(keys, await registered(keys), strict=True) if there}
+        for each, choices in zip(part, wanted, strict=True):
+            hit = next(((key, slot) for key, slot in choices if key in known), None)
+            if hit is None:
+                tally.unregistered += 1
+                continue
+            key, slot = hit
+            contacts[key] = _merged(contacts.get(key), each, slot)
+    shuffled = list(contacts.values())
+    _random.shuffle(shuffled)
+    return [contact.model_copy(update={"id": number}) for number, contact in enumerate(shuffled, 1)]
+
+
+def _slots_for(heard_in: int) -> list[int]:
+    return [slot for slot in (heard_in, heard_in - 1, heard_in + 1) if 0 <= slot < slots.SLOT_LIMIT]
+
+
+def _merged(before: Contact | None, heard: Heard, slot: int) -> Contact:
+    figures = heard.figures
+    attenuation = min(255, max(0, figures.tx_power - figures.strongest))
+    if before is None:
+        return Contact(
+            id=0,
+            address=heard.address,
+            slot=slot,
+            present=figures.present,
+            attenuation=attenuation,
+            verified=figures.verified,
+        )
+    return before.model_copy(
+        update={
+            "present": min(THIRDS, before.present + figures.present),
+            "attenuation": min(before.attenuation, attenuation),
+            "verified": before.verified or figures.verified,
+        }
+    )

@@ -1,0 +1,118 @@
+"""What the nymserver stores of cases and reports, and the JSON of docs/protocol.md section 9. Models only."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from anontrace_shared.slots import SLOTS_PER_DAY
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator
+
+from anontrace.mixnet.sizes import NOTE
+
+
+def _from_hex(value: object) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("hexadecimal digits are needed")
+    return bytes.fromhex(value)
+
+
+HexBytes = Annotated[bytes, PlainValidator(_from_hex), PlainSerializer(bytes.hex, return_type=str)]
+
+
+class State(StrEnum):
+    """Where a report stands."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    REFUSED = "refused"
+
+
+class Tally(BaseModel):
+    """What became of a log's records, as numbers."""
+
+    blocks: int = 0
+    records: int = 0
+    broken: int = 0  # did not open, or contradicted themselves
+    misdated: int = 0  # no slot, or one outside the last 30 days
+    unregistered: int = 0  # opened, but no such key at this nymserver
+    damaged: int = 0  # places where the rest of the log could not be read
+
+
+class Contact(BaseModel):
+    """One registered contact address of a log: kept only until the report is decided."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    id: int
+    address: HexBytes = Field(repr=False)
+    slot: int = Field(repr=False)
+    present: int
+    attenuation: int
+    verified: bool
+
+
+class Contacts(BaseModel):
+    """All contacts of a report."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    contacts: list[Contact] = Field(repr=False)
+
+
+class Exposure(BaseModel):
+    """What the authority sees of one contact. The id means nothing outside its report."""
+
+    id: int
+    day: int
+    minutes: float
+    attenuation: int
+    verified: bool
+
+    @classmethod
+    def of(cls, contact: Contact) -> "Exposure":
+        return cls(
+            id=contact.id,
+            day=contact.slot // SLOTS_PER_DAY,
+            minutes=round(contact.present / 3, 2),
+            attenuation=contact.attenuation,
+            verified=contact.verified,
+        )
+
+
+class Report(BaseModel):
+    """An opened log, as the authority sees it."""
+
+    report: HexBytes
+    case: HexBytes
+    generation: int
+    disease: str
+    received: int
+    state: State = State.PENDING
+    exposures: list[Exposure]
+    log: Tally
+
+
+class Decision(BaseModel):
+    """What the authority decides about a report."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    approve: bool
+    exposures: list[int] | Literal["all"] = "all"
+    minutes: int = Field(default=0, ge=0, le=0xFFFF)
+    attenuation: int | None = Field(default=None, ge=0, le=255)
+    depth: int | None = Field(default=None, ge=1, le=255)
+    budget: int | None = Field(default=None, ge=0)
+    message: str = ""
+
+    def fits(self) -> bool:
+        """Whether the message fits a notification."""
+        return len(self.message.encode()) <= NOTE and "\0" not in self.message
+
+
+class Case(BaseModel):
+    """What holds for all reports of a case."""
+
+    disease: str
+    depth: int

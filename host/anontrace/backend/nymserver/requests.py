@@ -1,0 +1,50 @@
+"""Requests of the health authority: a JWT bound to method, path and body, used once (docs/protocol.md section 8)."""
+
+from hashlib import sha256
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from fastapi import Request
+
+from anontrace import clock
+from anontrace.backend.errors import Refused
+from anontrace.backend.store import Put, Store
+from anontrace.mixnet import keydays
+
+AUDIENCE = "nymserver"
+LONGEST_SECONDS = 60
+_CLOCK_TOLERANCE = 60
+_TABLE = "authority-requests"
+_REQUIRED = ["aud", "iat", "exp", "jti", "sub", "body"]
+_MOST_ID = 64
+
+
+class AuthorityRequests:
+    """Checks that a request comes from the pinned authority, is fresh, and comes for the first time."""
+
+    def __init__(self, store: Store, authority_key: bytes) -> None:
+        self._store = store
+        self._key = Ed25519PublicKey.from_public_bytes(authority_key)
+
+    async def check(self, request: Request) -> None:
+        """Refused (401) unless the request is the authority's."""
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            raise Refused(401, "the health authority's signature is needed")
+        # Times are checked below against anontrace.clock; PyJWT would take the system's.
+        options = {"require": _REQUIRED, "verify_exp": False, "verify_iat": False, "verify_nbf": False}
+        try:
+            claims = jwt.decode(token, self._key, algorithms=["EdDSA"], audience=AUDIENCE, options=options)  # type: ignore[arg-type]
+            issued, expires = float(claims["iat"]), float(claims["exp"])
+        except (jwt.InvalidTokenError, TypeError, ValueError):
+            raise Refused(401, "this is not signed by the health authority") from None
+        now = clock.now()
+        if not issued - _CLOCK_TOLERANCE <= now <= expires + _CLOCK_TOLERANCE or expires - issued > LONGEST_SECONDS:
+            raise Refused(401, "this request is not fresh; are both clocks right?")
+        path = request.url.path
+        if claims["sub"] != f"{request.method} {path}" or claims["body"] != sha256(await request.body()).hexdigest():
+            raise Refused(401, "the signature is for another request")
+        identity = str(claims["jti"])[:_MOST_ID].encode()
+        put = Put(identity, b"")
+        if not (await self._store.put_if_absent_many(_TABLE, [put], expires=keydays.day_at(now) + 1))[0]:
+            raise Refused(401, "this request was made before")

@@ -1,0 +1,87 @@
+"""The nymserver role put together: nyms, uploads, opening, reports, and the paced sending of notifications."""
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from anontrace_primitives import x25519_base
+from anontrace_shared.errors import FormatError
+from fastapi import APIRouter
+
+from anontrace.backend import keyfiles
+from anontrace.backend.background import Drain
+from anontrace.backend.mix.items import Arrived
+from anontrace.backend.mix.publishing import NymserverFacts
+from anontrace.backend.roles import Context
+from anontrace.mixnet.swap import Swap
+
+from . import routes
+from .nyms import Nyms, Outgoing
+from .opening import Opener
+from .reports import FORGET, SEND, Reports
+from .requests import AuthorityRequests
+from .uploads import OPEN, Uploads
+
+_random = random.SystemRandom()
+_MOST_FORGOTTEN = 64
+
+
+class NymserverRole:
+    """One nymserver. Its mix delivers swaps to `deliver`; `connect` tells how to wake that mix's queues."""
+
+    def __init__(self, context: Context) -> None:
+        settings, folder = context.server.config.nymserver, context.server.folder
+        store, counters, authority = context.store, context.counters, context.server.network.authority
+        log_secret, token_key = keyfiles.read(folder, keyfiles.LOG), keyfiles.read(folder, keyfiles.TOKEN)
+        self._context = context
+        self._wake_mix: Callable[[str], None] = lambda queue: None
+        self._drains: dict[str, Drain] = {}
+        self.facts = NymserverFacts(x25519_base(log_secret), settings.bucket_bits)
+        self._nyms = Nyms(store, counters, settings.keep_days, settings.bucket_bits)
+        uploads = Uploads(store, counters, authority.key, settings.upload_limit, self._wake)
+        self._reports = Reports(store, counters, token_key, settings.chain_days, self._wake)
+        self._opener = Opener(store, counters, uploads, self._nyms, self._reports, authority.key, log_secret, token_key)
+        requests = AuthorityRequests(store, authority.key)
+        self.router: APIRouter = routes.router(self._nyms, uploads, self._reports, requests, settings.bucket_bits)
+
+    def connect(self, wake_mix: Callable[[str], None]) -> None:
+        """Where to tell that an outgoing message was put into a queue of the mix."""
+        self._wake_mix = wake_mix
+
+    async def start(self) -> None:
+        pace = self._context.server.config.nymserver.pace
+        store = self._context.store
+        for drain in (
+            Drain(store, OPEN, self._opener.open, 1),
+            Drain(store, SEND, self._send, 1, lambda: _random.expovariate(1 / pace) if pace else 0.0),
+            Drain(store, FORGET, self._reports.forget, _MOST_FORGOTTEN),
+        ):
+            self._drains[drain.queue] = drain
+            self._context.background.start(f"queue {drain.queue}", drain.run)
+
+    async def tick(self, now: float) -> None:
+        pass
+
+    def _wake(self, queue: str) -> None:
+        self._drains[queue].wake()
+
+    async def deliver(self, arrived: Sequence[Arrived]) -> None:
+        """What the mix network brought: swaps."""
+        for each in arrived:
+            try:
+                swap = Swap.decode(each.payload)
+            except FormatError:
+                self._context.counters.add("swap_malformed")
+                continue
+            queue = await self._nyms.swap(swap)
+            if queue is not None:
+                self._wake_mix(queue)
+
+    async def _send(self, items: Sequence[bytes]) -> None:
+        for item in items:
+            _, queue = await self._nyms.send(Outgoing.decode(item))
+            if queue is not None:
+                self._wake_mix(queue)
+
+    def status(self) -> dict[str, Any]:
+        return {}

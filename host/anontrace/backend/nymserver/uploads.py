@@ -1,0 +1,179 @@
+"""Uploads as they come in: fixed-size chunks, resumable, durable chunk by chunk (docs/protocol.md section 8).
+
+Judges permits, which its sender may hear about; whether a chain upload is followed up is decided later, out of sight.
+Never opens a log.
+"""
+
+import os
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+from anontrace_shared.errors import AnontraceError, FormatError
+
+from anontrace import clock
+from anontrace.backend.counters import Counters
+from anontrace.backend.errors import StoreError
+from anontrace.backend.store import Entry, Put, Store
+from anontrace.mixnet import keydays
+from anontrace.mixnet.sizes import REPORT_ID
+from anontrace.wire import permit, upload
+from anontrace.wire.upload import Chunk, PermitAuthorization, Reason, Reply, State, Upload
+
+OPEN = "open"
+KEEP_DAYS = 7
+_PERMIT_DAYS = 60
+_UPLOADS, _CHUNKS, _PERMITS = "uploads", "upload-chunks", "permits"
+_MOST_ATTEMPTS = 16
+_AUTHORIZATION = 1 + permit.PERMIT
+
+
+@dataclass(frozen=True, slots=True)
+class _Progress:
+    """How far an upload is: its length, what is here, in how many chunks, and how it ended."""
+
+    total: int
+    received: int = 0
+    chunks: int = 0
+    state: State = State.RECEIVING
+    reason: Reason = Reason.NONE
+
+    _LAYOUT = struct.Struct("<IIIBB")
+
+    def encode(self) -> bytes:
+        return self._LAYOUT.pack(self.total, self.received, self.chunks, self.state, self.reason)
+
+    @classmethod
+    def decode(cls, value: bytes) -> "_Progress":
+        total, received, chunks, state, reason = cls._LAYOUT.unpack(value)
+        return cls(total, received, chunks, State(state), Reason(reason))
+
+    def reply(self) -> Reply:
+        return Reply(self.state, self.received, self.reason)
+
+
+class Uploads:
+    """All uploads that are under way. `wake` is called with each queue that got something."""
+
+    def __init__(
+        self, store: Store, counters: Counters, authority_key: bytes, most_bytes: int, wake: Callable[[str], None]
+    ) -> None:
+        self._store = store
+        self._counters = counters
+        self._authority_key = authority_key
+        self._most_bytes = most_bytes
+        self._wake = wake
+
+    async def receive(self, body: bytes) -> Reply:
+        """Take one chunk (16384). What it answers is durable."""
+        try:
+            chunk = upload.parse_chunk(body)
+        except FormatError:
+            return self._refused(Reason.MALFORMED)
+        if chunk.is_dummy:
+            self._counters.add("upload_dummies")
+            return Reply(State.ACCEPTED)
+        if chunk.total > self._most_bytes:
+            return self._refused(Reason.TOO_LARGE)
+        for _ in range(_MOST_ATTEMPTS):
+            (value,) = await self._store.get_many(_UPLOADS, [chunk.upload_id])
+            if value is None and chunk.offset == 0:
+                reason = self._first_look(chunk)
+                if reason is not Reason.NONE:
+                    return self._refused(reason)
+            progress = _Progress(chunk.total) if value is None else _Progress.decode(value)
+            if progress.total != chunk.total:
+                return self._refused(Reason.MALFORMED)
+            if progress.state is not State.RECEIVING or progress.received != chunk.offset:
+                return progress.reply()
+            reply = await self._add(chunk, value, progress)
+            if reply is not None:
+                return reply
+        raise StoreError("an upload changed under every attempt to continue it")
+
+    async def _add(self, chunk: Chunk, value: bytes | None, before: _Progress) -> Reply | None:
+        """Keep the chunk and go on, or end the upload with it. None: another request was faster, look again."""
+        expires = keydays.day_at(clock.now()) + KEEP_DAYS
+        await self._store.put_many(_CHUNKS, [(_chunk_key(chunk.upload_id, before.chunks), chunk.data)], expires)
+        after = replace(before, received=before.received + len(chunk.data), chunks=before.chunks + 1)
+        then = []
+        if after.received == after.total:
+            reason = await self._judge(chunk.upload_id, after.chunks)
+            after = replace(after, state=State.REFUSED if reason else State.ACCEPTED, reason=reason)
+            if not reason:
+                then = [Entry(OPEN, time.time(), chunk.upload_id + os.urandom(REPORT_ID))]
+        if not await self._store.compare_and_swap(_UPLOADS, chunk.upload_id, value, after.encode(), expires, then):
+            return None
+        if after.state is State.ACCEPTED:
+            self._counters.add("uploads_accepted")
+            self._wake(OPEN)
+        elif after.state is State.REFUSED:
+            self._counters.add("uploads_refused")
+            await self.forget(chunk.upload_id)
+        return after.reply()
+
+    def _first_look(self, chunk: Chunk) -> Reason:
+        """Refuse at the first chunk what would be refused at the last, so that nobody fills the store for nothing."""
+        if chunk.data[0] == 1 and len(chunk.data) >= _AUTHORIZATION:
+            return self._permit(chunk.data[1:_AUTHORIZATION])[0]
+        return Reason.NONE if chunk.data[0] in (1, 2) else Reason.MALFORMED
+
+    def _permit(self, data: bytes) -> tuple[Reason, permit.Permit | None]:
+        try:
+            found = permit.verify(data, self._authority_key)
+        except AnontraceError:
+            return Reason.PERMIT_INVALID, None
+        return (Reason.NONE if found.is_live(clock.now()) else Reason.EXPIRED), found
+
+    async def _judge(self, upload_id: bytes, chunks: int) -> Reason:
+        try:
+            complete = upload.parse(await self._joined(upload_id, chunks))
+        except FormatError:
+            return Reason.MALFORMED
+        if not isinstance(complete.authorization, PermitAuthorization):
+            return Reason.NONE
+        reason, found = self._permit(complete.authorization.permit)
+        if found is None or reason is not Reason.NONE:
+            return reason
+        if found.log_hash != complete.log_hash:
+            return Reason.LOG_DOES_NOT_MATCH
+        return await self._spend(complete.authorization.permit, upload_id)
+
+    async def _spend(self, data: bytes, upload_id: bytes) -> Reason:
+        """A permit is for one upload. The same upload may ask again: its answer may have been lost."""
+        key = sha256(data).digest()
+        expires = keydays.day_at(clock.now()) + _PERMIT_DAYS
+        await self._store.put_if_absent_many(_PERMITS, [Put(key, upload_id)], expires)
+        (spender,) = await self._store.get_many(_PERMITS, [key])
+        return Reason.NONE if spender == upload_id else Reason.ALREADY_USED
+
+    def _refused(self, reason: Reason) -> Reply:
+        self._counters.add("chunks_refused")
+        return Reply(State.REFUSED, 0, reason)
+
+    async def _joined(self, upload_id: bytes, chunks: int) -> bytes:
+        keys = [_chunk_key(upload_id, number) for number in range(chunks)]
+        parts = await self._store.get_many(_CHUNKS, keys)
+        return b"".join(part for part in parts if part is not None)
+
+    async def complete(self, upload_id: bytes) -> Upload | None:
+        """An accepted upload; None if it was forgotten."""
+        (value,) = await self._store.get_many(_UPLOADS, [upload_id])
+        if value is None:
+            return None
+        progress = _Progress.decode(value)
+        data = await self._joined(upload_id, progress.chunks)
+        return upload.parse(data) if len(data) == progress.total else None
+
+    async def forget(self, upload_id: bytes) -> None:
+        """Delete what was uploaded. How it ended stays known for some days, for a sender who asks again."""
+        (value,) = await self._store.get_many(_UPLOADS, [upload_id])
+        if value is not None:
+            keys = [_chunk_key(upload_id, number) for number in range(_Progress.decode(value).chunks)]
+            await self._store.delete_many(_CHUNKS, keys)
+
+
+def _chunk_key(upload_id: bytes, number: int) -> bytes:
+    return upload_id + number.to_bytes(4, "big")

@@ -1,0 +1,124 @@
+"""The other servers: where they are, by discovery's directory and the pinned keys; and talking to them.
+
+Keeps the last directory in the store, so that a restart does not depend on discovery. Believes nothing that is not
+signed by a pinned key (docs/protocol.md section 10).
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import httpx
+from anontrace_shared.errors import AnontraceError
+
+from anontrace import clock
+from anontrace.wire import directory as directories
+from anontrace.wire import signed
+from anontrace.wire.directory import Seen
+from anontrace.wire.keylist import KeyList
+from anontrace.wire.network import Network
+from anontrace.wire.signed import Signed
+
+from .errors import PeerError
+from .store import Store
+from .web import JSON, OCTETS, reason_in
+
+_log = logging.getLogger("anontrace.backend")
+
+_TABLE, _DIRECTORY = "peers", b"directory"
+_TIMEOUT = httpx.Timeout(15.0, connect=5.0)
+_LIMITS = httpx.Limits(max_connections=512, max_keepalive_connections=256, keepalive_expiry=120.0)
+_MOST_DIRECTORY = 4 << 20
+
+
+class Peers:
+    """What one server knows of the others, and its connections to them."""
+
+    def __init__(self, store: Store, network: Network) -> None:
+        self._store = store
+        self._network = network
+        self._http = httpx.AsyncClient(timeout=_TIMEOUT, limits=_LIMITS, trust_env=False)
+        self._lists: Mapping[int, KeyList] = {}
+        self._seen: Seen | None = None
+        self._tag: str | None = None
+
+    async def start(self) -> None:
+        """Take up the directory that was current at the last stop."""
+        (value,) = await self._store.get_many(_TABLE, [_DIRECTORY])
+        if value is not None:
+            self._believe(signed.read(value))
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    def knows(self, number: int) -> bool:
+        """Whether a mix with this number is pinned in the network."""
+        return number in self._network.pins
+
+    def missing(self) -> list[int]:
+        """The pinned mixes of which no key list in force is known."""
+        now = clock.now()
+        return [
+            number for number in self._network.pins if number not in self._lists or self._lists[number].expires <= now
+        ]
+
+    async def refresh(self) -> None:
+        """Ask discovery for its directory. PeerError if it does not answer or cannot be believed."""
+        headers = {} if self._tag is None else {"If-None-Match": self._tag}
+        answer = await self._request("discovery", "GET", f"{self._network.discovery.url}/v1/directory", headers=headers)
+        if answer.status_code == httpx.codes.NOT_MODIFIED:
+            return
+        if len(answer.content) > _MOST_DIRECTORY:
+            raise PeerError("discovery: its directory is too long")
+        try:
+            envelope = signed.read(answer.content)
+            self._believe(envelope)
+        except AnontraceError as error:
+            raise PeerError(f"discovery: {error}") from None
+        self._tag = answer.headers.get("etag")
+        await self._store.put_many(_TABLE, [(_DIRECTORY, envelope.to_json().encode())])
+
+    def _believe(self, envelope: Signed) -> None:
+        directory = directories.verify(envelope, self._network.discovery.key)
+        self._seen = directories.follow(self._seen, envelope, directory)
+        self._lists = directories.usable(directory, self._network.pins, clock.now()).lists
+
+    async def publish(self, number: int, envelope: Signed) -> None:
+        """Hand this server's signed key list to discovery."""
+        url = f"{self._network.discovery.url}/v1/lists/{number}"
+        await self._request("discovery", "PUT", url, content=envelope.to_json(), headers={"Content-Type": JSON})
+
+    async def send_messages(self, number: int, messages: Sequence[bytes]) -> None:
+        """Hand messages (380 each, at most 256) to a mix. PeerError unless it has taken them."""
+        url = f"{await self._url(number)}/v1/messages"
+        await self._request(f"mix {number}", "POST", url, content=b"".join(messages), headers={"Content-Type": OCTETS})
+
+    async def nymserver_url(self) -> str:
+        """Where the network's nymserver is."""
+        return await self._url(self._network.with_role("nymserver")[0])
+
+    async def _url(self, number: int) -> str:
+        if number not in self._lists:
+            await self.refresh()
+        found = self._lists.get(number)
+        if found is None:
+            raise PeerError(f"mix {number}: discovery has no key list of it")
+        return found.url
+
+    async def request(self, who: str, method: str, url: str, **details: Any) -> httpx.Response:
+        """Any answer of another server, an error too. PeerError if there is none."""
+        try:
+            return await self._http.request(method, url, **details)
+        except httpx.HTTPError as error:
+            raise PeerError(f"{who}: does not answer ({type(error).__name__})") from None
+
+    async def _request(self, who: str, method: str, url: str, **details: Any) -> httpx.Response:
+        answer = await self.request(who, method, url, **details)
+        if answer.is_success or answer.status_code == httpx.codes.NOT_MODIFIED:
+            return answer
+        seconds = answer.headers.get("retry-after", "")
+        reason = reason_in(answer.content)
+        raise PeerError(
+            f"{who}: answers {answer.status_code}{f' ({reason})' if reason else ''}",
+            min(float(seconds), 300.0) if seconds.isdigit() else None,
+        )

@@ -1,0 +1,156 @@
+"""What all HTTP endpoints share: bounded bodies, time limits, JSON errors. docs/protocol.md section 8, first paragraph.
+
+Never logs a request: neither its body, nor its path, nor who sent it.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from anontrace_shared.errors import FormatError
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .errors import BackendError, Overloaded, Refused, StoreError
+
+_log = logging.getLogger("anontrace.backend")
+
+OCTETS = "application/octet-stream"
+JSON = "application/json"
+_BODY_SECONDS = 30.0
+_STORE_RETRY_SECONDS = 10
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class BodyLimit:
+    """ASGI middleware: a body longer than `most` bytes, or slower than half a minute, is refused before it is read."""
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        self._app = app
+        self._most = most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        if not length.isdigit() or int(length) > self._most:
+            await error_response(413, f"a body here has at most {self._most} bytes")(scope, receive, send)
+            return
+        received = 0
+        deadline = asyncio.get_running_loop().time() + _BODY_SECONDS
+        complete = False
+
+        async def bounded() -> Message:
+            nonlocal received, complete
+            if complete:
+                return await receive()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError:
+                raise Refused(408, "the body took too long") from None
+            received += len(message.get("body", b""))
+            if received > self._most:
+                raise Refused(413, f"a body here has at most {self._most} bytes")
+            complete = not message.get("more_body", False)
+            return message
+
+        await self._app(scope, bounded, send)
+
+
+async def octets(request: Request, *, at_least: int, at_most: int, unit: int) -> bytes:
+    """The binary body, of `at_least` to `at_most` bytes and a multiple of `unit`."""
+    _require_type(request, OCTETS)
+    body = await request.body()
+    if not at_least <= len(body) <= at_most or len(body) % unit:
+        wanted = f"{unit} bytes" if at_least == at_most else f"a multiple of {unit} from {at_least} to {at_most} bytes"
+        raise Refused(413 if len(body) > at_most else 400, f"the body has {len(body)} bytes; it has to be {wanted}")
+    return body
+
+
+async def json_octets(request: Request) -> bytes:
+    """The body of a request that has to be JSON, unparsed."""
+    _require_type(request, JSON)
+    return await request.body()
+
+
+async def json_body(request: Request, model: type[_Model]) -> _Model:
+    """The JSON body as a model. The answer to a bad one names the fields, never the values."""
+    try:
+        return model.model_validate_json(await json_octets(request))
+    except ValidationError as error:
+        raise Refused(422, "; ".join(_problems(error))) from None
+
+
+def _problems(error: ValidationError) -> list[str]:
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return [f"{'.'.join(map(str, each['loc'])) or 'body'}: {each['msg']}" for each in found]
+
+
+def _require_type(request: Request, wanted: str) -> None:
+    given = request.headers.get("content-type", wanted).partition(";")[0].strip().lower()
+    if given != wanted:
+        raise Refused(415, f"the body has to be {wanted}")
+
+
+def error_response(status: int, reason: str, retry_after: int | None = None) -> JSONResponse:
+    """`{"error": reason}`."""
+    headers = None if retry_after is None else {"Retry-After": str(retry_after)}
+    return JSONResponse({"error": reason}, status, headers)
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Every error leaves as JSON with one short reason."""
+
+    async def refused(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, Refused)
+        return error_response(error.status, error.reason, error.retry_after)
+
+    async def overloaded(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, Overloaded)
+        return error_response(503, str(error), error.retry_after)
+
+    async def malformed(_: Request, error: Exception) -> JSONResponse:
+        return error_response(422, str(error))
+
+    async def unavailable(_: Request, error: Exception) -> JSONResponse:
+        _log.error("%s: %s", type(error).__name__, error)
+        reason = "the store does not take data now" if isinstance(error, StoreError) else "not available now"
+        return error_response(503, reason, _STORE_RETRY_SECONDS)
+
+    async def http(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        return error_response(error.status_code, str(error.detail).lower())
+
+    async def invalid(_: Request, error: Exception) -> JSONResponse:
+        return error_response(422, "a parameter is malformed")
+
+    async def unexpected(_: Request, error: Exception) -> JSONResponse:
+        # Only the kind: the text may quote the request.
+        _log.error("internal error: %s", type(error).__name__, exc_info=_log.isEnabledFor(logging.DEBUG))
+        return error_response(500, "internal error")
+
+    app.add_exception_handler(Refused, refused)
+    app.add_exception_handler(Overloaded, overloaded)
+    app.add_exception_handler(FormatError, malformed)
+    app.add_exception_handler(BackendError, unavailable)
+    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(Exception, unexpected)
+
+
+def reason_in(body: bytes) -> str:
+    """The reason in an error answer of another server; "" if there is none."""
+    try:
+        document: Any = json.loads(body)
+    except ValueError:
+        return ""
+    return str(document.get("error", ""))[:200] if isinstance(document, Mapping) else ""
