@@ -54,7 +54,7 @@ def _travel(states: list[HopState], message: bytes) -> tuple[list[dict[str, Any]
 
 
 def mix() -> dict[str, Any]:
-    cases = []
+    cases: list[dict[str, Any]] = []
     for count in range(1, 5):
         secret, padding = fixed(f"first secret {count}"), fixed(f"padding {count}", r.padding_size(count))
         states = r.hops(MIXES[:count], secret)

@@ -83,7 +83,7 @@ def test_the_header_has_one_size_whatever_the_path(count: int) -> None:
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_what_follows_the_last_hops_instructions_is_random(count: int) -> None:
     """All 18 bytes of room for each hop that is not there: never zero, never twice the same, at the last hop."""
-    tails = set()
+    tails: set[bytes] = set()
     for _ in range(20):
         _, received, _ = travel(NUMBERS[0], message.forward(path(NUMBERS[:count]), bytes(32), bytes(239)))
         last = NUMBERS[count - 1]

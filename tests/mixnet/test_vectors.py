@@ -15,10 +15,11 @@ from anontrace.mixnet.swap import Swap
 from anontrace_primitives import x25519, x25519_base
 
 from tests.mixnet import make_vectors
+from tests.shared.make_vectors import FOLDER
 
 
 def load(name: str) -> Any:
-    return json.loads((make_vectors.FOLDER / name).read_text(encoding="utf-8"))
+    return json.loads((FOLDER / name).read_text(encoding="utf-8"))
 
 
 def h(text: str) -> bytes:
@@ -47,7 +48,7 @@ def path(numbers: list[int]) -> list[Hop]:
 
 @pytest.mark.parametrize("name", make_vectors.ALL)
 def test_the_vector_file_is_what_the_reference_makes(name: str) -> None:
-    assert (make_vectors.FOLDER / name).read_text(encoding="utf-8") == make_vectors.text(name)
+    assert (FOLDER / name).read_text(encoding="utf-8") == make_vectors.text(name)
 
 
 def test_keystream() -> None:

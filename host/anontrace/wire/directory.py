@@ -89,10 +89,11 @@ def verify(envelope: Signed, discovery_key: bytes) -> Directory:
     directory = parse(Directory, envelope.document, "directory")
     numbers: set[int] = set()
     for each in directory.lists:
-        number = keylist.read(each.document).number
+        number = keylist.number_of(each.document)
         if number in numbers:
             raise FormatError(f"directory: two key lists of mix {number}")
-        numbers.add(number)
+        if number is not None:
+            numbers.add(number)
     return directory
 
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Annotated, Self
 
 from anontrace_shared.errors import FormatError
-from pydantic import Field, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from anontrace.mixnet.keydays import LIFE_DAYS
 
@@ -42,6 +42,10 @@ class MixKey(Document):
         if u >= _P or u in _LOW_ORDER:
             raise ValueError("this is not an X25519 public key that a mix can have")
         return self
+
+
+class _Numbered(BaseModel):
+    number: MixNumber
 
 
 class KeyList(Document):
@@ -88,6 +92,14 @@ class KeyList(Document):
 def read(text: str | bytes) -> KeyList:
     """The key list in a JSON text. FormatError if it is none."""
     return parse(KeyList, text, "key list")
+
+
+def number_of(text: str) -> int | None:
+    """The number that a list claims, without reading the rest of it; None if it cannot be told."""
+    try:
+        return _Numbered.model_validate_json(text).number
+    except ValidationError:
+        return None
 
 
 def sign(key_list: KeyList, signing_key: bytes) -> Signed:

@@ -11,9 +11,10 @@ from typing import Annotated, Self
 
 from anontrace_shared.errors import FormatError
 from pydantic import Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from .fields import AS_TUPLE, Document, Hex32, MixNumber, Name, Role, Roles, Url, first_problem
-from .tomllines import line_of
+from .tomllines import line_of_first
 
 
 class Named(Document):
@@ -51,10 +52,15 @@ class Network(Document):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        if len({mix.number for mix in self.mix}) != len(self.mix):
-            raise ValueError("mix: a number stands for two mixes")
-        if len({mix.key for mix in self.mix}) != len(self.mix):
-            raise ValueError("mix: a key stands for two mixes")
+        numbers: set[int] = set()
+        keys: set[bytes] = set()
+        for index, mix in enumerate(self.mix):
+            for field, again in (("number", mix.number in numbers), ("key", mix.key in keys)):
+                if again:
+                    at = {"at": ("mix", index, field)}
+                    raise PydanticCustomError("duplicate", f"mix {mix.number}: another mix has the same {field}", at)
+            numbers.add(mix.number)
+            keys.add(mix.key)
         for role in ("nymserver", "mailbox"):
             if not any(role in mix.roles for mix in self.mix):
                 raise ValueError(f"mix: no mix has the role {role}")
@@ -107,7 +113,7 @@ def parse(text: str, name: str = "network file") -> Network:
     try:
         return Network.model_validate(values)
     except ValidationError as error:
-        line = line_of(text, error.errors(include_url=False, include_input=False, include_context=False)[0]["loc"])
+        line = line_of_first(text, error)
         at = f"{name}, line {line}" if line else name
         raise FormatError(f"{at}: {first_problem(error)}") from None
 

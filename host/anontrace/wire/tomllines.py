@@ -1,39 +1,58 @@
 """Where in a TOML text a value stands: tomllib does not tell, and an error without a line is half an error.
 
-Finds keys as people write configuration files: tables by [name] and [[name]], one key to a line. What is written in
-another way is reported at its table, or without a line.
+Reads tables and keys line by line, as people write configuration files. What stands inside an inline table or an array
+is reported at the line of its key, what is missing at the line of its table.
 """
 
 import re
 
-_TABLE = re.compile(r"^\s*(\[\[?)\s*([A-Za-z0-9_.\"'-]+)\s*\]\]?\s*(#.*)?$")
-_KEY = re.compile(r"^\s*([A-Za-z0-9_\"'-]+)\s*=")
+from pydantic import ValidationError
+
+Location = tuple[int | str, ...]
+
+_TABLE = re.compile(r"^\s*(\[\[?)\s*([A-Za-z0-9_.\"' -]+?)\s*\]\]?\s*(#.*)?$")
+_KEY = re.compile(r"^\s*([A-Za-z0-9_.\"' -]+?)\s*=")
 
 
-def line_of(text: str, location: tuple[int | str, ...]) -> int | None:
-    """The line (from 1) of the value at a location such as ("mix", 2, "key"): of its key, else of its table."""
-    if not location:
-        return None
-    table, key = str(location[0]), None
-    index = location[1] if len(location) > 1 and isinstance(location[1], int) else None
-    rest = location[2:] if index is not None else location[1:]
-    if rest:
-        key = str(rest[0])
-    found, current, seen = None, None, -1
+def line_of(text: str, location: Location) -> int | None:
+    """The line (from 1) of the value at a location such as ("mix", 2, "key"), else of what it is in; else None."""
+    best: tuple[int, int | None] = (0, None)
+    for number, path in _paths(text):
+        if len(path) > best[0] and location[: len(path)] == path:
+            best = (len(path), number)
+    return best[1]
+
+
+def line_of_first(text: str, error: ValidationError) -> int | None:
+    """The line of the first thing that pydantic found wrong in the values of a TOML text.
+
+    A validator of a whole document may give the location in its error's context, under "at".
+    """
+    first = error.errors(include_url=False, include_input=False)[0]
+    at: Location = first.get("ctx", {}).get("at", ())
+    return line_of(text, (*first["loc"], *at))
+
+
+def _paths(text: str) -> list[tuple[int, Location]]:
+    """Each line that opens a table or sets a key, with the location of what it opens or sets."""
+    found: list[tuple[int, Location]] = []
+    table: Location = ()
+    counts: dict[Location, int] = {}
     for number, line in enumerate(text.splitlines(), 1):
-        header = _TABLE.match(line)
-        if header:
-            name = header[2].strip("\"'")
-            if name == table and header[1] == "[[":
-                seen += 1
-            current = name if index is None or seen == index else None
-            if current == table and found is None:
-                found = number
-            continue
-        match = _KEY.match(line)
-        if match is None:
-            continue
-        name = match[1].strip("\"'")
-        if (current == table and name == key) or (current is None and seen < 0 and name == table):
-            return number
+        if header := _TABLE.match(line):
+            parts = _parts(header[2])
+            table = ()
+            for depth, part in enumerate(parts, 1):
+                table = (*table, part)
+                if header[1] == "[[" and depth == len(parts):
+                    counts[table] = counts.get(table, -1) + 1
+                if table in counts:
+                    table = (*table, counts[table])
+            found.append((number, table))
+        elif key := _KEY.match(line):
+            found.append((number, (*table, *_parts(key[1]))))
     return found
+
+
+def _parts(dotted: str) -> list[str]:
+    return [part.strip().strip("\"'") for part in dotted.split(".")]
