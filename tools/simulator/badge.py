@@ -1,0 +1,290 @@
+"""One badge: the process that runs the firmware in MicroPython, its frames, and its place in the lock-step.
+
+The process is started with a nonce in its environment and must show it; nobody else on the machine can pose as a badge.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import secrets
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tools.simulator import frames
+from tools.simulator.clock import SECOND, Clock
+from tools.simulator.frames import FromBadge, Irq, ToBadge
+from tools.simulator.nimble import Nimble
+from tools.simulator.radio import Radio
+
+HEAP = 165_008  # bytes that an ESP32 has free after boot
+REPORT_LATENCY = SECOND  # a fast run may tell scan results this late; they bear the time at which they were heard
+_REALTIME_LATENCY = 20_000
+_BOOT_TIMEOUT = 30.0  # real seconds from the start of a process to its first frame
+_STEP_TIMEOUT = 120.0  # real seconds that a badge may compute at one instant
+_BOARD = Path(__file__).parent / "board"
+_POWER_ON = 1
+
+
+class BadgeError(Exception):
+    """A badge's process ended, hangs, or broke the protocol; says which and with what last words."""
+
+
+class Badge(asyncio.Protocol):
+    """A badge of the simulator. Made by Air.start_badge()."""
+
+    def __init__(self, name: str, flash: Path, log: Path, radio: Radio, command: list[str], path: list[Path]) -> None:
+        self.name = name
+        self.flash = flash
+        self.log = log
+        self.radio = radio
+        self.clock: Clock = radio.clock
+        self.stack = Nimble(radio, self._post)
+        self.failure: BadgeError | None = None
+        self.on_failure: Callable[[BadgeError], None] | None = None
+        self.lock_heap = False
+        self.resets = 0
+        self.unique_id = hashlib.sha256(name.encode()).digest()[:6]
+        self.main = Path()
+        self._port = 0
+        self._command = command
+        self._path = path
+        self._process: asyncio.subprocess.Process | None = None
+        self._nonce = b""
+        self._rtc = 0
+        self._cause = _POWER_ON
+        self._transport: asyncio.Transport | None = None
+        self._buffer = bytearray()
+        self._inbox: list[bytes] = []
+        self._urgent = False
+        self._working = False
+        self._deadline = frames.FOREVER
+        self._alarm_at = frames.FOREVER
+        self._flush_due = False
+        self._booted: asyncio.Future[None] | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._restarting: asyncio.Task[None] | None = None
+        self._stuck: asyncio.TimerHandle | None = None
+
+    # Life
+
+    @property
+    def powered(self) -> bool:
+        """True while a process runs the firmware."""
+        return self._process is not None
+
+    async def power_on(self, main: Path, port: int) -> None:
+        """Boot; returns when the firmware is idle for the first time."""
+        if self._process is not None:
+            raise BadgeError(f"{self.name} is on already")
+        self.main, self._port = main, port
+        self._rtc = -self.clock.now
+        self._cause = _POWER_ON
+        await self._boot()
+
+    async def power_off(self) -> None:
+        """Cut the power at this instant."""
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.cancel()
+        await self._end_process()
+        self.stack.close()
+
+    async def _boot(self) -> None:
+        self.failure = None
+        self._nonce = secrets.token_bytes(16)
+        self._booted = asyncio.get_running_loop().create_future()
+        self._set_working(True)
+        environment = {
+            "PATH": os.environ.get("PATH", ""),
+            "ANONTRACE_AIR": f"127.0.0.1:{self._port}:{self._nonce.hex()}",
+            "ANONTRACE_MAIN": str(self.main),
+            "MICROPYPATH": ":".join([str(_BOARD), *map(str, self._path), ".frozen"]),
+        }
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command, str(_BOARD / "boot_sim.py"), cwd=self.flash, env=environment, stdout=log, stderr=log
+            )
+        self._watch = asyncio.create_task(self._watch_process(self._process))
+        try:
+            await asyncio.wait_for(asyncio.shield(self._booted), _BOOT_TIMEOUT)
+        except TimeoutError:
+            self._fail(f"did not report within {_BOOT_TIMEOUT:.0f} s")
+        if self.failure is not None:
+            raise self.failure
+
+    async def _watch_process(self, process: asyncio.subprocess.Process) -> None:
+        code = await process.wait()
+        self._fail(f"ended with exit code {code}")
+
+    async def _end_process(self) -> None:
+        process, self._process = self._process, None
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+        if self._transport is not None:
+            self._transport.abort()
+            self._transport = None
+        self._inbox.clear()
+        self._buffer.clear()
+        self._deadline = frames.FOREVER
+        self._set_working(False)
+
+    def _fail(self, what: str) -> None:
+        if self.failure is not None:
+            return
+        words = self.log.read_bytes()[-2000:].decode(errors="replace").strip() if self.log.exists() else ""
+        self.failure = BadgeError(f"badge {self.name} {what}" + (f"; its last words:\n{words}" if words else ""))
+        self._deadline = frames.FOREVER
+        self.stack.close()
+        if self._booted is not None and not self._booted.done():
+            self._booted.set_result(None)
+        elif self.on_failure is not None:
+            self.on_failure(self.failure)
+        self._set_working(False)
+
+    async def _restart(self, cause: int) -> None:
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.cancel()
+        await self._end_process()
+        self.stack.close()
+        self.resets += 1
+        self._cause = cause
+        with contextlib.suppress(BadgeError):
+            await self._boot()
+        if self.failure is not None and self.on_failure is not None:
+            self.on_failure(self.failure)
+        self.clock.end()
+
+    # Lock-step
+
+    def _set_working(self, working: bool) -> None:
+        if working == self._working:
+            return
+        self._working = working
+        if working:
+            self.clock.begin()
+            loop = asyncio.get_running_loop()
+            self._stuck = loop.call_later(_STEP_TIMEOUT, self._fail, f"is not idle after {_STEP_TIMEOUT:.0f} s")
+        else:
+            if self._stuck is not None:
+                self._stuck.cancel()
+            self.clock.end()
+
+    def _post(self, irq: Irq, body: bytes, urgent: bool) -> None:
+        """An event for the badge: an urgent one is delivered at this instant, others may wait a little for company."""
+        if self._transport is None:
+            return
+        self._inbox.append(frames.event(self.clock.now, irq, body))
+        self._urgent = self._urgent or urgent
+        if not self._working:
+            self._arrange_delivery()
+
+    def _arrange_delivery(self) -> None:
+        if self._urgent:
+            self.clock.at(self.clock.now, self._deliver)
+        elif not self._flush_due:
+            self._flush_due = True
+            self.clock.after(REPORT_LATENCY if self.clock.fast else _REALTIME_LATENCY, self._flush)
+
+    def _flush(self) -> None:
+        self._flush_due = False
+        self._deliver()
+
+    def _deliver(self) -> None:
+        if self._inbox and not self._working and self._transport is not None:
+            self._run()
+
+    def _on_alarm(self) -> None:
+        self._alarm_at = frames.FOREVER
+        if self._working or self._transport is None:
+            return
+        if self.clock.now >= self._deadline:
+            self._run()
+        else:
+            self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        # One alarm at a time is kept in the clock, the earliest: a badge moves its deadline at every step.
+        if self._deadline < self._alarm_at:
+            self._alarm_at = self._deadline
+            self.clock.at(self._deadline, self._on_alarm)
+
+    def _run(self) -> None:
+        assert self._transport is not None
+        self._set_working(True)
+        self._transport.write(frames.run(self.clock.now, self._inbox))
+        self._inbox.clear()
+        self._urgent = False
+
+    # Frames
+
+    def adopt(self, transport: asyncio.Transport, nonce: bytes) -> bool:
+        """A process has connected: is it this badge's?"""
+        if not self._nonce or not secrets.compare_digest(nonce, self._nonce):
+            return False
+        self._nonce = b""
+        self._transport = transport
+        transport.set_protocol(self)
+        welcome = frames.WELCOME.pack(self.clock.now, self._rtc, self._cause, int(self.lock_heap), self.unique_id)
+        transport.write(frames.frame(ToBadge.WELCOME, welcome))
+        return True
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the badge."""
+        self._buffer += data
+        while len(self._buffer) >= 3:
+            size, kind = frames.HEADER.unpack_from(self._buffer)
+            if len(self._buffer) < 3 + size:
+                return
+            body = bytes(self._buffer[3 : 3 + size])
+            del self._buffer[: 3 + size]
+            self._on_frame(kind, body)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The process has ended or closed its socket; _watch_process says why."""
+        self._transport = None
+
+    def _on_frame(self, kind: int, body: bytes) -> None:
+        if kind == FromBadge.CALL:
+            self._on_call(body)
+        elif kind == FromBadge.IDLE:
+            self._deadline = frames.TIME.unpack(body)[0]
+            if self._booted is not None and not self._booted.done():
+                self._booted.set_result(None)
+            self._set_alarm()
+            if self._inbox:
+                self._arrange_delivery()
+            self._set_working(False)
+        elif kind == FromBadge.RESET:
+            cause, self._rtc = frames.RESET.unpack(body)
+            self.clock.begin()  # until the badge has booted again
+            self._restarting = asyncio.create_task(self._restart(cause))
+        else:
+            self._fail(f"sent frame {kind}, which does not exist")
+
+    def _on_call(self, body: bytes) -> None:
+        assert self._transport is not None
+        try:
+            reply = b"\0" + self.stack.call(body[0], body[1:])
+        except OSError as error:
+            reply = bytes(((error.errno or 5) & 0xFF,))
+        except (ValueError, KeyError, IndexError) as error:
+            print(f"simulator: {self.name}: call {body[:1].hex()}: {error!r}", file=sys.stderr)
+            reply = b"\x16"
+        self._transport.write(frames.frame(ToBadge.REPLY, reply))
+
+    # The world around
+
+    def hear(self, address: bytes, data: bytes, rssi: int, *, kind: int = 0, address_type: int = 1) -> None:
+        """Let the badge hear an advert of a stranger who is not on the air otherwise."""
+        if self.radio.le_scan_enable:
+            self.stack.report(kind, address_type, address, rssi, data)
+
+    def set_pin(self, pin: int, level: int) -> None:
+        """Drive an input pin, as a button does."""
+        self._post(Irq.PIN, bytes((pin, 1 if level else 0)), True)

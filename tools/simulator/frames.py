@@ -1,0 +1,127 @@
+"""The wire between a badge's MicroPython and the air: binary frames over TCP on loopback.
+
+A frame is length of body (2) ‖ kind (1) ‖ body, integers little-endian, times in microseconds of virtual time (8).
+
+badge to air
+    1 HELLO    nonce (16) that the air put into the environment of the process it started
+    2 IDLE     until (8): nothing to do before that time
+    3 CALL     op (1) ‖ arguments: a function of the bluetooth module
+    4 RESET    cause (1) ‖ real-time clock offset (8, signed)
+air to badge
+    1 WELCOME  now (8) ‖ real-time clock offset (8, signed) ‖ reset cause (1) ‖ flags (1) ‖ unique id (6);
+               flag 1: heap locked in IRQ handlers
+    2 REPLY    errno (1, 0 = done) ‖ answer; to each CALL, at once
+    3 EVENTS   now (8) ‖ any number of events: length of body (2) ‖ time (8) ‖ IRQ number (1) ‖ body
+    4 RUN      the same, and the badge runs now
+
+A badge talks only between RUN and IDLE and the clock moves only when every badge is idle: they are in lock-step. The body
+of an event is the tuple that MicroPython documents for that IRQ number: 16-bit fields in order, then a byte-sized one,
+then an address, data or UUID. IRQ 255 is a pin: pin (1) ‖ level (1). A frame's body is at most 1500 bytes.
+"""
+
+import enum
+import struct
+
+HEADER = struct.Struct("<HB")
+EVENT = struct.Struct("<HQB")
+TIME = struct.Struct("<Q")
+WELCOME = struct.Struct("<QqBB6s")
+RESET = struct.Struct("<Bq")
+MAX_BODY = 1500
+FOREVER = 1 << 60
+
+
+class FromBadge(enum.IntEnum):
+    """Frames that a badge sends."""
+
+    HELLO = 1
+    IDLE = 2
+    CALL = 3
+    RESET = 4
+
+
+class ToBadge(enum.IntEnum):
+    """Frames that a badge gets."""
+
+    WELCOME = 1
+    REPLY = 2
+    EVENTS = 3
+    RUN = 4
+
+
+class Irq(enum.IntEnum):
+    """MicroPython's numbers of BLE events."""
+
+    CENTRAL_CONNECT = 1
+    CENTRAL_DISCONNECT = 2
+    GATTS_WRITE = 3
+    GATTS_READ_REQUEST = 4
+    SCAN_RESULT = 5
+    SCAN_DONE = 6
+    PERIPHERAL_CONNECT = 7
+    PERIPHERAL_DISCONNECT = 8
+    GATTC_SERVICE_RESULT = 9
+    GATTC_SERVICE_DONE = 10
+    GATTC_CHARACTERISTIC_RESULT = 11
+    GATTC_CHARACTERISTIC_DONE = 12
+    GATTC_DESCRIPTOR_RESULT = 13
+    GATTC_DESCRIPTOR_DONE = 14
+    GATTC_READ_RESULT = 15
+    GATTC_READ_DONE = 16
+    GATTC_WRITE_DONE = 17
+    GATTC_NOTIFY = 18
+    GATTC_INDICATE = 19
+    GATTS_INDICATE_DONE = 20
+    MTU_EXCHANGED = 21
+    CONNECTION_UPDATE = 27
+    PIN = 255
+
+
+class Op(enum.IntEnum):
+    """Functions that a badge calls."""
+
+    ACTIVE = 1
+    ADDRESS = 2
+    NAME = 3
+    MTU = 4
+    ADVERTISE = 5
+    SCAN = 6
+    CONNECT = 7
+    DISCONNECT = 8
+    REGISTER_SERVICES = 9
+    NOTIFY = 10
+    INDICATE = 11
+    READ_ANSWER = 12
+    DISCOVER_SERVICES = 13
+    DISCOVER_CHARACTERISTICS = 14
+    READ = 15
+    WRITE = 16
+    EXCHANGE_MTU = 17
+    UPDATE = 18
+    DISCOVER_DESCRIPTORS = 19
+
+
+def frame(kind: int, body: bytes = b"") -> bytes:
+    """One frame, ready to be sent."""
+    return HEADER.pack(len(body), kind) + body
+
+
+def event(time: int, irq: int, body: bytes) -> bytes:
+    """One event of an EVENTS or RUN frame."""
+    return EVENT.pack(len(body), time, irq) + body
+
+
+def run(now: int, events: list[bytes]) -> bytes:
+    """The frames that deliver `events` and let the badge run at time `now`."""
+    stamp = TIME.pack(now)
+    if not events:
+        return frame(ToBadge.RUN, stamp)
+    frames = []
+    body = bytearray(stamp)
+    for one in events:
+        if len(body) + len(one) > MAX_BODY:
+            frames.append(frame(ToBadge.EVENTS, bytes(body)))
+            body = bytearray(stamp)
+        body += one
+    frames.append(frame(ToBadge.RUN, bytes(body)))
+    return b"".join(frames)
