@@ -14,7 +14,7 @@ air to badge
     3 EVENTS   now (8) ‖ any number of events: length of body (2) ‖ time (8) ‖ IRQ number (1) ‖ body
     4 RUN      the same, and the badge runs now
 
-A badge talks only between RUN and IDLE and the clock moves only when every badge is idle: they are in lock-step. The body
+A badge talks only between RUN and IDLE, and the clock moves only when all are idle: they are in lock-step. The body
 of an event is the tuple that MicroPython documents for that IRQ number: 16-bit fields in order, then a byte-sized one,
 then an address, data or UUID. IRQ 255 is a pin: pin (1) ‖ level (1). A frame's body is at most 1500 bytes.
 """

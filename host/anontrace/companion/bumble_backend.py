@@ -298,7 +298,7 @@ class BumbleClient(BaseBleakClient):
         return self._connection is not None
 
     async def connect(self, pair: bool, **kwargs: Any) -> None:
-        """Connect, ask for MTU 247, discover services. Raises BleakError; BleakDeviceNotFoundError if nobody answers."""
+        """Connect, ask for MTU 247, discover services. Raises BleakError; BleakDeviceNotFoundError: nobody there."""
         if self.is_connected:
             raise BleakError(f"{self.address} is connected already")
         if pair:
