@@ -34,7 +34,7 @@ def established() -> tuple[CompanionSession, BadgeSession]:
 
 
 @given(plaintexts, plaintexts, cuts)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_everything_arrives_in_order_however_it_is_cut(
     to_badge: list[bytes], back: list[bytes], sizes: list[int]
 ) -> None:
@@ -92,7 +92,7 @@ def test_a_badge_that_speaks_first_is_not_believed() -> None:
 
 
 @given(st.integers(0, 400 * 8 - 1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_flipped_bit_ends_the_session_or_waits_for_more(bit: int) -> None:
     companion, badge = established()
     frame = bytearray(companion.send(bytes(382)))
@@ -107,7 +107,7 @@ def test_a_flipped_bit_ends_the_session_or_waits_for_more(bit: int) -> None:
 
 
 @given(st.integers(1, 399))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_frame_cut_short_yields_nothing_and_what_follows_ends_the_session(length: int) -> None:
     companion, badge = established()
     assert badge.receive(companion.send(bytes(382))[:length]) == []
@@ -213,7 +213,6 @@ def test_an_owner_key_of_another_size_is_refused(size: int) -> None:
 
 
 @given(st.lists(st.binary(max_size=300), max_size=8), st.booleans())
-@settings(deadline=None)
 def test_arbitrary_bytes_open_no_session(pieces: list[bytes], as_badge: bool) -> None:
     side = BadgeSession(OWNER_KEY) if as_badge else CompanionSession(OWNER_KEY)
     for piece in pieces:
@@ -226,7 +225,7 @@ def test_arbitrary_bytes_open_no_session(pieces: list[bytes], as_badge: bool) ->
 
 
 @given(st.lists(st.binary(max_size=1200), max_size=4))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_arbitrary_bytes_within_a_session_yield_nothing(pieces: list[bytes]) -> None:
     _, badge = established()
     for piece in pieces:
@@ -247,7 +246,7 @@ def test_frames_come_out_as_they_went_in_however_they_are_cut(sent: list[bytes],
     assert [body for chunk in chunks(stream, sizes) for body in frames.feed(chunk)] == sent
 
 
-def test_a_megabyte_in_single_bytes_is_read_in_linear_time() -> None:
+def test_a_hundred_frames_in_single_bytes_are_read_in_no_time() -> None:
     frames = session.FrameBuffer(1, 976)
     stream = (b"\xd0\x03" + bytes(976)) * 100
     start = time.perf_counter()
