@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from anontrace.companion.errors import BusyError, StateError
-from anontrace.companion.lock import exclusive
 
 FILE = "companion.db"
 BUSY_SECONDS = 15.0
@@ -112,8 +111,7 @@ def open_database(folder: Path) -> Database:
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
             connection.execute(f"PRAGMA {pragma}")
         if _version(connection) != len(MIGRATIONS):
-            with exclusive(folder):
-                _migrate(connection)
+            _migrate(connection)
     except sqlite3.DatabaseError as error:
         raise StateError(f"{path} cannot be used: {error}") from error
     except OSError as error:
@@ -126,8 +124,17 @@ def _version(connection: sqlite3.Connection) -> int:
 
 
 def _migrate(connection: sqlite3.Connection) -> None:
-    version = _version(connection)
-    if version > len(MIGRATIONS):
-        raise StateError("the state folder was written by a newer anontrace; update this one")
-    for number, script in enumerate(MIGRATIONS[version:], version + 1):
-        connection.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
+    """Bring the tables up to date, all or nothing; of two processes that try, one finds it done."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = _version(connection)
+        if version > len(MIGRATIONS):
+            raise StateError("the state folder was written by a newer anontrace; update this one")
+        for script in MIGRATIONS[version:]:
+            for statement in script.split(";"):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")

@@ -53,7 +53,14 @@ class Servers:
 
     @cached_property
     def _lists(self) -> dict[int, KeyList]:
-        return key_lists(self._store, self._network, self._client)
+        """The key lists in force, each with its newest key alone: the one that paths are made of."""
+        now = clock.now()
+        lists = {}
+        for number, each in key_lists(self._store, self._network, self._client).items():
+            newest = paths.usable_key(each, now)
+            if newest is not None:
+                lists[number] = each.model_copy(update={"keys": (newest,)})
+        return lists
 
     @cached_property
     def _ends(self) -> frozenset[int]:

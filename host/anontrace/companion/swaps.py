@@ -20,6 +20,7 @@ from anontrace.mixnet import message, swap
 MESSAGES_A_REQUEST = 256
 FIRST_WAIT = 0.15  # seconds, real time, until the first look; grows to LONGEST_WAIT
 LONGEST_WAIT = 5.0
+PROBES = 3
 RESEND_SECONDS = 30.0  # without a trace for so long: sent again over another path
 
 _random = secrets.SystemRandom()
@@ -95,18 +96,25 @@ class Swaps:
         last_sent, wait = time.monotonic(), FIRST_WAIT
         missing = pending
         while missing:
-            missing = self.confirm(missing)
+            time.sleep(min(wait * _random.uniform(0.8, 1.2), max(end - time.monotonic(), 0)))
+            wait = min(wait * 1.5, LONGEST_WAIT)
+            missing = self._look(missing)
             progress(total - len(missing), total)
-            settled.confirmed, settled.pending = total - len(missing), len(missing)
             now = time.monotonic()
-            if not missing or now >= end:
+            if missing and now >= end:
                 break
-            if now - last_sent >= RESEND_SECONDS:
+            if missing and now - last_sent >= RESEND_SECONDS:
                 settled.resent += self.send(missing)
                 last_sent, wait = now, FIRST_WAIT
-            time.sleep(min(wait * _random.uniform(0.8, 1.2), max(end - now, 0)))
-            wait = min(wait * 1.5, LONGEST_WAIT)
+        settled.confirmed, settled.pending = total - len(missing), len(missing)
         return settled
+
+    def _look(self, missing: list[PendingSwap]) -> list[PendingSwap]:
+        """Look for a few, and for all once those few are there: asking early for everything is wasted traffic."""
+        shuffled = _random.sample(missing, len(missing))
+        not_there = self.confirm(shuffled[:PROBES])
+        rest = shuffled[PROBES:]
+        return not_there + (rest if not_there else self.confirm(rest))
 
     def advance(self) -> None:
         """One step for all that is pending, without waiting: send the new, look for the sent, repeat what got lost."""
