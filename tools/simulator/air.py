@@ -23,7 +23,7 @@ from typing import Self
 from bumble import hci
 from bumble.transport.common import PacketParser
 
-from tools.simulator import frames
+from tools.simulator import frames, image
 from tools.simulator.badge import HEAP, Badge, BadgeError
 from tools.simulator.clock import Clock
 from tools.simulator.frames import FromBadge
@@ -150,7 +150,10 @@ def _folder(path: Path) -> Path:
 
 
 class Air:
-    """The whole simulation, as an asynchronous context manager. `start` is the unix time at which it begins."""
+    """The whole simulation, as an asynchronous context manager. `start` is the unix time at which it begins.
+
+    `heap` is what the firmware finds in bytes; what the simulator's modules need in the same process comes on top.
+    """
 
     def __init__(
         self,
@@ -230,8 +233,11 @@ class Air:
         flash = _folder(flash)
         log = (self._log_dir or flash.parent) / f"{name}.log"
         main = (main or _ROOT / "firmware" / "main.py").absolute()
-        folders = [_ROOT / "firmware", _ROOT / "shared"] if path is None else [one.absolute() for one in path]
-        command = [*self._micropython, "-X", f"heapsize={self._heap}"]
+        folders = await asyncio.to_thread(image.folders, self._micropython)
+        heap = self._heap + await asyncio.to_thread(image.weight, tuple(self._micropython), folders[0])
+        if path is not None:
+            folders[1:] = [one.absolute() for one in path]
+        command = [*self._micropython, "-X", f"heapsize={heap}"]
         badge = Badge(name, flash, log, self._radio(name), command, folders)
         badge.lock_heap = lock_heap
         badge.on_failure = self._on_failure

@@ -21,10 +21,11 @@ from tools.simulator.radio import Radio
 HEAP = 165_008  # bytes that an ESP32 has free after boot
 REPORT_LATENCY = SECOND  # a fast run may tell scan results this late; they bear the time at which they were heard
 _REALTIME_LATENCY = 20_000
-_BOOT_TIMEOUT = 30.0  # real seconds from the start of a process to its first frame
 _STEP_TIMEOUT = 120.0  # real seconds that a badge may compute at one instant
 _BOARD = Path(__file__).parent / "board"
 _POWER_ON = 1
+_BOOT_TIME = 300_000  # virtual microseconds from a reset to the firmware
+_MAX_BOOTS = 5  # resets in a row before the badge is idle once
 
 
 class BadgeError(Exception):
@@ -63,6 +64,7 @@ class Badge(asyncio.Protocol):
         self._alarm_at = frames.FOREVER
         self._flush_due = False
         self._booted: asyncio.Future[None] | None = None
+        self._boots = 0
         self._watch: asyncio.Task[None] | None = None
         self._restarting: asyncio.Task[None] | None = None
         self._stuck: asyncio.TimerHandle | None = None
@@ -81,39 +83,43 @@ class Badge(asyncio.Protocol):
         self.main, self._port = main, port
         self._rtc = -self.clock.now
         self._cause = _POWER_ON
+        self._boots = 1
+        self.failure = self._booted = None
+        self.log.parent.mkdir(parents=True, exist_ok=True)
         await self._boot()
+        assert self._booted is not None
+        await self._booted
+        if self.failure is not None:
+            raise self.failure
 
     async def power_off(self) -> None:
         """Cut the power at this instant."""
+        if self._restarting is not None:
+            self._restarting.cancel()
         watch, self._watch = self._watch, None
         if watch is not None:
             watch.cancel()
         await self._end_process()
         self.stack.close()
+        self._set_working(False)
 
     async def _boot(self) -> None:
-        self.failure = None
+        """Start the process; its first IDLE, or its failure, completes `_booted`."""
         self._nonce = secrets.token_bytes(16)
-        self._booted = asyncio.get_running_loop().create_future()
+        if self._booted is None or self._booted.done():
+            self._booted = asyncio.get_running_loop().create_future()
         self._set_working(True)
         environment = {
             "PATH": os.environ.get("PATH", ""),
             "ANONTRACE_AIR": f"127.0.0.1:{self._port}:{self._nonce.hex()}",
             "ANONTRACE_MAIN": str(self.main),
-            "MICROPYPATH": ":".join([str(_BOARD), *map(str, self._path), ".frozen"]),
+            "MICROPYPATH": ":".join([*map(str, self._path), ".frozen"]),
         }
-        self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command, str(_BOARD / "boot_sim.py"), cwd=self.flash, env=environment, stdout=log, stderr=log
             )
         self._watch = asyncio.create_task(self._watch_process(self._process))
-        try:
-            await asyncio.wait_for(asyncio.shield(self._booted), _BOOT_TIMEOUT)
-        except TimeoutError:
-            self._fail(f"did not report within {_BOOT_TIMEOUT:.0f} s")
-        if self.failure is not None:
-            raise self.failure
 
     async def _watch_process(self, process: asyncio.subprocess.Process) -> None:
         code = await process.wait()
@@ -131,7 +137,6 @@ class Badge(asyncio.Protocol):
         self._inbox.clear()
         self._buffer.clear()
         self._deadline = frames.FOREVER
-        self._set_working(False)
 
     def _fail(self, what: str) -> None:
         if self.failure is not None:
@@ -154,11 +159,19 @@ class Badge(asyncio.Protocol):
         self.stack.close()
         self.resets += 1
         self._cause = cause
-        with contextlib.suppress(BadgeError):
-            await self._boot()
-        if self.failure is not None and self.on_failure is not None:
-            self.on_failure(self.failure)
-        self.clock.end()
+        idle_once = self._booted is not None and self._booted.done()
+        self._boots = 1 if idle_once else self._boots + 1
+        if self._boots > _MAX_BOOTS:
+            self._fail(f"was reset {_MAX_BOOTS} times in a row before it was idle")
+        elif idle_once:
+            self.clock.after(_BOOT_TIME, self._begin_boot)
+            self._set_working(False)
+        else:
+            await self._boot()  # power_on() is waited for while the clock may stand
+
+    def _begin_boot(self) -> None:
+        if self._process is None and self.failure is None:
+            self._restarting = asyncio.create_task(self._boot())
 
     # Lock-step
 
@@ -262,7 +275,6 @@ class Badge(asyncio.Protocol):
             self._set_working(False)
         elif kind == FromBadge.RESET:
             cause, self._rtc = frames.RESET.unpack(body)
-            self.clock.begin()  # until the badge has booted again
             self._restarting = asyncio.create_task(self._restart(cause))
         else:
             self._fail(f"sent frame {kind}, which does not exist")

@@ -16,7 +16,7 @@ air to badge
 
 A badge talks only between RUN and IDLE, and the clock moves only when all are idle: they are in lock-step. The body
 of an event is the tuple that MicroPython documents for that IRQ number: 16-bit fields in order, then a byte-sized one,
-then an address, data or UUID. IRQ 255 is a pin: pin (1) ‖ level (1). A frame's body is at most 1500 bytes.
+then an address, data or UUID. IRQ 255 is a pin: pin (1) ‖ level (1). A frame's body is at most 640 bytes.
 """
 
 import enum
@@ -27,7 +27,7 @@ EVENT = struct.Struct("<HQB")
 TIME = struct.Struct("<Q")
 WELCOME = struct.Struct("<QqBB6s")
 RESET = struct.Struct("<Bq")
-MAX_BODY = 1500
+MAX_BODY = 640  # the badge's buffer
 FOREVER = 1 << 60
 
 

@@ -27,7 +27,7 @@ watchdog = 0  # microseconds between feeds, 0 = none
 fed = 0
 
 _sock = None
-_buffer = bytearray(2048)
+_buffer = bytearray(640)
 _view = memoryview(_buffer)
 _head = bytearray(3)
 _idle = bytearray(b"\x08\x00\x02" + bytes(8))

@@ -3,7 +3,8 @@
 import os
 import sys
 
-import _air
+del sys.path[0]  # this script's folder; the modules beside it come from MICROPYPATH
+import _air  # noqa: E402
 
 _air.connect()
 
@@ -19,7 +20,6 @@ core.ticks_diff = lambda end, start: end - start
 
 main = os.getenv("ANONTRACE_MAIN")
 folder = main.rsplit("/", 1)[0]
-sys.path.remove(sys.path[0])
 for script in (folder + "/boot.py", main):
     try:
         os.stat(script)
