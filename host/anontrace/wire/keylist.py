@@ -21,7 +21,7 @@ LABEL = "anontrace/1 key list"
 CLOCK_TOLERANCE = 600  # seconds by which a list may seem to come from the future
 
 _P = (1 << 255) - 19
-_LOW_ORDER = {  # u-coordinates of the points of order 1, 2, 4 and 8 on the curve and its twist
+LOW_ORDER = {  # u-coordinates of the points of order 1, 2, 4 and 8 on the curve and its twist
     0,
     1,
     325606250916557431795983626356110631294008115727848805560023387167927233504,
@@ -39,7 +39,7 @@ class MixKey(Document):
     @model_validator(mode="after")
     def _is_a_key(self) -> Self:
         u = int.from_bytes(self.key, "little")
-        if u >= _P or u in _LOW_ORDER:
+        if u >= _P or u in LOW_ORDER:
             raise ValueError("this is not an X25519 public key that a mix can have")
         return self
 
@@ -78,10 +78,9 @@ class KeyList(Document):
             raise ValueError("keys: a key stands for two days")
         if self.expires <= self.issued:
             raise ValueError("expires: must be later than issued")
-        if ("nymserver" in self.roles) != (self.log_key is not None and self.bucket_bits is not None):
-            raise ValueError("log_key, bucket_bits: a nymserver has both, and nobody else has any")
-        if "nymserver" not in self.roles and (self.log_key is not None or self.bucket_bits is not None):
-            raise ValueError("log_key, bucket_bits: only a nymserver has them")
+        given = (self.log_key is not None, self.bucket_bits is not None)
+        if given != ((True, True) if "nymserver" in self.roles else (False, False)):
+            raise ValueError("log_key, bucket_bits: a nymserver has both, and no other mix has any")
         return self
 
     def to_json(self) -> str:

@@ -15,7 +15,7 @@ SYMBOLS = 15
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _CHECK_ALPHABET = _ALPHABET + "*~$=U"
 _VALUES = {symbol: value for value, symbol in enumerate(_ALPHABET)}
-_ALIKE = str.maketrans({"O": "0", "I": "1", "L": "1"})
+_TYPED = str.maketrans("abcdefghijklmnopqrstuvwxyzOIL", "ABCDEFGH1JK1MN0PQRSTUVWXYZ011")  # ASCII only, unlike upper()
 _SEPARATORS = str.maketrans("", "", "- \t\r\n\u2010\u2011\u2012\u2013\u2014\u00a0")
 
 
@@ -31,7 +31,7 @@ def normalise(text: str) -> str:
 
     FormatError says what is wrong without repeating the token.
     """
-    symbols = text.translate(_SEPARATORS).upper().translate(_ALIKE)
+    symbols = text.translate(_SEPARATORS).translate(_TYPED)
     if len(symbols) != SYMBOLS + 1:
         raise FormatError(f"a token has {SYMBOLS + 1} symbols, this has {len(symbols)}")
     number = 0
