@@ -23,7 +23,7 @@ def key_lists(store: NetworkStore, network: Network, client: Client) -> dict[int
     kept = store.directory()
     if kept is not None and _is_fresh(kept):
         lists = _read(kept.document, network, None)[0]
-        if lists:
+        if lists.keys() == network.pins.keys():  # otherwise a newer one may have what is missing
             return lists
     try:
         text = client.get("discovery", f"{network.discovery.url}/v1/directory").decode("utf-8", "replace")

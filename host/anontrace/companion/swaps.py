@@ -119,6 +119,8 @@ class Swaps:
     def advance(self) -> None:
         """One step for all that is pending, without waiting: send the new, look for the sent, repeat what got lost."""
         pending = self._state.addresses.pending()
+        if not pending:
+            return
         self.send(item for item in pending if item.state == MADE)
         missing = self.confirm([item for item in pending if item.state != MADE])
         now = int(clock.now())

@@ -37,21 +37,22 @@ def recogniser(state: State, badge: Badge) -> Callable[[bytes], bool]:
 
 
 async def converse(
-    state: State, radio: Radio, badge: Badge, task: Callable[[BadgeLink], Awaitable[Answer]], seconds: float
+    state: State, adapter: str, badge: Badge, task: Callable[[BadgeLink], Awaitable[Answer]], seconds: float
 ) -> Answer:
     """Find the badge, open a session and do `task`; on a broken link all of it again, a few times.
 
     A task keeps what it has got so far by itself, so that a repeat goes on from there.
     """
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            device = await radio.find(recogniser(state, badge), seconds)
-            async with radio.connect(device) as pipe:
-                link = BadgeLink(pipe, badge.owner_key)
-                await link.open()
-                return await task(link)
-        except BadgeLinkError:
-            if attempt == ATTEMPTS:
-                raise
-            await asyncio.sleep(random.uniform(0.2, 0.6) * attempt)  # noqa: S311 - spreads retries, not a secret
+    async with Radio(adapter) as radio:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                device = await radio.find(recogniser(state, badge), seconds)
+                async with radio.connect(device) as pipe:
+                    link = BadgeLink(pipe, badge.owner_key)
+                    await link.open()
+                    return await task(link)
+            except BadgeLinkError:
+                if attempt == ATTEMPTS:
+                    raise
+                await asyncio.sleep(random.uniform(0.2, 0.6) * attempt)  # noqa: S311 - spreads retries
     raise AssertionError("unreachable")

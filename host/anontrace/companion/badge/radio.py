@@ -39,19 +39,29 @@ _UNAVAILABLE = {
 
 
 class Radio:
-    """The chosen adapter."""
+    """The chosen adapter; as a context manager, it is kept open from the scan to the end of the session."""
 
     def __init__(self, adapter: str) -> None:
+        self._adapter = adapter
         self._scanner: dict[str, Any] = {}
         self._client: dict[str, Any] = {}
-        if adapter.startswith(BUMBLE):
-            from anontrace.companion.bumble_backend import BumbleClient, BumbleScanner
-
-            transport = adapter.removeprefix(BUMBLE)
-            self._scanner = {"backend": BumbleScanner, "adapter": transport}
-            self._client = {"backend": BumbleClient, "adapter": transport}
-        elif adapter != SYSTEM:
+        self._open = contextlib.AsyncExitStack()
+        if adapter != SYSTEM and not adapter.startswith(BUMBLE):
             raise SetupError(f"unknown Bluetooth adapter {adapter!r}: use system, or bumble:TRANSPORT")
+
+    async def __aenter__(self) -> "Radio":
+        if self._adapter.startswith(BUMBLE):
+            with _sentences("opening the Bluetooth adapter failed"):
+                from anontrace.companion.bumble_backend import BumbleClient, BumbleScanner, open_adapter
+
+                transport = self._adapter.removeprefix(BUMBLE)
+                self._scanner = {"backend": BumbleScanner, "bluez": {"adapter": transport}}
+                self._client = {"backend": BumbleClient, "bluez": {"adapter": transport}}
+                await self._open.enter_async_context(open_adapter(transport))
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        await self._open.aclose()
 
     async def find(self, is_own: Callable[[bytes], bool], seconds: float) -> BLEDevice:
         """The device whose advertised 20 bytes are the own badge's; BadgeNotFoundError after `seconds`."""

@@ -60,15 +60,17 @@ def provision(context: Context, usb: str | None, usb_only: bool, by_list: bool, 
             return
         from anontrace.companion.badge import provision as provisioning
         from anontrace.companion.badge.own import converse
-        from anontrace.companion.badge.radio import Radio
 
         mode = LIST if by_list else RATCHET
         with context.servers(state) as servers:
             log_key = servers.log_key
-        radio = Radio(context.adapter)
         done = asyncio.run(
             converse(
-                state, radio, own, lambda link: provisioning.provision(state, link, own, log_key, mode), scan_seconds
+                state,
+                context.adapter,
+                own,
+                lambda link: provisioning.provision(state, link, own, log_key, mode),
+                scan_seconds,
             )
         )
     document = {
@@ -91,13 +93,11 @@ def info(context: Context, scan_seconds: float) -> None:
     import asyncio
 
     from anontrace.companion.badge.own import converse
-    from anontrace.companion.badge.radio import Radio
     from anontrace.companion.badge.sync import describe
 
     with context.changing() as state:
         own = _known(state)
-        radio = Radio(context.adapter)
-        said = asyncio.run(converse(state, radio, own, lambda link: link.info(), scan_seconds))
+        said = asyncio.run(converse(state, context.adapter, own, lambda link: link.info(), scan_seconds))
     document = {"badge": own.number, **describe(said)}
 
     def lines() -> list[str]:
@@ -118,15 +118,19 @@ def sync(context: Context, scan_seconds: float) -> None:
 
     from anontrace.companion.badge import sync as syncing
     from anontrace.companion.badge.own import converse
-    from anontrace.companion.badge.radio import Radio
 
     done = syncing.Synced()
     with context.changing() as state:
         own = _known(state)
-        radio = Radio(context.adapter)
         with context.output.progress("fetching the log") as progress:
             asyncio.run(
-                converse(state, radio, own, lambda link: syncing.sync(state, link, own, done, progress), scan_seconds)
+                converse(
+                    state,
+                    context.adapter,
+                    own,
+                    lambda link: syncing.sync(state, link, own, done, progress),
+                    scan_seconds,
+                )
             )
     document = {
         "badge": own.number,

@@ -1,0 +1,175 @@
+"""A real backend in its own process, a clock that the tests move, and the shipped CLI as a user runs it."""
+
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+BIN = Path(sys.executable).parent
+START = 1_767_600_000  # 2026-01-05 08:00 UTC, the beginning of a slot
+SLOT_SECONDS = 300
+PATIENCE = 30.0  # real seconds
+
+
+class SimulatedClock:
+    """The eight bytes that ANONTRACE_CLOCK names."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.now = float(START)
+        path.write_bytes(struct.pack("<d", self.now))
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+        with self.path.open("r+b") as file:  # in place: servers have it mapped
+            file.write(struct.pack("<d", self.now))
+
+    @property
+    def slot(self) -> int:
+        return int(self.now // SLOT_SECONDS)
+
+
+@dataclass
+class Result:
+    """One run of the CLI."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        document = json.loads(self.out)
+        assert isinstance(document, dict)
+        return document
+
+
+class Cli:
+    """`anontrace` with a state folder of its own."""
+
+    def __init__(self, folder: Path, clock: SimulatedClock, adapter: str | None = None) -> None:
+        self.folder = folder
+        self.environment = os.environ | {
+            "ANONTRACE_STATE": str(folder),
+            "ANONTRACE_CLOCK": str(clock.path),
+            "TZ": "UTC",
+        }
+        if adapter is not None:
+            self.environment["ANONTRACE_BLE"] = adapter
+
+    def command(self, *arguments: str) -> list[str]:
+        return [str(BIN / "anontrace"), *arguments]
+
+    def run(self, *arguments: str, stdin: str | None = None) -> Result:
+        done = subprocess.run(
+            self.command(*arguments),
+            env=self.environment, capture_output=True, text=True, input=stdin, timeout=240, check=False,
+        )  # fmt: skip
+        assert "Traceback" not in done.stderr + done.stdout, done.stderr
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def do(self, *arguments: str) -> dict[str, Any]:
+        """A command that must succeed; its JSON document."""
+        result = self.run("--json", *arguments)
+        assert result.code == 0, result.err
+        return result.json
+
+
+class Network:
+    """A network of real servers, all in one process."""
+
+    def __init__(self, folder: Path, clock: SimulatedClock) -> None:
+        self.folder = folder
+        self.clock = clock
+        self.file = folder / "network.toml"
+        self._environment = os.environ | {"ANONTRACE_CLOCK": str(clock.path)}
+        self._server("init", str(folder), "--delay", "0.02", "--pace", "0.01")
+        homes = [str(path.parent) for path in sorted(folder.glob("*/server.toml"))]
+        log = folder / "servers.log"
+        with log.open("w") as output:
+            self._process = subprocess.Popen(
+                [str(BIN / "anontrace-server"), "run", *homes],
+                env=self._environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        wait_for(lambda: log.read_text().count("ready ") == len(homes), "servers to start")
+        urls = [tomllib.loads(path.read_text())["url"] for path in folder.glob("*/server.toml")]
+        with httpx.Client(trust_env=False) as client:
+            wait_for(lambda: all(client.get(f"{url}/readyz").is_success for url in urls), "servers to know each other")
+
+    def _server(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [str(BIN / "anontrace-server"), *arguments],
+            env=self._environment, capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def staff(self, *arguments: str) -> Any:
+        return json.loads(self._server("authority", *arguments, "--json", "--config", str(self.folder / "authority")))
+
+    def token(self) -> str:
+        return str(self.staff("issue", "--disease", "U07.1")["token"])
+
+    def pending_report(self, case: str) -> dict[str, Any]:
+        """The report of a case that waits for a decision, once the nymserver has opened the log."""
+        found: list[dict[str, Any]] = []
+
+        def is_there() -> bool:
+            reports = self.staff("reports")["reports"]
+            found[:] = [each for each in reports if each["case"] == case and each["state"] == "pending"]
+            return bool(found)
+
+        wait_for(is_there, "the report to be pending")
+        return found[0]
+
+    def approve(self, case: str, minutes: int, depth: int = 2) -> None:
+        report = self.pending_report(case)["report"]
+        self.staff("approve", report, "--minutes", str(minutes), "--depth", str(depth), "--message", "Call 116117")
+
+    def stop(self) -> None:
+        self._process.send_signal(signal.SIGTERM)
+        assert self._process.wait(20) == 0, (self.folder / "servers.log").read_text()
+
+
+def wait_for(condition: Any, what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def clock(tmp_path_factory: pytest.TempPathFactory) -> SimulatedClock:
+    return SimulatedClock(tmp_path_factory.mktemp("clock") / "clock")
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory, clock: SimulatedClock) -> Iterator[Network]:
+    running = Network(tmp_path_factory.mktemp("network"), clock)
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def cli(tmp_path: Path, clock: SimulatedClock) -> Cli:
+    return Cli(tmp_path / "state", clock)
+
+
+@pytest.fixture
+def member(cli: Cli, network: Network) -> Cli:
+    """A companion that belongs to the network."""
+    cli.do("init", str(network.file))
+    return cli

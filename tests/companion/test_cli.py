@@ -1,0 +1,289 @@
+"""The command line as its user meets it: usage, exit codes, one JSON document, and sentences instead of tracebacks."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from anontrace.companion.errors import FAILED, NO_BADGE, OFFLINE, UNFINISHED, USAGE
+
+from tests.companion.conftest import START
+
+COMMANDS = [
+    "init",
+    "register",
+    "poll",
+    "status",
+    "report",
+    "pass-on",
+    "badge sync",
+    "badge provision",
+    "exposures show",
+]
+
+NETWORK = """
+[network]
+name = "nowhere"
+[discovery]
+url = "http://127.0.0.1:9"
+key = "{key}"
+[authority]
+url = "http://127.0.0.1:9"
+key = "{key}"
+[[mix]]
+number = 1
+key = "{first}"
+roles = ["mix", "nymserver"]
+[[mix]]
+number = 2
+key = "{second}"
+roles = ["mix", "mailbox"]
+""".format(key="11" * 32, first="22" * 32, second="33" * 32)
+
+
+@pytest.fixture
+def nowhere(cli, tmp_path):
+    """A companion of a network whose servers are all down."""
+    (tmp_path / "nowhere.toml").write_text(NETWORK)
+    cli.do("init", str(tmp_path / "nowhere.toml"))
+    return cli
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(cli, command):
+    result = cli.run(*command.split(), "--help")
+    assert result.code == 0
+    assert result.out.startswith("Usage: anontrace ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["regsiter"], "No such command 'regsiter'"),
+        (["register", "--slots", "0"], "0 is not in the range"),
+        (["register", "--slots", "3", "--days", "1"], "either --days or --slots"),
+        (["report"], "Missing option '--token'"),
+        (["report", "--token", "7K2M-9QXR-44TD-0ZC6"], "one symbol is mistyped"),
+        (["report", "--token", "7K2M"], "16 symbols, this has 4"),
+        (["pass-on", "zz"], "4 hex digits"),
+        (["pass-on", "abcd1234"], "no such case"),
+        (["badge", "provision", "--usb-only"], "--usb-only needs --usb"),
+        (["badge", "sync"], "no badge is provisioned yet"),
+        (["badge", "info"], "no badge is provisioned yet"),
+    ],
+)
+def test_wrong_usage_ends_with_two_and_a_sentence(nowhere, arguments, said):
+    result = nowhere.run("--json", *arguments)
+    assert result.code == USAGE
+    assert said in result.err
+    assert len(result.err.splitlines()) == 1
+    assert result.json["error"]["exit"] == USAGE
+    assert said in result.json["error"]["message"]
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["poll"], ["register"], ["badge", "list"], ["exposures", "list"]])
+def test_before_init_every_command_says_so(cli, arguments):
+    result = cli.run(*arguments)
+    assert result.code == USAGE
+    assert "anontrace init NETWORK.toml" in result.err
+    assert not cli.folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("not = [toml", "not TOML"),
+        (NETWORK.replace("22" * 32, "22"), "line 12"),
+        (NETWORK.replace('"mailbox"', '"postbox"'), "roles"),
+        ("", "network"),
+    ],
+)
+def test_a_bad_network_file_is_named_with_its_line_and_nothing_is_made(cli, tmp_path, text, said):
+    path = tmp_path / "network.toml"
+    path.write_text(text)
+    result = cli.run("init", str(path))
+    assert result.code == USAGE
+    assert str(path) in result.err and said in result.err
+    assert not cli.folder.exists()
+
+
+def test_init_twice_keeps_everything_and_another_network_is_refused_once_there_are_keys(nowhere, tmp_path):
+    assert nowhere.run("init", str(tmp_path / "nowhere.toml")).code == 0
+    assert nowhere.run("badge", "provision", "--usb", str(tmp_path), "--usb-only").code == 0
+    (tmp_path / "other.toml").write_text(NETWORK.replace("11" * 32, "44" * 32).replace("nowhere", "elsewhere"))
+    result = nowhere.run("init", str(tmp_path / "other.toml"))
+    assert (result.code, "belongs to the network 'nowhere'" in result.err) == (USAGE, True)
+
+
+def test_offline_is_said_in_a_sentence(nowhere):
+    for command in (["register"], ["badge", "provision"]):
+        result = nowhere.run("--json", *command)
+        assert result.code == OFFLINE
+        assert "discovery at 127.0.0.1:9 cannot be reached" in result.err
+        assert result.json["error"]["kind"] == "offline"
+
+
+def test_a_poll_without_mailboxes_needs_no_network(nowhere):
+    assert nowhere.do("poll")["mailboxes"] == 0
+
+
+def test_the_owner_key_goes_onto_the_badge_and_stays_the_same(nowhere, tmp_path):
+    flash = tmp_path / "flash"
+    flash.mkdir()
+    assert nowhere.do("badge", "provision", "--usb", str(flash), "--usb-only") == {
+        "badge": 1,
+        "usb": True,
+        "provisioned": False,
+    }
+    key = (flash / "owner.key").read_bytes()
+    assert len(key) == 32
+    nowhere.do("badge", "provision", "--usb", str(flash), "--usb-only")
+    assert (flash / "owner.key").read_bytes() == key
+    assert sorted(path.name for path in flash.iterdir()) == ["owner.key"]
+
+
+def test_a_port_without_a_badge_is_said_in_a_sentence(nowhere, tmp_path):
+    result = nowhere.run("badge", "provision", "--usb", str(tmp_path / "ttyUSB7"), "--usb-only")
+    assert result.code == FAILED
+    assert "ttyUSB7" in result.err
+
+
+@pytest.mark.parametrize("adapter", ["system", "bumble:tcp-client:127.0.0.1:9"])
+def test_without_bluetooth_the_badge_commands_say_so(nowhere, tmp_path, adapter):
+    state = _provisioned(nowhere)
+    assert state
+    result = nowhere.run("--adapter", adapter, "badge", "sync", "--scan", "1")
+    assert result.code == NO_BADGE, result.err
+    assert len(result.err.splitlines()) == 1
+
+
+def _provisioned(cli):
+    """Mark the badge of a state folder as provisioned, as after `badge provision`."""
+    from anontrace.companion import state
+
+    with state.changing(cli.folder) as opened:
+        badge = opened.badges.ensure(START // 86400)
+        opened.badges.set_provisioned(badge, 1, START // 300, 0, START)
+        return opened.badges.get()
+
+
+def test_an_unknown_adapter_is_wrong_usage(nowhere):
+    _provisioned(nowhere)
+    result = nowhere.run("--adapter", "hci7", "badge", "sync")
+    assert (result.code, "unknown Bluetooth adapter" in result.err) == (USAGE, True)
+
+
+def test_status_fits_one_screen_and_says_what_is_next(nowhere):
+    result = nowhere.run("status")
+    assert result.code == 0
+    assert len(result.out.splitlines()) < 24
+    assert "anontrace register" in result.out
+    document = nowhere.do("status")
+    assert (document["network"], document["badge"], document["exposures"]) == ("nowhere", None, 0)
+
+
+def test_a_broken_pipe_is_no_traceback(nowhere):
+    command = " ".join(nowhere.command("status"))
+    done = subprocess.run(
+        ["bash", "-c", f"{command} | true"], env=nowhere.environment, capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in done.stderr
+
+
+def test_a_fault_shows_a_traceback_with_debug_only(nowhere):
+    database = nowhere.folder / "companion.db"
+    database.write_bytes(b"rubbish" * 1000)
+    hidden, shown = (
+        nowhere.run("status"),
+        subprocess.run(
+            nowhere.command("--debug", "status"), env=nowhere.environment, capture_output=True, text=True, check=False
+        ),
+    )
+    assert (hidden.code, shown.returncode) == (FAILED, FAILED)
+    assert "cannot be used" in hidden.err
+    assert "Traceback" in shown.stderr
+
+
+def test_two_commands_at_once_wait_for_each_other(member):
+    running = [
+        subprocess.Popen(
+            member.command("--json", "register", "--slots", "3"),
+            env=member.environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    documents = [json.loads(process.communicate(timeout=60)[0]) for process in running]
+    assert sorted(document["made"] for document in documents) == [0, 0, 3]
+
+
+def test_registering_is_confirmed_and_repeating_it_does_nothing(member, clock):
+    first = member.do("register", "--slots", "20")
+    assert (first["from"], first["until"], first["made"]) == (clock.slot, clock.slot + 20, 20)
+    assert (first["confirmed"], first["pending"], first["horizon"]) == (20, 0, clock.slot + 20)
+    again = member.do("register", "--slots", "20")
+    assert (again["made"], again["confirmed"]) == (0, 0)
+    more = member.do("register", "--slots", "24")
+    assert (more["made"], more["horizon"]) == (4, clock.slot + 24)
+    status = member.do("status")
+    assert (status["registered_until"], status["pending"], status["mailboxes"]) == (clock.slot + 24, 0, 24)
+
+
+def test_a_gap_ends_the_horizon(member, clock):
+    member.do("register", "--slots", "2")
+    assert member.do("register", "--from", str(clock.slot + 5), "--slots", "2")["horizon"] == clock.slot + 2
+
+
+def test_the_past_cannot_be_registered(member, clock):
+    result = member.run("register", "--from", str(clock.slot - 1))
+    assert (result.code, "is over" in result.err) == (USAGE, True)
+
+
+def test_an_impatient_registration_is_finished_by_the_next(member):
+    result = member.run("--json", "register", "--slots", "30", "--timeout", "0")
+    assert result.code == UNFINISHED
+    document = result.json
+    assert document["error"]["kind"] == "unfinished"
+    assert document["pending"] > 0
+    done = member.do("register", "--slots", "30")
+    assert (done["made"], done["confirmed"], done["pending"]) == (0, document["pending"], 0)
+
+
+def test_a_registration_that_was_killed_is_finished_by_the_next(member):
+    process = subprocess.Popen(member.command("register"), env=member.environment, stderr=subprocess.DEVNULL)
+    time.sleep(0.9)
+    process.kill()
+    process.wait()
+    done = member.do("register")
+    assert done["pending"] == 0
+    assert done["horizon"] == done["until"]
+
+
+def test_a_days_addresses_take_half_a_second_of_processor_time(member):
+    before = os.times()
+    member.do("register")
+    after = os.times()
+    used = (after.children_user + after.children_system) - (before.children_user + before.children_system)
+    before = os.times()
+    member.do("register")  # what a registration costs that makes nothing: start-up, directory
+    after = os.times()
+    idle = (after.children_user + after.children_system) - (before.children_user + before.children_system)
+    assert used - idle < 0.6, (used, idle)  # confirmation included; the addresses themselves take about 0.3 s
+
+
+def test_commands_without_bluetooth_do_not_load_it(member):
+    check = (
+        "import sys\n"
+        "from anontrace.companion.cli import run\n"
+        "code = run(sys.argv[1:])\n"
+        "loaded = {'bleak', 'bumble', 'fastapi', 'rocksdict', 'uvicorn'} & set(sys.modules)\n"
+        "sys.exit(f'loaded: {loaded}' if loaded else code)\n"
+    )
+    for command in (["poll"], ["status"], ["exposures", "list"], ["register", "--slots", "1"]):
+        done = subprocess.run(
+            [sys.executable, "-c", check, *command], env=member.environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
