@@ -1,14 +1,21 @@
 """The backend of the demonstration: each server a process with its own store, driven by the shipped CLI."""
 
+import asyncio
 import json
 import sys
+import time
+import tomllib
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 from tools.demo.processes import DemoError, Processes
 
 MIXES = 3
-_DELAY = 0.2  # mean seconds that a mix holds a message; hours on a real network
+_DELAY = 0.2  # mean seconds that a mix holds a message
+_PACE = 0.01  # mean seconds between two notifications
+_PATIENCE = 30.0  # real seconds for servers to know each other, and for an upload to be opened
 
 
 def script(name: str) -> str:
@@ -31,15 +38,33 @@ class Backend:
 
     async def start(self) -> list[str]:
         """Lay out and start all servers; their names."""
-        options = ["--mixes", str(MIXES), "--delay", str(_DELAY)]
+        options = ["--mixes", str(MIXES), "--delay", str(_DELAY), "--pace", str(_PACE)]
         code, _, errors = await self._processes.run("init", [self._server, "init", str(self._folder), *options])
         if code:
             raise DemoError(f"the backend could not be laid out: {errors.strip()}")
         names = sorted(path.parent.name for path in self._folder.glob("*/server.toml"))
         # Discovery first: the others publish their keys there when they start.
-        for name in sorted(names, key=lambda name: name != "discovery"):
-            await self._processes.serve(name, [self._server, "run", str(self._folder / name)], f"ready {name} ")
+        names.sort(key=lambda name: name != "discovery")
+        await self._serve(names[0])
+        async with asyncio.TaskGroup() as group:
+            for name in names[1:]:
+                group.create_task(self._serve(name))
+        for name in names:
+            await self._until_ready(name)
         return names
+
+    async def _serve(self, name: str) -> None:
+        await self._processes.serve(name, [self._server, "run", str(self._folder / name)], f"ready {name} ")
+
+    async def _until_ready(self, name: str) -> None:
+        """Wait until the server knows all others."""
+        url = tomllib.loads((self._folder / name / "server.toml").read_text())["url"]
+        deadline = time.monotonic() + _PATIENCE
+        async with httpx.AsyncClient(trust_env=False) as client:
+            while not (answer := await client.get(f"{url}/readyz")).is_success:
+                if time.monotonic() > deadline:
+                    raise DemoError(f"{name} does not find the other servers: {answer.text}")
+                await asyncio.sleep(0.2)
 
     async def _staff(self, *arguments: str) -> Any:
         """One command of the health authority's staff; its JSON answer."""
@@ -55,13 +80,18 @@ class Backend:
         return str((await self._staff("issue", "--disease", disease))["token"])
 
     async def pending_report(self) -> dict[str, Any]:
-        """The one report that waits for a decision."""
-        reports = (await self._staff("reports"))["reports"]
-        pending = [report for report in reports if report["state"] == "pending"]
-        if len(pending) != 1:
-            raise DemoError(f"{len(pending)} reports wait for a decision instead of one")
-        return dict(pending[0])
+        """The one report that waits for a decision, once the nymserver has opened the log that was uploaded."""
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            reports = (await self._staff("reports"))["reports"]
+            pending = [report for report in reports if report["state"] == "pending"]
+            if len(pending) == 1:
+                return dict(pending[0])
+            if pending or time.monotonic() > deadline:
+                raise DemoError(f"{len(pending)} reports wait for a decision instead of one")
+            await asyncio.sleep(0.5)
 
-    async def approve(self, report: str, minutes: int, depth: int) -> None:
-        """Notify all contacts of a report under a rule, with the chain as deep as `depth`."""
-        await self._staff("approve", report, "--minutes", str(minutes), "--depth", str(depth))
+    async def approve(self, report: str, minutes: int, depth: int) -> int:
+        """Notify all contacts of a report under a rule, with the chain as deep as `depth`; number of notifications."""
+        answer = await self._staff("approve", report, "--minutes", str(minutes), "--depth", str(depth))
+        return int(answer["notifications"])

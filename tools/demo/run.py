@@ -25,7 +25,8 @@ from tools.demo.processes import DemoError, Processes
 from tools.simulator.air import Air
 from tools.simulator.badge import BadgeError
 
-_MIDNIGHT = 1_767_571_200  # 2026-01-05 00:00 UTC, a Monday: the day on which second 0 of the file falls
+_MIDNIGHT = 1_767_571_200  # 2026-01-05 00:00 UTC, a Monday: the day on which every play begins
+_DAY = 86_400
 _DISEASE = "U07.1"
 _DEPTH = 2
 _BETWEEN_PEOPLE = -60  # dBm
@@ -43,6 +44,11 @@ class Play:
     passer: str | None
     rule_minutes: int
 
+    @property
+    def origin(self) -> int:
+        """Simulated unix time of second 0 of the contact list; the time of day is the list's."""
+        return _MIDNIGHT - self.recording.start // _DAY * _DAY
+
 
 @dataclass
 class _Stage:
@@ -55,18 +61,17 @@ class _Stage:
     air: Air
     backend: Backend
     companions: dict[str, Companion]
-    first_slot: int
     started: float = field(default_factory=time.monotonic)
 
     def say(self, text: str) -> None:
         """One line about a step, with the wall time since the start."""
-        self.console.print(f"[dim]{time.monotonic() - self.started:5.0f} s[/]  {text}")
+        self.console.print(f"[dim]{time.monotonic() - self.started:5.0f} s[/]  {text}", soft_wrap=True)
 
     @contextmanager
     def progress(self, text: str, total: float) -> Iterator[Callable[[float], None]]:
         """A bar while a step takes its time; yields the function that moves it on."""
         columns = (TextColumn("         {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=self.console, transient=True) as bar:
+        with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as bar:
             task = bar.add_task(text, total=total)
             yield lambda step: bar.advance(task, step)
 
@@ -91,8 +96,7 @@ async def _set_up(stage: _Stage) -> None:
     stage.say(f"backend: {len(names)} servers, each a process with its own store: {', '.join(names)}")
 
     recording, people = stage.play.recording, len(stage.companions)
-    slots = int(stage.air.now) // SLOT
-    slots = (_MIDNIGHT + recording.end) // SLOT + 1 - slots
+    slots = (stage.play.origin + recording.end) // SLOT + 1 - int(stage.air.now) // SLOT
 
     async def register(companion: Companion) -> Any:
         await companion.command("init", str(stage.backend.network_file))
@@ -123,12 +127,12 @@ async def _set_up(stage: _Stage) -> None:
 
 async def _meet(stage: _Stage) -> None:
     """Play the contacts: people in and out of range, slot after slot, as fast as the badges can."""
-    recording, air = stage.play.recording, stage.air
+    recording, origin, air = stage.play.recording, stage.play.origin, stage.air
     changes: list[tuple[int, bool, str, str]] = []
     for (one, other), stretches in recording.intervals().items():
         for start, end in stretches:
             changes += [(start + _MARGIN, True, one, other), (end - _MARGIN, False, one, other)]
-    await air.run_until(_MIDNIGHT + recording.start)
+    await air.run_until(origin + recording.start)
     slots = (recording.end - recording.start) // SLOT
     now = recording.start
     with stage.progress("meeting", recording.end - recording.start) as advance:
@@ -136,13 +140,13 @@ async def _meet(stage: _Stage) -> None:
             # In strides, so that the bar moves and a badge that has died is noticed.
             while now < moment:
                 step = min(moment, now + 60)
-                await air.run_until(_MIDNIGHT + step)
+                await air.run_until(origin + step)
                 stage.processes.check()
                 advance(step - now)
                 now = step
             if one:
                 air.set_range(f"badge of {one}", f"badge of {other}", _BETWEEN_PEOPLE if near else None)
-    await air.run_until(_MIDNIGHT + recording.end + 10)  # the badges seal the last slot
+    await air.run_until(origin + recording.end + 10)  # the badges seal the last slot
     stage.say(f"contacts: {slots} slots of five minutes, {len(recording.meetings)} pairs in and out of range")
 
 
@@ -165,7 +169,7 @@ async def _decide_and_deliver(stage: _Stage, told: dict[str, float]) -> list[str
         f"{', '.join(f'{minutes:.1f}' for minutes in longest)} min in a slot; they approve a rule of "
         f"{stage.play.rule_minutes} min, depth {_DEPTH}"
     )
-    await stage.backend.approve(report["report"], stage.play.rule_minutes, _DEPTH)
+    sent = await stage.backend.approve(report["report"], stage.play.rule_minutes, _DEPTH)
 
     received, fresh = 0, []
     deadline = time.monotonic() + _PATIENCE
@@ -173,10 +177,10 @@ async def _decide_and_deliver(stage: _Stage, told: dict[str, float]) -> list[str
         answers = await stage.everybody("polling mailboxes", lambda companion: companion.command("poll"))
         received += sum(answer["notifications"] for answer in answers.values())
         fresh += [person for person, answer in answers.items() if answer["told"]]
-        if received >= len(exposures) or time.monotonic() > deadline:
+        if received >= sent or time.monotonic() > deadline:
             break
         stage.processes.check()
-    stage.say(f"nymserver: {received} of {len(exposures)} notifications went through the mixes into mailboxes")
+    stage.say(f"nymserver: {received} of {sent} notifications went through the mixes into mailboxes")
     for person in sorted(set(fresh) - set(told)):
         shown = await stage.companions[person].command("exposures", "list")
         told[person] = max(exposure["minutes"] for exposure in shown["exposures"])
@@ -213,7 +217,7 @@ async def perform(play: Play, console: Console, keep: bool = False) -> list[str]
     logs.mkdir()
     # Time for boot and Bluetooth sessions, which run in real time, before the first contact.
     lead = SLOT * (2 + len(play.recording.people) // 8)
-    start = _MIDNIGHT + play.recording.start - lead
+    start = play.origin + play.recording.start - lead
     processes = Processes(logs, {"ANONTRACE_CLOCK": str(clock)})
     turns = asyncio.Semaphore((os.cpu_count() or 2) + 1)
     companions = {
@@ -223,7 +227,7 @@ async def perform(play: Play, console: Console, keep: bool = False) -> list[str]
         async with Air(clock, start, log_dir=logs) as air:
             try:
                 backend = Backend(folder / "backend", processes)
-                stage = _Stage(play, console, folder, processes, air, backend, companions, start // SLOT)
+                stage = _Stage(play, console, folder, processes, air, backend, companions)
                 await _set_up(stage)
                 await _meet(stage)
                 await _sync(stage)
