@@ -7,9 +7,10 @@ something is due or heard.
 import asyncio
 import gc
 import os
+import time
 
 import machine
-from anontrace_shared import challenge, errors, log, schedule, slots
+from anontrace_shared import challenge, errors, figures, schedule, sealing, slots
 from micropython import const
 
 from . import health, requests, sealer, store
@@ -24,6 +25,7 @@ _LONGEST_SLEEP_MS = const(60000)  # well below the watchdog's patience
 _NO_OWNER_MS = const(10000)  # how soon a key that arrives over USB is noticed
 _STABLE_MS = const(600000)
 _RESTART_MS = const(1000)
+_LAST_RESORT_S = const(60)
 
 
 class Badge:
@@ -64,7 +66,7 @@ class Badge:
         radio = self.radio
         while True:
             await radio.activity.wait()
-            self._hear()
+            radio.drain(self._hear)
             if radio.lost:
                 radio.lost = False
                 self._links.end_all()
@@ -73,10 +75,13 @@ class Badge:
                 self._links.handle(*event)
                 event = radio.next_event()
 
-    def _hear(self):
-        if self.clock.left_ms():
-            self.radio.drain(self.contacts.hear, self.clock.third())
-        # else the interval is over: what is in the ring belongs to the next, which begins in a moment
+    def _hear(self, ring, cell, ticks):
+        """Count an advert, unless it belongs to the next interval: the turn comes in a moment."""
+        third = self.clock.third(ticks)
+        if third >= figures.THIRDS:
+            return False
+        self.contacts.hear(ring, cell, max(third, 0))
+        return True
 
     async def _tick(self, watchdog):
         while True:
@@ -96,6 +101,7 @@ class Badge:
 
     async def _turn(self, renew):
         """Go over to the interval that it is now, if it is another; with `renew`, at least take a new address."""
+        self.radio.drain(self._hear)
         ended, self._interval = self._interval, self.clock.interval()
         if ended == self._interval and not renew:
             return
@@ -103,7 +109,7 @@ class Badge:
         if ended != self._interval:
             self.dropped += self.contacts.close()
         self._broadcast(known, number)
-        self._hear()
+        self.radio.drain(self._hear)
         if ended is not None and ended != self._interval:
             await self._seal(ended)
         if known and self._expired != slots.day_of(number):
@@ -158,7 +164,7 @@ class Badge:
     async def set_time(self, unix_ms, uptime_ms):
         """Set the clock to what it was at `uptime_ms`; the correction in ms."""
         async with self._turning:
-            self._hear()
+            self.radio.drain(self._hear)
             first = not self.clock.known
             correction = self.clock.set(unix_ms, uptime_ms)
             if first:
@@ -169,7 +175,7 @@ class Badge:
         return correction
 
     def _write_anchor(self):
-        anchor = log.clock_anchor(self.state.boot, self.clock.uptime_ms() // 1000, self.clock.unix())
+        anchor = sealing.clock_anchor(self.state.boot, self.clock.uptime_ms() // 1000, self.clock.unix())
         self.logbook.begin(len(anchor), slots.day_of(slots.slot_of(self.clock.unix())))
         self.logbook.append(anchor)
         self.logbook.commit()
@@ -203,6 +209,7 @@ class Badge:
     async def _restart(self):
         await asyncio.sleep_ms(_RESTART_MS)
         async with self._turning:
+            self.radio.drain(self._hear)
             self.dropped += self.contacts.close()
             await self._seal(self._interval)
         machine.reset()
@@ -218,7 +225,9 @@ def main():
         health.Watchdog.relax()
     except Exception as error:
         health.record(error, 0 if badge is None else badge.clock.uptime_ms() // 1000)
-        if badge is not None:
-            badge.state.crashes = min(badge.state.crashes + 1, 255)
-            badge.state.save()
+        state = store.Store() if badge is None else badge.state
+        state.crashes = min(state.crashes + 1, 255)
+        state.save()
+        if state.crashes > health.SAFE_AFTER:
+            time.sleep(_LAST_RESORT_S)  # not even safe mode stands: spare battery and flash
         machine.reset()

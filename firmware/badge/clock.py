@@ -11,7 +11,6 @@ from micropython import const
 
 _INTERVAL_MS = const(300000)
 _THIRD_MS = const(20000)
-_LAST_THIRD = const(14)
 _PORT_EPOCH = 946684800 if time.gmtime(0)[0] == 2000 else 0  # the ESP32 counts from 2000, the Unix port from 1970
 _PLAUSIBLE = 1735689600  # 2025: an RTC that says less has lost the time
 
@@ -23,7 +22,7 @@ class Clock:
         self._ticks = time.ticks_ms()
         self._uptime = 0
         self._offset = None  # unix time minus uptime, ms; None while the time is unknown
-        self._began = 0  # uptime at which the current interval began
+        self._began = 0  # uptime at which the interval last asked for began
         now = time.time() + _PORT_EPOCH
         if now >= _PLAUSIBLE:
             self._offset = int(now) * 1000
@@ -55,16 +54,16 @@ class Clock:
         return correction
 
     def interval(self):
-        """(known, number): the slot if the time is known, else the period since boot. Begins counting its thirds."""
+        """(known, number): the slot if the time is known, else the period since boot."""
         uptime = self.uptime_ms()
         moment = uptime + (self._offset or 0)
         self._began = uptime - moment % _INTERVAL_MS
         return self.known, moment // _INTERVAL_MS
 
-    def third(self):
-        """The third of a minute in the interval last asked for, 0 to 14."""
-        return min(max((self.uptime_ms() - self._began) // _THIRD_MS, 0), _LAST_THIRD)
+    def third(self, ticks):
+        """The third of a minute of these ticks in the interval last asked for: 0 to 14; outside: below, or above."""
+        return (self._uptime + time.ticks_diff(ticks, self._ticks) - self._began) // _THIRD_MS
 
     def left_ms(self):
-        """Milliseconds until that interval ends, 0 if it has."""
+        """Milliseconds until the interval last asked for ends, 0 if it has."""
         return max(self._began + _INTERVAL_MS - self.uptime_ms(), 0)

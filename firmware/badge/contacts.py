@@ -39,6 +39,8 @@ _BITMAP = const(520)  # in bytes: 2 * (4 + 256)
 _BITS = const(4096)
 _ENTRIES = const(1032)  # in bytes: _BITMAP + _BITS / 8
 
+_TABLE = bytearray(_ENTRIES + MOST * _ENTRY)  # taken at import, while the heap is in one piece; there is one badge
+
 
 @micropython.viper
 def _reset(table: ptr8):  # noqa: F821
@@ -170,7 +172,7 @@ class Contacts:
     """Who was heard in the running interval, and what of the one before is not sealed yet."""
 
     def __init__(self):
-        self._table = bytearray(_ENTRIES + MOST * _ENTRY)
+        self._table = _TABLE
         self.waiting = 0  # old entries not yet taken
         self._next = 0
         self._set_word(_FREE, _NONE)

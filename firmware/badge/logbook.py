@@ -7,7 +7,7 @@ written is cut off at the next boot. Never seals and never opens: bytes in, byte
 import binascii
 import os
 
-from anontrace_shared import log, slots
+from anontrace_shared import sealing, slots
 from micropython import const
 
 _FOLDER = "log"
@@ -38,9 +38,9 @@ def _size(number):
 
 def _day_of(head):
     """The day that the first bytes of a block (ANCHOR at least) tell, None if they tell none."""
-    if head[0] == log.KNOWN_SLOT:
+    if head[0] == sealing.KNOWN_SLOT:
         return slots.day_of(int.from_bytes(head[1:5], "little"))
-    if head[0] == log.CLOCK_ANCHOR:
+    if head[0] == sealing.CLOCK_ANCHOR:
         return slots.day_of(slots.slot_of(int.from_bytes(head[7:11], "little")))
     return None
 
@@ -52,9 +52,9 @@ def _segment_day(number):
         with open(_path(number), "rb") as file:
             while True:
                 file.seek(at)
-                head = file.read(log.ANCHOR)
-                length = log.block_length(head)
-                if length is None or len(head) < log.ANCHOR:
+                head = file.read(sealing.ANCHOR)
+                length = sealing.block_length(head)
+                if length is None or len(head) < sealing.ANCHOR:
                     return None
                 day = _day_of(head)
                 if day is not None:
@@ -216,21 +216,21 @@ class Logbook:
         with file:
             while True:
                 file.seek(whole)
-                length = log.block_length(file.read(log.HEAD))
+                length = sealing.block_length(file.read(sealing.HEAD))
                 if length is None:
                     return whole
                 file.seek(whole)
                 crc = 0
-                left = length - log.CRC
+                left = length - sealing.CRC
                 head = b""
                 while left > 0:
                     data = file.read(min(left, _CHUNK))
                     if not data:
                         return whole
-                    head = head or data[: log.ANCHOR]
+                    head = head or data[: sealing.ANCHOR]
                     crc = binascii.crc32(data, crc)
                     left -= len(data)
-                if file.read(log.CRC) != crc.to_bytes(log.CRC, "little"):
+                if file.read(sealing.CRC) != crc.to_bytes(sealing.CRC, "little"):
                     return whole
                 day = _day_of(head)
                 self._day = self._day if day is None else day

@@ -6,10 +6,11 @@ address and the BLE address change together: nothing is on the air in between. N
 
 import array
 import asyncio
+import time
 
 import bluetooth
 import micropython
-from anontrace_shared import advert, commands
+from anontrace_shared import advert, answering
 from micropython import const
 
 CONNECTED = 1
@@ -19,10 +20,12 @@ MTU = 21
 TX_POWER = 3  # dBm, what the ESP32 sends with
 
 # The ring of adverts: the prefix to compare with (8), read and write position, number lost (2 each), then cells of
-# address (20), tx power and RSSI (1 each, plus 128). One cell stays empty.
-_CELL = const(24)
+# address (20), tx power and RSSI (1 each, plus 128), spare (2), ticks in ms at which it was heard (4). One cell stays
+# empty.
+_CELL = const(28)
+_TICKS = const(6)  # in 32-bit words from the cell
 _FIRST = const(16)
-_END = const(4624)  # _FIRST + 192 cells
+_END = const(2732)  # _FIRST + 97 cells
 _READ = const(4)  # in 16-bit words
 _WRITE = const(5)
 _LOST = const(6)
@@ -39,9 +42,11 @@ _PREFERRED_MTU = const(247)
 _INBOX_BUFFER = const(1024)  # one frame of 978: the companion sends one request at a time
 _RX_BUFFER = const(2048)
 
+_RING = bytearray(_END)  # taken at import, while the heap is in one piece; there is one radio
+
 
 @micropython.viper
-def _copy(data: ptr8, ring: ptr8, rssi: int) -> int:  # noqa: F821
+def _copy(data: ptr8, ring: ptr8, rssi: int, ticks: int) -> int:  # noqa: F821
     """Put an advert of the right size into the ring if it is one of ours. Whether it is."""
     i = 0
     while i < 8:
@@ -62,6 +67,8 @@ def _copy(data: ptr8, ring: ptr8, rssi: int) -> int:  # noqa: F821
         i += 1
     ring[cell + 20] = int(data[8]) ^ 0x80
     ring[cell + 21] = rssi + 128
+    times = ptr32(ring)  # noqa: F821
+    times[(cell >> 2) + _TICKS] = ticks
     words[_WRITE] = following
     return 1
 
@@ -74,6 +81,12 @@ def _peek(ring: ptr8) -> int:  # noqa: F821
     if cell == int(words[_WRITE]):
         return 0
     return cell
+
+
+@micropython.viper
+def _ticks(ring: ptr8, cell: int) -> int:  # noqa: F821
+    times = ptr32(ring)  # noqa: F821
+    return int(times[(cell >> 2) + _TICKS])
 
 
 @micropython.viper
@@ -93,7 +106,7 @@ class Radio:
         self.activity = asyncio.ThreadSafeFlag()
         self.connections = 0
         self.lost = False  # an event was: nothing is sure about connections any more
-        self._ring = bytearray(_END)
+        self._ring = _RING
         self._ring[:8] = advert.PREFIX
         self._ring[2 * _READ] = self._ring[2 * _WRITE] = _FIRST
         self._events = array.array("H", bytes(2 * 3 * _EVENTS))
@@ -111,17 +124,17 @@ class Radio:
         ble.active(True)
         ble.config(gap_name="", rxbuf=_RX_BUFFER, mtu=_PREFERRED_MTU)
         uuid = bluetooth.UUID
-        inbox = (uuid(commands.INBOX), _FLAG_WRITE | _FLAG_WRITE_NO_RESPONSE)
-        outbox = (uuid(commands.OUTBOX), _FLAG_NOTIFY)
-        challenge = (uuid(commands.CHALLENGE), _FLAG_WRITE | _FLAG_NOTIFY)
-        service = (uuid(commands.SERVICE), (inbox, outbox, challenge))
+        inbox = (uuid(answering.INBOX), _FLAG_WRITE | _FLAG_WRITE_NO_RESPONSE)
+        outbox = (uuid(answering.OUTBOX), _FLAG_NOTIFY)
+        challenge = (uuid(answering.CHALLENGE), _FLAG_WRITE | _FLAG_NOTIFY)
+        service = (uuid(answering.SERVICE), (inbox, outbox, challenge))
         ((self.inbox, self.outbox, self.challenge),) = ble.gatts_register_services((service,))
         ble.gatts_set_buffer(self.inbox, _INBOX_BUFFER, True)
 
     def _irq(self, event, data):
         if event == _IRQ_SCAN_RESULT:
             _, _, kind, rssi, payload = data
-            if kind == _ADV_IND and len(payload) == advert.SIZE and _copy(payload, self._ring, rssi):
+            if kind == _ADV_IND and len(payload) == advert.SIZE and _copy(payload, self._ring, rssi, time.ticks_ms()):
                 self.activity.set()
         elif event == CONNECTED or event == GONE:
             connection, _, _ = data
@@ -159,12 +172,11 @@ class Radio:
         self._read = 0 if at + 3 == 3 * _EVENTS else at + 3
         return event
 
-    def drain(self, hear, third):
-        """Hand every advert heard to `hear(ring, cell, third)`, by its place in the ring."""
+    def drain(self, hear):
+        """Hand adverts to `hear(ring, cell, ticks)`, by place in the ring and time; one it answers False to stays."""
         ring = self._ring
         cell = _peek(ring)
-        while cell:
-            hear(ring, cell, third)
+        while cell and hear(ring, cell, _ticks(ring, cell)):
             _pop(ring)
             cell = _peek(ring)
 

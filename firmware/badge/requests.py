@@ -5,7 +5,7 @@ it, and turns failures into a status.
 """
 
 from anontrace_primitives import x25519
-from anontrace_shared import commands, errors
+from anontrace_shared import answering, errors
 
 from . import health, store
 from .version import BUILD, VERSION
@@ -33,23 +33,23 @@ async def answer(badge, request, reply, uptime_ms):
     """
     op = request[0]
     try:
-        op, values = commands.decode_request(request)
-        if op == commands.LOG_READ:
+        op, values = answering.decode_request(request)
+        if op == answering.LOG_READ:
             await _stream(op, _log_read(badge, *values), reply)
             return
-        if op == commands.CRASH_LOG:
+        if op == answering.CRASH_LOG:
             await _stream(op, _pieces(health.crash_log()), reply)
             return
-        if op == commands.SET_TIME:
+        if op == answering.SET_TIME:
             values += (uptime_ms,)
         result = await _OPERATIONS[op](badge, *values)
-        response = commands.encode_response(op, commands.DONE, *result)
+        response = answering.encode_response(op, answering.DONE, *result)
     except errors.FormatError:
-        response = bytes((op, commands.MALFORMED))
+        response = bytes((op, answering.MALFORMED))
     except Refusal as refusal:
         response = bytes((op, refusal.status))
     except OSError:
-        response = bytes((op, commands.STORAGE_FAILED))
+        response = bytes((op, answering.STORAGE_FAILED))
     await reply(response)
 
 
@@ -58,14 +58,14 @@ async def _stream(op, pieces, reply):
     last = b""
     for piece in pieces:
         if last:
-            await reply(commands.encode_response(op, commands.MORE, last))
+            await reply(answering.encode_response(op, answering.MORE, last))
         last = piece
-    await reply(commands.encode_response(op, commands.DONE, last))
+    await reply(answering.encode_response(op, answering.DONE, last))
 
 
 def _pieces(data):
-    for at in range(0, len(data), commands.MOST_DATA):
-        yield data[at : at + commands.MOST_DATA]
+    for at in range(0, len(data), answering.MOST_DATA):
+        yield data[at : at + answering.MOST_DATA]
 
 
 def _require(condition, status):
@@ -76,12 +76,12 @@ def _require(condition, status):
 async def _info(badge):
     state, clock, logbook = badge.state, badge.clock, badge.logbook
     flags = (
-        (commands.TIME_KNOWN if clock.known else 0)
-        | (commands.PROVISIONED if state.mode != store.UNPROVISIONED else 0)
-        | (commands.LIST_MODE if state.mode == commands.LIST else 0)
-        | (commands.PLACE_BADGE if state.place else 0)
-        | (commands.SAFE_MODE if badge.safe else 0)
-        | (commands.LOG_WAS_FULL if state.log_was_full else 0)
+        (answering.TIME_KNOWN if clock.known else 0)
+        | (answering.PROVISIONED if state.mode != store.UNPROVISIONED else 0)
+        | (answering.LIST_MODE if state.mode == answering.LIST else 0)
+        | (answering.PLACE_BADGE if state.place else 0)
+        | (answering.SAFE_MODE if badge.safe else 0)
+        | (answering.LOG_WAS_FULL if state.log_was_full else 0)
     )
     numbers = logbook.numbers()
     return VERSION + (
@@ -100,7 +100,7 @@ async def _info(badge):
 
 
 async def _set_time(badge, unix_ms, uptime_ms):
-    _require(_MS_OF_2025 <= unix_ms < _MS_OF_2100, commands.REFUSED)
+    _require(_MS_OF_2025 <= unix_ms < _MS_OF_2100, answering.REFUSED)
     return (await badge.set_time(unix_ms, uptime_ms),)
 
 
@@ -108,7 +108,7 @@ async def _provision(badge, provision):
     try:
         x25519(_SCALAR, provision.log_key)
     except ValueError:  # nothing could be sealed to it
-        raise Refusal(commands.REFUSED) from None
+        raise Refusal(answering.REFUSED) from None
     state = badge.state
     state.mode = provision.mode
     state.log_key = provision.log_key
@@ -116,7 +116,7 @@ async def _provision(badge, provision):
     state.day = provision.day or 0
     state.day_key = provision.day_key or bytes(32)
     state.save_over()
-    if provision.mode == commands.RATCHET:
+    if provision.mode == answering.RATCHET:
         badge.addresses.erase()
     else:
         badge.addresses.forget()
@@ -125,13 +125,13 @@ async def _provision(badge, provision):
 
 
 async def _addresses(badge, first_slot, addresses):
-    _require(badge.state.mode == commands.LIST, commands.NOT_PROVISIONED)
+    _require(badge.state.mode == answering.LIST, answering.NOT_PROVISIONED)
     badge.addresses.store_list(first_slot, addresses)
     return ()
 
 
 async def _horizon(badge, slot):
-    _require(badge.state.mode != store.UNPROVISIONED, commands.NOT_PROVISIONED)
+    _require(badge.state.mode != store.UNPROVISIONED, answering.NOT_PROVISIONED)
     badge.state.horizon = slot
     badge.state.save()
     await badge.renew()
@@ -140,12 +140,12 @@ async def _horizon(badge, slot):
 
 async def _log_list(badge, first):
     numbers = [number for number in badge.logbook.numbers() if number >= first]
-    return ([(number, badge.logbook.size(number)) for number in numbers[: commands.MOST_SEGMENTS]],)
+    return ([(number, badge.logbook.size(number)) for number in numbers[: answering.MOST_SEGMENTS]],)
 
 
 def _log_read(badge, number, offset, length):
-    _require(number in badge.logbook.numbers(), commands.NO_SUCH_THING)
-    return badge.logbook.read(number, offset, length, commands.MOST_DATA)
+    _require(number in badge.logbook.numbers(), answering.NO_SUCH_THING)
+    return badge.logbook.read(number, offset, length, answering.MOST_DATA)
 
 
 async def _log_free(badge, below):
@@ -157,17 +157,17 @@ async def _log_rotate(badge):
 
 
 async def _set(badge, setting, value):
-    _require(1 <= setting <= len(store.SETTINGS), commands.NO_SUCH_THING)
+    _require(1 <= setting <= len(store.SETTINGS), answering.NO_SUCH_THING)
     state = badge.state
-    if setting == commands.ADVERTISING_INTERVAL_MS:
+    if setting == answering.ADVERTISING_INTERVAL_MS:
         allowed = _LEAST_ADVERTISING_MS <= value <= _MOST_INTERVAL_MS
-    elif setting == commands.SCAN_WINDOW_MS:
+    elif setting == answering.SCAN_WINDOW_MS:
         allowed = value == 0 or _LEAST_SCAN_MS <= value <= state.scan_ms
-    elif setting == commands.SCAN_INTERVAL_MS:
+    elif setting == answering.SCAN_INTERVAL_MS:
         allowed = max(_LEAST_SCAN_MS, state.window_ms) <= value <= _MOST_INTERVAL_MS
     else:
         allowed = value <= 1
-    _require(allowed, commands.REFUSED)
+    _require(allowed, answering.REFUSED)
     setattr(state, store.SETTINGS[setting - 1], value)
     state.save()
     badge.tune()
@@ -185,15 +185,15 @@ async def _restart(badge):
 
 
 _OPERATIONS = {
-    commands.INFO: _info,
-    commands.SET_TIME: _set_time,
-    commands.PROVISION: _provision,
-    commands.ADDRESSES: _addresses,
-    commands.HORIZON: _horizon,
-    commands.LOG_LIST: _log_list,
-    commands.LOG_FREE: _log_free,
-    commands.LOG_ROTATE: _log_rotate,
-    commands.SET: _set,
-    commands.ERASE: _erase,
-    commands.RESTART: _restart,
+    answering.INFO: _info,
+    answering.SET_TIME: _set_time,
+    answering.PROVISION: _provision,
+    answering.ADDRESSES: _addresses,
+    answering.HORIZON: _horizon,
+    answering.LOG_LIST: _log_list,
+    answering.LOG_FREE: _log_free,
+    answering.LOG_ROTATE: _log_rotate,
+    answering.SET: _set,
+    answering.ERASE: _erase,
+    answering.RESTART: _restart,
 }

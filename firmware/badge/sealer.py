@@ -6,7 +6,7 @@ tasks between records, so that the badge goes on hearing.
 
 import asyncio
 
-from anontrace_shared import errors, log, slots
+from anontrace_shared import errors, sealing, slots
 
 
 async def seal(contacts, logbook, log_key, boot, known, number):
@@ -17,10 +17,10 @@ async def seal(contacts, logbook, log_key, boot, known, number):
     sealer = None
     try:
         if known:
-            sealer = log.Sealer(log_key, log.KNOWN_SLOT, number)
+            sealer = sealing.Sealer(log_key, sealing.KNOWN_SLOT, number)
         else:
-            sealer = log.Sealer(log_key, log.UNKNOWN_SLOT, log.unknown_slot(boot, min(number, 0xFFFF)))
-        logbook.begin(log.HEADER + count * log.RECORD + log.CRC, slots.day_of(number) if known else None)
+            sealer = sealing.Sealer(log_key, sealing.UNKNOWN_SLOT, sealing.unknown_slot(boot, min(number, 0xFFFF)))
+        logbook.begin(sealing.HEADER + count * sealing.RECORD + sealing.CRC, slots.day_of(number) if known else None)
         logbook.append(sealer.begin(count))
         while contacts.waiting:
             address, figures = contacts.take()

@@ -1,71 +1,35 @@
 """What companion and badge say to each other in a session (docs/protocol.md, section 4): names, requests, responses.
 
-Turns values into bodies and back, strictly: a body that is a byte too long is malformed. Never does what is asked.
+Turns values into bodies and back, strictly. The badge's half is in `answering` and stands here too. Never does what is
+asked.
 """
 
+# ruff: noqa: F403, F405
 import struct
 from collections import namedtuple
 
+from .answering import *
+from .answering import (
+    _ADDRESSES,
+    _ERASE,
+    _PROVISION,
+    _PROVISION_DAY,
+    _REQUESTS,
+    _RESPONSES,
+    _SEGMENT,
+    _STREAMED,
+    _check_addresses,
+    _layout,
+    _pack,
+    _split,
+    _unpack,
+)
 from .errors import FormatError
-from .slots import SLOT_LIMIT
 
 try:
     from typing import Any
 except ImportError:  # MicroPython, which does not evaluate annotations
     pass
-
-SERVICE = "a7ce0001-0a7e-4c1d-9a55-5f0a3c7e1b00"
-INBOX = "a7ce0002-0a7e-4c1d-9a55-5f0a3c7e1b00"
-OUTBOX = "a7ce0003-0a7e-4c1d-9a55-5f0a3c7e1b00"
-CHALLENGE = "a7ce0004-0a7e-4c1d-9a55-5f0a3c7e1b00"
-
-# Operations
-INFO = 1
-SET_TIME = 2
-PROVISION = 3
-ADDRESSES = 4
-HORIZON = 5
-LOG_LIST = 6
-LOG_READ = 7
-LOG_FREE = 8
-LOG_ROTATE = 9
-SET = 10
-ERASE = 11
-CRASH_LOG = 12
-RESTART = 13
-
-# Status
-DONE = 0
-MALFORMED = 1
-NOT_PROVISIONED = 2
-REFUSED = 3
-NO_SUCH_THING = 4
-STORAGE_FAILED = 5
-MORE = 6  # done so far, and more frames of this response follow
-
-# Flags of info
-TIME_KNOWN = 1
-PROVISIONED = 2
-LIST_MODE = 4
-PLACE_BADGE = 8
-SAFE_MODE = 16
-LOG_WAS_FULL = 32
-
-# Settings
-ADVERTISING_INTERVAL_MS = 1
-SCAN_WINDOW_MS = 2
-SCAN_INTERVAL_MS = 3
-PLACE = 4
-
-# Modes of provision
-RATCHET = 1
-LIST = 2
-
-MOST_PLAINTEXT = 960
-MOST_DATA = MOST_PLAINTEXT - 2  # bytes of a log or text in one response
-MOST_ADDRESSES = 46  # in one request
-MOST_SEGMENTS = 100  # in one response
-ADDRESS = 20
 
 Info = namedtuple(
     "Info",
@@ -73,59 +37,6 @@ Info = namedtuple(
     " first_segment open_segment log_bytes dropped battery_mv",
 )
 """unix_time: seconds, 0 while unknown; uptime: seconds; dropped: records not logged; battery_mv: 0 when unknown."""
-
-_INFO = "<BBBIHIIHIIIIIH"
-_PROVISION = "<B32sI"
-_PROVISION_DAY = "<I32s"
-_ADDRESSES = "<IB"
-_SEGMENT = "<II"
-_ERASE = b"ERASE"
-
-# Bodies of fixed layout. What else there is (provision, addresses, log list, bytes and text) has code of its own below.
-_REQUESTS = {
-    INFO: "<",
-    SET_TIME: "<Q",  # unix time in ms
-    HORIZON: "<I",  # slot
-    LOG_LIST: "<I",  # from segment
-    LOG_READ: "<III",  # segment, offset, length
-    LOG_FREE: "<I",  # segment
-    LOG_ROTATE: "<",
-    SET: "<BI",  # setting, value
-    CRASH_LOG: "<",
-    RESTART: "<",
-}
-_RESPONSES = {
-    INFO: _INFO,
-    SET_TIME: "<i",  # correction in ms
-    PROVISION: "<",
-    ADDRESSES: "<",
-    HORIZON: "<",
-    LOG_FREE: "<I",  # segments freed
-    LOG_ROTATE: "<I",  # the new open segment
-    SET: "<",
-    ERASE: "<",
-    RESTART: "<",
-}
-_STREAMED = (LOG_READ, CRASH_LOG)
-
-# CPython's struct raises struct.error, MicroPython's has no such name and raises ValueError or TypeError.
-_PACK_ERRORS = (getattr(struct, "error", ValueError), TypeError, ValueError)
-
-
-class Provision:
-    """What a badge is provisioned with. day and day_key are None in list mode. Its repr does not show the day key."""
-
-    def __init__(
-        self, mode: int, log_key: bytes, horizon: int, day: int | None = None, day_key: bytes | None = None
-    ) -> None:
-        self.mode = mode
-        self.log_key = log_key
-        self.horizon = horizon
-        self.day = day
-        self.day_key = day_key
-
-    def __repr__(self) -> str:
-        return "Provision(mode=%d, horizon=%d, day=%r)" % (self.mode, self.horizon, self.day)
 
 
 Response = namedtuple("Response", "op status values")
@@ -148,44 +59,6 @@ def encode_request(op: int, *values: Any) -> bytes:
     else:
         body = _pack(_layout(_REQUESTS, op), values)
     return bytes((op,)) + body
-
-
-def decode_request(plaintext: bytes) -> "tuple[int, tuple[Any, ...]]":
-    """(op, values) as given to `encode_request`; FormatError for an unknown operation or a malformed body."""
-    op, body = _split(plaintext, 1)
-    if op == PROVISION:
-        return op, (_decode_provision(body),)
-    if op == ADDRESSES:
-        return op, _decode_addresses(body)
-    if op == ERASE:
-        if body != _ERASE:
-            raise FormatError("erase without its word")
-        return op, ()
-    return op, _unpack(_layout(_REQUESTS, op), body)
-
-
-def encode_response(op: int, status: int, *values: Any) -> bytes:
-    """The plaintext of a response. Values, with status DONE (or MORE, for the two in several frames) only:
-
-    INFO the 14 of Info; SET_TIME correction in ms, clamped to 32 bits here; LOG_LIST a list of (segment, size);
-    LOG_READ, CRASH_LOG up to MOST_DATA bytes; LOG_FREE number freed; LOG_ROTATE the new open segment; none for the
-    others.
-    """
-    head = bytes((op, status))
-    if status not in (DONE, MORE):
-        return head + _pack("<", values)
-    if op in _STREAMED:
-        (data,) = values
-        if not isinstance(data, (bytes, bytearray, memoryview)) or len(data) > MOST_DATA:
-            raise FormatError("that is not up to 958 bytes")
-        return head + data
-    if status == MORE:
-        raise FormatError("this response has one frame only")
-    if op == LOG_LIST:
-        return head + _encode_segments(*values)
-    if op == SET_TIME and len(values) == 1 and isinstance(values[0], int):
-        values = (min(max(values[0], -(1 << 31)), (1 << 31) - 1),)
-    return head + _pack(_layout(_RESPONSES, op), values)
 
 
 def decode_response(plaintext: bytes) -> "Response":
@@ -213,17 +86,6 @@ def _encode_provision(provision: "Provision") -> bytes:
     raise FormatError("provision by ratchet has a day and its key, by list neither")
 
 
-def _decode_provision(body: bytes) -> "Provision":
-    head = struct.calcsize(_PROVISION)
-    mode, log_key, horizon = _unpack(_PROVISION, body[:head])
-    if mode == RATCHET:
-        day, day_key = _unpack(_PROVISION_DAY, body[head:])
-        return Provision(mode, log_key, horizon, day, day_key)
-    if mode == LIST and len(body) == head:
-        return Provision(mode, log_key, horizon)
-    raise FormatError("provision with an unknown mode or length")
-
-
 def _encode_addresses(first_slot: int, addresses: "list[bytes]") -> bytes:
     if any(len(address) != ADDRESS for address in addresses):
         raise FormatError("a contact address is 20 bytes")
@@ -231,60 +93,8 @@ def _encode_addresses(first_slot: int, addresses: "list[bytes]") -> bytes:
     return _pack(_ADDRESSES, (first_slot, len(addresses))) + b"".join(addresses)
 
 
-def _decode_addresses(body: bytes) -> "tuple[int, list[bytes]]":
-    head = struct.calcsize(_ADDRESSES)
-    first_slot, count = _unpack(_ADDRESSES, body[:head])
-    _check_addresses(first_slot, count)
-    if len(body) != head + count * ADDRESS:
-        raise FormatError("the number of addresses does not match the length")
-    return first_slot, [body[at : at + ADDRESS] for at in range(head, len(body), ADDRESS)]
-
-
-def _check_addresses(first_slot: int, count: int) -> None:
-    if not 1 <= count <= MOST_ADDRESSES:
-        raise FormatError("one request carries 1 to 46 addresses")
-    if first_slot + count > SLOT_LIMIT:
-        raise FormatError("addresses for slots beyond the last")
-
-
-def _encode_segments(segments: "list[tuple[int, int]]") -> bytes:
-    if len(segments) > MOST_SEGMENTS:
-        raise FormatError("one response lists 100 segments at most")
-    return b"".join([_pack(_SEGMENT, segment) for segment in segments])
-
-
 def _decode_segments(body: bytes) -> "list[tuple[int, int]]":
     size = struct.calcsize(_SEGMENT)
     if len(body) % size or len(body) > size * MOST_SEGMENTS:
         raise FormatError("a list of segments has whole entries, 100 at most")
     return [_unpack(_SEGMENT, body[at : at + size]) for at in range(0, len(body), size)]
-
-
-def _split(plaintext: bytes, head: int) -> "tuple[int, bytes]":
-    if len(plaintext) < head:
-        raise FormatError("a message without operation or status")
-    return plaintext[0], plaintext[head:]
-
-
-def _layout(layouts: "dict[int, str]", op: int) -> str:
-    if op not in layouts:
-        raise FormatError("unknown operation %d" % op)
-    return layouts[op]
-
-
-def _pack(layout: str, values: "tuple[Any, ...]") -> bytes:
-    """struct.pack that takes exactly these values: CPython's pads short bytes, MicroPython's wraps large numbers."""
-    values = tuple(values)
-    try:
-        packed = struct.pack(layout, *values)
-    except _PACK_ERRORS:
-        raise FormatError("a value does not fit its field") from None
-    if struct.unpack(layout, packed) != values:
-        raise FormatError("a value does not fit its field")
-    return packed
-
-
-def _unpack(layout: str, body: bytes) -> "tuple[Any, ...]":
-    if len(body) != struct.calcsize(layout):
-        raise FormatError("a body of the wrong length")
-    return struct.unpack(layout, body)

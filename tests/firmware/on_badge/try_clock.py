@@ -14,12 +14,12 @@ def test_without_a_time_it_counts_periods_since_boot():
     assert not clock.known and clock.unix() == 0
     assert clock.interval() == (False, 0)
     time.ms += 299999
-    assert clock.third() == 14 and clock.left_ms() == 1
+    assert clock.third(time.ticks_ms()) == 14 and clock.left_ms() == 1
     assert clock.interval() == (False, 0)
     time.ms += 1
     assert clock.left_ms() == 0
     assert clock.interval() == (False, 1)
-    assert clock.third() == 0 and clock.left_ms() == 300000
+    assert clock.third(time.ticks_ms()) == 0 and clock.left_ms() == 300000
 
 
 def test_it_is_set_to_the_moment_of_the_message():
@@ -54,16 +54,17 @@ def test_thirds_and_slots_change_on_the_millisecond():
     clock.set(LATER * 1000, clock.uptime_ms())
     clock.interval()
     time.ms += 19999
-    assert clock.third() == 0
+    assert clock.third(time.ticks_ms()) == 0
     time.ms += 1
-    assert clock.third() == 1
+    assert clock.third(time.ticks_ms()) == 1
+    assert clock.third(time.ticks_add(time.ticks_ms(), -1)) == 0  # heard a moment ago
     time.ms += 279999
-    assert clock.third() == 14
+    assert clock.third(time.ticks_ms()) == 14
     assert clock.interval() == (True, LATER // 300)
     time.ms += 1
-    assert clock.third() == 14  # the interval last asked for
+    assert clock.third(time.ticks_ms()) == 15  # beyond the interval last asked for
     assert clock.interval() == (True, LATER // 300 + 1)
-    assert clock.third() == 0
+    assert clock.third(time.ticks_ms()) == 0
 
 
 def test_uptime_goes_on_when_the_ticks_wrap():

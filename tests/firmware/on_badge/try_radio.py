@@ -1,5 +1,7 @@
 """The radio's owner: what the handler takes, in which order the address changes, what it does with connections."""
 
+import time
+
 import micropython
 from anontrace_shared import advert
 from badge.radio import CONNECTED, GONE, MTU, WROTE, Radio
@@ -18,20 +20,22 @@ def started():
 def heard(radio):
     found = []
 
-    def hear(ring, cell, third):
-        found.append((bytes(ring[cell : cell + 20]), ring[cell + 20] - 128, ring[cell + 21] - 128, third))
+    def hear(ring, cell, ticks):
+        found.append((bytes(ring[cell : cell + 20]), ring[cell + 20] - 128, ring[cell + 21] - 128, ticks))
+        return True
 
-    radio.drain(hear, 4)
+    radio.drain(hear)
     return found
 
 
 def test_adverts_of_badges_are_taken_and_others_are_not():
     radio, ble = started()
     ours = advert.encode(-7, ADDRESS)
+    time.ms = 0x3FFFFFFF
     ble.handler(5, (1, b"abcdef", 0, -66, memoryview(ours)))
     for kind, payload in ((4, ours), (0, ours[:-1]), (0, ours + b"\0"), (0, b"\x02\x01\x05" + ours[3:]), (0, b"")):
         ble.handler(5, (1, b"abcdef", kind, -66, memoryview(payload)))
-    assert heard(radio) == [(ADDRESS, -7, -66, 4)]
+    assert heard(radio) == [(ADDRESS, -7, -66, 0x3FFFFFFF)]
     assert heard(radio) == []
 
 
@@ -48,7 +52,7 @@ def test_the_handler_allocates_nothing_and_a_full_ring_loses_the_newest():
     micropython.heap_lock()
     flood()
     micropython.heap_unlock()
-    assert len(heard(radio)) == 191
+    assert len(heard(radio)) == 96
     ble.handler(5, data)
     assert len(heard(radio)) == 1
 
@@ -60,6 +64,15 @@ def test_the_ring_goes_round():
         ble.handler(5, (1, b"abcdef", 0, -66, memoryview(advert.encode(3, address))))
         if number % 3 == 2:
             assert [int.from_bytes(a, "little") for a, *_ in heard(radio)] == [number - 2, number - 1, number]
+
+
+def test_an_advert_not_yet_wanted_stays_in_the_ring():
+    radio, ble = started()
+    for number in range(3):
+        address = number.to_bytes(20, "little")
+        ble.handler(5, (1, b"abcdef", 0, -66, memoryview(advert.encode(3, address))))
+    radio.drain(lambda ring, cell, ticks: ring[cell] < 1)
+    assert [address[0] for address, *_ in heard(radio)] == [1, 2]
 
 
 def test_contact_address_and_ble_address_change_while_nothing_is_on_the_air():
