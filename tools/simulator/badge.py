@@ -171,6 +171,7 @@ class Badge(asyncio.Protocol):
 
     def _begin_boot(self) -> None:
         if self._process is None and self.failure is None:
+            self._set_working(True)  # time stands from this instant, not from when the task gets its turn
             self._restarting = asyncio.create_task(self._boot())
 
     # Lock-step

@@ -397,7 +397,12 @@ class Nimble:
         return permissions
 
     def _value_of(self, attribute: gatt.Characteristic[bytes] | gatt.Descriptor) -> gatt.CharacteristicValue[bytes]:
+        def require(permission: att.Attribute.Permissions, error: att.ErrorCode) -> None:
+            if not attribute.permissions & permission:
+                raise att.ATT_Error(error_code=error, att_handle=attribute.handle)
+
         async def read(connection: Connection) -> bytes:
+            require(att.Attribute.READABLE, att.ErrorCode.READ_NOT_PERMITTED)
             key = (connection.handle, attribute.handle)
             answer = self._reads[key] = asyncio.get_running_loop().create_future()
             self.post(Irq.GATTS_READ_REQUEST, struct.pack("<HH", *key), True)
@@ -407,6 +412,7 @@ class Nimble:
                 self._reads.pop(key, None)
 
         def write(connection: Connection, value: bytes) -> None:
+            require(att.Attribute.WRITEABLE, att.ErrorCode.WRITE_NOT_PERMITTED)
             self.post(Irq.GATTS_WRITE, struct.pack("<HH", connection.handle, attribute.handle) + value, True)
 
         return gatt.CharacteristicValue(read=read, write=write)

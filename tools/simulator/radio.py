@@ -313,7 +313,7 @@ class Radio(Controller):
             and advert.kind == _ADV_IND
             and pending.peer_address == advert.address
             and isinstance(pending, hci.HCI_LE_Create_Connection_Command)
-            and advert.address not in self.le_connections
+            and not any(end.peer is not None and end.peer.radio is sender for end in self.links())
             and sender.le_legacy_advertiser.enabled
         ):
             self.ether.connect(self, sender, pending)

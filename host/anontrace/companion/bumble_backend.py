@@ -318,8 +318,8 @@ class BumbleClient(BaseBleakClient):
             self.services = await self._answer(self._discover(connection))
         except BaseException as error:
             await self.disconnect()
-            if isinstance(error, TimeoutError):
-                message = f"{self.address} did not answer within {self._timeout:.0f} s"
+            if isinstance(error, (TimeoutError, core.TimeoutError)):
+                message = f"{self.address} did not answer within {self._timeout:g} s"
                 raise BleakDeviceNotFoundError(self.address, message) from None
             if isinstance(error, (core.BaseBumbleError, hci.HCI_Error)):
                 raise BleakError(f"{self.address} cannot be connected: {error}") from None
@@ -378,7 +378,7 @@ class BumbleClient(BaseBleakClient):
             return await work
         except att.ATT_Error as error:
             raise BleakGATTProtocolError(int(error.error_code)) from None
-        except TimeoutError:
+        except (TimeoutError, core.TimeoutError):
             raise BleakError(f"{self.address} does not answer any more") from None
         except (core.BaseBumbleError, hci.HCI_Error) as error:
             raise BleakError(f"{self.address}: {error}") from None

@@ -1,0 +1,5 @@
+"""Never gets as far as being idle."""
+
+import machine
+
+machine.reset()

@@ -1,0 +1,134 @@
+"""The modules that stand in for the ESP32 port's: errors, clocks, pins, and how interrupts behave."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+import pytest
+
+from tests.simulator.conftest import Street
+from tools.simulator.badge import BadgeError
+
+Make = Callable[..., AbstractAsyncContextManager[Street]]
+
+
+def test_what_the_port_refuses(street: Make) -> None:
+    async def job() -> None:
+        async with street() as air:
+            await air.badge("ada", "errors")
+            assert air.said("ada") == [
+                "inactive advertise errno 19",
+                "inactive scan errno 19",
+                "inactive write errno 19",
+                "data too long errno 22",
+                "interval too short errno 22",
+                "window over interval errno 22",
+                "unknown config ValueError",
+                "unknown setting ValueError",
+                "rxbuf ValueError",
+                "mtu errno 22",
+                "bad handle errno 22",
+                "not connected errno 107",
+                "disconnect nobody returned False",
+                "scan twice errno 114",
+                "address while scanning errno 16",
+                "address while advertising errno 16",
+                "register while advertising errno 16",
+                "value b'0123456789012345678901234'",
+                *["drawn 1 0"] * 20,
+                "distinct 20",
+                "same True True UUID(0x2902)",
+            ]
+
+    asyncio.run(job())
+
+
+def test_time_of_the_chip(street: Make) -> None:
+    async def job() -> None:
+        async with street() as air:
+            badge = await air.badge("ada", "hours")
+            await air.run_for(100)
+            said = air.said("ada")
+            first = [
+                "cause 1 time 0 (2000, 1, 1, 0, 0, 0, 5, 1) 0",
+                "wrap 1 7 -7",
+                "back (2026, 3, 1, 12, 30, 15)",
+                "slept 1500",
+                "now (2026, 3, 1, 12, 30, 15) (2026, 3, 1, 6, 12, 30, 15, 250000)",
+            ]
+            assert said[:5] == first
+            # reset by machine.reset() after 11.5 s, then by the watchdog: the clock goes on
+            assert said[5].startswith("cause 2 time 825683425 ")
+            assert said[9].startswith("now (2026, 3, 1, 12, 30, 27)")
+            assert said[10].startswith("cause 3 time ")
+            assert said[-1] == "fed"
+            assert badge.resets == 2
+            # without power it does not
+            await air.restart_badge("ada")
+            await air.run_for(5)
+            assert air.said("ada")[-5:] == first
+
+    asyncio.run(job())
+
+
+def test_views_die_with_the_handler(street: Make) -> None:
+    async def job() -> None:
+        async with street() as air:
+            await air.badge("ada", "keeper")
+            await air.badge("bob", "beacon")
+            air.set_range("ada", "bob", -60)
+            await air.run_for(3)
+            inside, outside = air.said("ada")
+            assert inside == "inside 020106" + "0916cea7" + air.badges["bob"].unique_id.hex()
+            assert outside == "outside " + "dd" * 6 + " " + "dd" * 13
+
+    asyncio.run(job())
+
+
+@pytest.mark.parametrize("locked", [False, True])
+def test_heap_lock_in_handlers(street: Make, locked: bool) -> None:
+    async def job() -> None:
+        async with street() as air:
+            await air.badge("ada", "allocator", lock_heap=locked)
+            await air.badge("bob", "beacon")
+            air.set_range("ada", "bob", -60)
+            await air.run_for(10)
+            said = air.said("ada")
+            calls = len([line for line in said if line.startswith("called")])
+            assert calls == 1 if locked else calls > 15
+            assert any("MemoryError" in line for line in said) == locked
+
+    asyncio.run(job())
+
+
+def test_pins(street: Make) -> None:
+    async def job() -> None:
+        async with street() as air:
+            badge = await air.badge("ada", "button")
+            for level in (0, 0, 1, 0):
+                badge.set_pin(9, level)
+                await air.run_for(1)
+            assert air.said("ada") == ["pressed 0 1", "pressed 0 0"]
+
+    asyncio.run(job())
+
+
+def test_a_badge_that_dies_is_reported_with_its_last_words(street: Make) -> None:
+    async def job() -> None:
+        async with street() as air:
+            await air.badge("ada", "dies")
+            with pytest.raises(BadgeError, match=r"(?s)badge ada ended with exit code 1.*RuntimeError: the end"):
+                await air.run_for(10)
+            with pytest.raises(BadgeError):
+                await air.run_for(10)
+
+    asyncio.run(job())
+
+
+def test_a_badge_that_resets_for_ever_is_reported(street: Make) -> None:
+    async def job() -> None:
+        async with street() as air:
+            with pytest.raises(BadgeError, match="ada was reset 5 times in a row"):
+                await air.badge("ada", "resets")
+
+    asyncio.run(job())
