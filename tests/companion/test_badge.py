@@ -1,0 +1,270 @@
+"""The companion with a real badge: the shipped firmware on the virtual radio, the shipped CLI, real servers.
+
+One world for all tests of this file, in the order in which they stand: what one leaves behind, the next may use.
+"""
+
+import asyncio
+import json
+import os
+import struct
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from anontrace.companion.errors import NO_BADGE
+from anontrace_shared import log
+
+from tests.companion.conftest import START, Cli, Network, Result, SimulatedClock
+from tools.simulator.air import Air
+
+SLOTS = 48
+
+
+class AirClock(SimulatedClock):
+    """The clock that the air moves."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def now(self) -> float:
+        return float(struct.unpack("<d", self.path.read_bytes()[:8])[0])
+
+
+class World:
+    """The air, the servers, and people with a badge and a companion each."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.runner = asyncio.Runner()
+        self.air = Air(folder / "clock", START)
+        self.run(self.air.__aenter__())
+        self.clock = AirClock(folder / "clock")
+        (folder / "network").mkdir()
+        self.network = Network(folder / "network", self.clock)
+        self.people: dict[str, Cli] = {}
+
+    def close(self) -> None:
+        self.network.stop()
+        self.run(self.air.stop())
+        self.runner.close()
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return self.runner.run(work)
+
+    def add(self, name: str) -> None:
+        """Somebody with a badge that was never provisioned and a companion that is registered."""
+        port = self.run(self.air.add_adapter(f"{name}'s desk"))
+        cli = self.people[name] = Cli(self.folder / f"state-{name}", self.clock, f"bumble:tcp-client:127.0.0.1:{port}")
+        flash = self.folder / name
+        flash.mkdir()
+        self.do(name, "init", str(self.network.file))
+        self.do(name, "register", "--slots", str(SLOTS))
+        self.do(name, "badge", "provision", "--usb", str(flash), "--usb-only")
+        self.run(self.air.start_badge(name, flash))
+        self.air.set_range(name, f"{name}'s desk", -50)
+        assert cli.folder.exists()
+
+    def cli(self, name: str, *arguments: str) -> Result:
+        """Run a command while time passes on the air."""
+
+        async def running() -> Result:
+            cli = self.people[name]
+            process = await asyncio.create_subprocess_exec(
+                *cli.command("--json", *arguments), env=cli.environment, stdout=-1, stderr=-1
+            )
+            out, err = await process.communicate()
+            assert process.returncode is not None
+            return Result(process.returncode, out.decode(), err.decode())
+
+        self.air.realtime(5, talking=1)
+        result: Result = self.run(running())
+        self.air.hold()
+        assert "Traceback" not in result.err
+        return result
+
+    def do(self, name: str, *arguments: str) -> dict[str, Any]:
+        result = self.cli(name, *arguments)
+        assert result.code == 0, result.err
+        return result.json
+
+    def meet(self, one: str, other: str, minutes: int) -> None:
+        """Two badges in range of each other for so many minutes from the beginning of the next slot."""
+        self.pass_time((300 - self.clock.now % 300) / 60)
+        self.air.set_range(one, other, -60)
+        self.pass_time(minutes)
+        self.air.set_range(one, other, None)
+
+    def pass_time(self, minutes: float) -> None:
+        self.run(self.air.run_for(minutes * 60))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    made = World(tmp_path_factory.mktemp("world"))
+    yield made
+    made.close()
+
+
+def test_a_badge_becomes_its_wearers_own(world):
+    for name in ("ada", "bob", "cyd"):
+        world.add(name)
+        provisioned = world.do(name, "badge", "provision")
+        assert (provisioned["provisioned"], provisioned["mode"]) == (True, "ratchet")
+        assert provisioned["horizon"] == START // 300 + SLOTS
+    info = world.do("ada", "badge", "info")
+    assert info["flags"] == ["time known", "provisioned"]
+    assert info["horizon"] == START // 300 + SLOTS
+    assert abs(info["time"] - world.clock.now) < 5
+    (listed,) = world.do("ada", "badge", "list")["badges"]
+    assert (listed["provisioned"], listed["mode"], listed["last_sync"]) == (True, "ratchet", None)
+
+
+def test_nobody_elses_badge_is_taken_for_ones_own(world):
+    world.air.set_range("ada", "ada's desk", None)
+    world.air.set_range("bob", "ada's desk", -50)
+    result = world.cli("ada", "badge", "sync", "--scan", "3")
+    assert (result.code, result.json["error"]["kind"]) == (NO_BADGE, "badge not found")
+    world.air.set_range("bob", "ada's desk", None)
+    world.air.set_range("ada", "ada's desk", -50)
+
+
+def test_a_sync_brings_what_the_badge_heard_and_the_badge_forgets_it(world):
+    world.meet("ada", "bob", 20)
+    world.pass_time(6)
+    synced = world.do("ada", "badge", "sync")
+    assert (synced["records"], synced["blocks"], synced["freed"], synced["records_dropped"]) == (4, 4, 1, 0)
+    assert synced["bytes"] > 4 * (log.HEADER + log.RECORD)
+    again = world.do("ada", "badge", "sync")
+    assert (again["records"], again["bytes"]) == (0, 0)
+    status = world.do("ada", "status")
+    assert status["log"]["records"] == 4
+    assert status["badge"]["last_sync"] is not None
+
+
+def test_a_broken_sync_goes_on_where_it_stopped(world):
+    for _ in range(2):
+        world.meet("bob", "cyd", 10)
+    world.pass_time(6)
+
+    async def broken() -> None:
+        cli = world.people["bob"]
+        process = await asyncio.create_subprocess_exec(*cli.command("badge", "sync"), env=cli.environment, stderr=-1)
+        await asyncio.sleep(1.6)
+        process.kill()
+        await process.wait()
+
+    world.air.realtime(5, talking=1)
+    world.run(broken())
+    world.do("bob", "badge", "sync")
+    assert world.do("bob", "status")["log"]["records"] >= 8  # four slots with ada, four with cyd, each once
+    records = world.do("bob", "status")["log"]["records"]
+    world.do("bob", "badge", "sync")
+    assert world.do("bob", "status")["log"]["records"] == records
+
+
+def test_out_of_range_in_the_middle_of_a_scan_is_said_and_nothing_is_lost(world):
+    world.air.set_range("cyd", "cyd's desk", None)
+    result = world.cli("cyd", "badge", "sync", "--scan", "2")
+    assert (result.code, result.err.count("\n")) == (NO_BADGE, 1)
+    world.air.set_range("cyd", "cyd's desk", -50)
+    assert world.do("cyd", "badge", "sync")["records"] >= 4
+
+
+def test_the_chain_from_the_patient_to_the_second_generation(world):
+    token = world.network.token()
+    reported = world.do("ada", "report", "--token", token.lower().replace("-", " "), "--yes")
+    assert (reported["state"], reported["records"], reported["chunks"]) == ("accepted", 4, 1)
+    case = reported["case"]
+    assert world.do("ada", "report", "--token", token, "--yes")["case"] == case  # again is safe
+    world.network.approve(case, minutes=15)
+
+    polled = until_told(world, "bob")
+    assert polled["told"] == [case]
+    assert polled["rearmed"] == polled["notifications"] == 4
+    (exposure,) = world.do("bob", "exposures", "list")["exposures"]
+    assert (exposure["state"], exposure["disease"], exposure["rule_minutes"]) == ("told", "U07.1", 15)
+    assert 19 <= exposure["minutes"] <= 20
+    assert exposure["days"] == ["2026-01-05"]
+    assert exposure["message"] == "Call 116117"
+    assert "slots" not in exposure
+    exact = world.do("bob", "exposures", "show", case[:8], "--exact")
+    assert len(exact["slots"]) == 4
+    assert world.do("cyd", "poll")["told"] == []
+    assert world.do("bob", "poll")["told"] == []  # once is enough
+    assert world.do("bob", "status")["next"][-1] == f"anontrace pass-on {case[:8]}"
+
+    passed = world.do("bob", "pass-on", case[:8], "--yes")
+    assert (passed["case"], passed["state"]) == (case, "accepted")
+    assert world.do("bob", "exposures", "list")["exposures"][0]["passed_on"]
+    world.network.approve(case, minutes=15)
+    polled = until_told(world, "cyd")
+    assert polled["told"] == [case]
+    # The patient was met by bob, and is not told of his own case.
+    world.pass_time(1)
+    assert world.do("ada", "poll")["told"] == []
+    assert world.do("ada", "exposures", "list")["exposures"] == []
+    assert [each["state"] for each in world.do("ada", "exposures", "list", "--all")["exposures"]] in ([], ["own"])
+
+
+def until_told(world: World, name: str) -> dict[str, Any]:
+    """Poll until the wearer is told; counts added up."""
+    total: dict[str, Any] = {"told": [], "notifications": 0, "rearmed": 0}
+    for _ in range(60):
+        polled = world.do(name, "poll")
+        total["told"] += polled["told"]
+        total["notifications"] += polled["notifications"]
+        total["rearmed"] += polled["rearmed"]
+        if total["told"] and total["notifications"] >= 4:
+            return total
+    raise AssertionError(f"{name} was not told: {total}")
+
+
+def test_a_rearmed_address_is_confirmed_in_its_turn(world):
+    world.do("bob", "poll")
+    status = world.do("bob", "status")
+    assert status["pending"] == 0
+    assert status["mailboxes"] == SLOTS + 4
+
+
+def test_a_wearer_who_is_asked_and_says_no_sends_nothing(world):
+    cli = world.people["cyd"]
+    case = world.do("cyd", "exposures", "list")["exposures"][0]["case"]
+    refused = world.cli("cyd", "pass-on", case)
+    assert (refused.code, "give --yes" in refused.err) == (2, True)
+    # With a terminal, the question is asked.
+    import pty
+
+    leader, follower = pty.openpty()
+
+    async def asked() -> tuple[int, str]:
+        process = await asyncio.create_subprocess_exec(
+            *cli.command("pass-on", case), env=cli.environment, stdin=follower, stdout=-1, stderr=-1
+        )
+        os.write(leader, b"n\n")
+        out, _ = await process.communicate()
+        assert process.returncode is not None
+        return process.returncode, out.decode()
+
+    code, out = world.run(asked())
+    os.close(leader)
+    os.close(follower)
+    assert code == 130
+    assert "sealed contact records of 2026-01-05" in out and "Send it?" in out
+    assert not world.do("cyd", "exposures", "list")["exposures"][0]["passed_on"]
+
+
+def test_a_badge_may_be_given_a_list_instead_of_a_key(world):
+    provisioned = world.do("cyd", "badge", "provision", "--list")
+    assert provisioned["mode"] == "list"
+    info = world.do("cyd", "badge", "info")
+    assert "list mode" in info["flags"]
+    assert info["horizon"] == provisioned["horizon"]
+    world.pass_time(6)
+    assert world.do("cyd", "badge", "sync")["horizon"] == provisioned["horizon"]
+
+
+def test_every_document_is_json_and_nothing_else(world):
+    for command in (["status"], ["badge", "list"], ["exposures", "list"], ["poll"]):
+        assert isinstance(json.loads(world.cli("bob", *command).out), dict)
