@@ -82,6 +82,7 @@ def test_connect_write_notify_disconnect_reconnect(street: Make) -> None:
                 await talk.say(b"two", response=True)
                 assert [await talk.hear(), await talk.hear()] == [b"echo one", b"echo two"]
                 assert await talk.client.read_gatt_char(NAMED) == b"a name of more than twenty bytes"
+                assert await talk.client.read_gatt_char("00002a00-0000-1000-8000-00805f9b34fb") == b""
                 await talk.client.disconnect()
                 assert not talk.client.is_connected and not talk.gone.is_set()
             await asyncio.sleep(0.1)

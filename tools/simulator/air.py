@@ -14,6 +14,7 @@ async with Air(clock_file=path, start=1_750_000_000) as air:
 import asyncio
 import dataclasses
 import hashlib
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -181,6 +182,7 @@ class Air:
             from tools import micropython
 
             self._micropython = list(micropython.find())
+        logging.getLogger("bumble").addHandler(logging.NullHandler())
         self.clock = Clock(self._start, self._clock_file)
         self.ether = Ether(self.clock)
         self._server = await asyncio.get_running_loop().create_server(lambda: _Greeter(self), "127.0.0.1", 0)

@@ -204,7 +204,7 @@ class Clock:
                 while timers and timers[0][0] <= due:
                     timer = heapq.heappop(timers)[2]
                     if timer.callback is not None:
-                        timer.callback()
+                        self._call(timer.callback)
                 if self._running:
                     return
                 if self._settle:
@@ -218,6 +218,14 @@ class Clock:
             self._reached.set_result(None)
         elif self._rate:
             self._set_alarm()
+
+    def _call(self, callback: Callable[[], None]) -> None:
+        try:
+            callback()
+        except Exception as error:
+            if self._reached is None:
+                raise
+            self.fail(error)  # run_until would wait for ever
 
     def _set_alarm(self) -> None:
         if self._alarm is not None:

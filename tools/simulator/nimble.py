@@ -186,10 +186,12 @@ class Nimble:
         return self.radio.random_address if self.address_type else self.radio.public_address
 
     def _name(self, reader: _Reader) -> bytes:
-        if name := reader.rest():
+        if reader.rest():  # "=" and the new name, which may be empty
+            name = reader.rest()[1:]
             _require(len(name) <= 31, EINVAL)
             self.name = name
             self.device.name = name.decode(errors="replace")
+            self.device.gatt_server.services[0].characteristics[0].value = name
         return self.name
 
     def _mtu(self, reader: _Reader) -> bytes:

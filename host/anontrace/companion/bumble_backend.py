@@ -46,6 +46,7 @@ _PROPERTIES: tuple[tuple[int, CharacteristicPropertyName], ...] = (
 )
 
 _logger = logging.getLogger(__name__)
+logging.getLogger("bumble").addHandler(logging.NullHandler())  # its warnings are for whoever asks for them
 _T = TypeVar("_T")
 
 

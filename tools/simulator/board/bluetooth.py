@@ -193,7 +193,7 @@ class BLE:
             if key == "addr_mode":
                 _air.call(2, bytes((value,)))
             elif key == "gap_name":
-                _air.call(3, value.encode() if isinstance(value, str) else bytes(value))
+                _air.call(3, b"=" + (value.encode() if isinstance(value, str) else value))
             elif key == "mtu":
                 _air.call(4, struct.pack("<H", value))
             elif key == "rxbuf":
