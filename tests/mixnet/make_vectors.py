@@ -24,7 +24,12 @@ def lioness() -> dict[str, Any]:
     for size in (33, 174, 239):
         keys, block = fixed("lioness keys", 128), fixed(f"block {size}", size)
         cases.append({"keys": keys.hex(), "plain": block.hex(), "encrypted": r.lioness_encrypt(keys, block).hex()})
-    return {"keystream": {"key": key.hex(), "stream": r.keystream(key, 302).hex()}, "cases": cases}
+    return {
+        "key": key.hex(),
+        "keystream": r.keystream(key, 302).hex(),
+        "expanded": r.expanded(key, 302).hex(),
+        "cases": cases,
+    }
 
 
 def _hop(state: HopState, message: bytes) -> dict[str, Any]:

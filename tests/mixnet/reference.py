@@ -77,6 +77,10 @@ def keystream(key: bytes, length: int) -> bytes:
 # Section 6
 
 
+def expanded(key: bytes, length: int) -> bytes:
+    return hashlib.shake_256(key).digest(length)
+
+
 def lioness_encrypt(keys: bytes, block: bytes) -> bytes:
     k1, k2, k3, k4 = (keys[i : i + 32] for i in range(0, 128, 32))
     left, right = block[:32], block[32:]
@@ -141,7 +145,7 @@ def hops(path: list[Mix], first_secret: bytes) -> list[HopState]:
             shared = x25519(before.blinding, shared)
         shared = x25519(first_secret, shared)
         seed = blake2b(32, mix.key, shared, b"anontrace/1 hop")
-        result.append(HopState(mix, alpha, shared, seed, keystream(seed, 302), scalar))
+        result.append(HopState(mix, alpha, shared, seed, expanded(seed, 302), scalar))
         blinding = result[-1].blinding
         alpha = x25519(blinding, alpha)
         x = x * int.from_bytes(clamp(blinding), "little") % L
@@ -186,7 +190,7 @@ def unwrap(mix: Mix, message: bytes) -> tuple[int, bytes]:
     """Number of the next mix and the message for it; or 0, and mailbox and payload."""
     alpha, claimed, routing, payload = message[1:33], message[33:49], message[49:141], message[141:380]
     seed = blake2b(32, mix.key, x25519(mix.secret, alpha), b"anontrace/1 hop")
-    stream = keystream(seed, 302)
+    stream = expanded(seed, 302)
     assert blake2b(16, routing, stream[0:32], b"anontrace/1 tag") == claimed
     plain = xor(routing + bytes(18), stream[32:142])
     payload = lioness_decrypt(stream[174:302], payload)
@@ -199,7 +203,7 @@ def unwrap(mix: Mix, message: bytes) -> tuple[int, bytes]:
 
 
 def blob(address: bytes, slot: int, surb: bytes) -> bytes:
-    return lioness_encrypt(keystream(blake2b(32, number(slot, 4), address, b"anontrace/1 blob"), 128), surb)
+    return lioness_encrypt(expanded(blake2b(32, number(slot, 4), address, b"anontrace/1 blob"), 128), surb)
 
 
 def authentication(stored_blob: bytes) -> bytes:
@@ -212,7 +216,7 @@ def fingerprint(nym_key: bytes, stored_blob: bytes) -> bytes:
 
 def notification(message_key: bytes, content: bytes, ephemeral: bytes) -> bytes:
     hpke = Hpke(message_key, b"anontrace/1 notification", ephemeral)
-    mask = keystream(blake2b(32, b"", message_key, b"anontrace/1 note"), 128)
+    mask = expanded(blake2b(32, b"", message_key, b"anontrace/1 note"), 128)
     return lioness_encrypt(mask, hpke.enc + hpke.seal(0, content, b""))
 
 

@@ -29,20 +29,21 @@ def build(path: Sequence[Hop], mailbox: bytes, random_bytes: RandomBytes = os.ur
         raise FormatError(f"a mailbox address has {len(mailbox)} bytes instead of {MAILBOX}")
     secret = blinding.clamp(random_bytes(KEY))
     seeds = seeds_of(path, secret)
-    keys = [hop.expand(seed) for seed in seeds]
+    tag_keys, pads, _, _ = zip(*map(hop.expand, seeds), strict=True)
 
     filler = b""
-    for each in keys[:-1]:
-        filler = _xor(filler + bytes(HOP), each.pad[PAD - len(filler) - HOP :])
+    for pad in pads[:-1]:
+        filler = _xor(filler + bytes(HOP), pad[PAD - len(filler) - HOP :])
 
     padding = random_bytes(ROUTING - len(filler) - FINAL)
     inner = bytes(FINAL - MAILBOX - SPARE) + mailbox + bytes(SPARE) + padding
-    routing = _xor(inner, keys[-1].pad) + filler
-    tag = hop.tag(keys[-1].tag_key, routing)
-    for following, each in zip(reversed(path[1:]), reversed(keys[:-1]), strict=True):
+    routing = _xor(inner, pads[-1]) + filler
+    tag = hop.tag(tag_keys[-1], routing)
+    for at in reversed(range(len(path) - 1)):
+        following = path[at + 1]
         inner = bytes((following.key_select, following.number)) + tag + routing[: ROUTING - HOP]
-        routing = _xor(inner, each.pad)
-        tag = hop.tag(each.tag_key, routing)
+        routing = _xor(inner, pads[at])
+        tag = hop.tag(tag_keys[at], routing)
     return bytes((path[0].key_select,)) + x25519_base(secret) + tag + routing, seeds
 
 
@@ -52,7 +53,8 @@ def seeds_of(path: Sequence[Hop], secret: bytes) -> list[bytes]:
     scalar = secret
     for each in path:
         if seeds:
-            scalar = blinding.representative(blinding.times(scalar, hop.expand(seeds[-1]).blinding))
+            _, _, blind, _ = hop.expand(seeds[-1])
+            scalar = blinding.representative(blinding.times(scalar, blind))
         try:
             shared = x25519(scalar, each.public_key)
         except ValueError:

@@ -3,9 +3,7 @@
 Pure; keeps nothing.
 """
 
-import hmac
 from hashlib import blake2b
-from typing import NamedTuple
 
 from . import stream
 from .sizes import KEY, LIONESS_KEYS, PAD, STREAM, TAG
@@ -15,16 +13,7 @@ _BLINDING_AT = _PAD_AT + PAD
 _LIONESS_AT = _BLINDING_AT + KEY
 
 
-class HopKeys(NamedTuple):
-    """The stream of one hop, cut up. All of it is secret."""
-
-    tag_key: bytes
-    pad: bytes
-    blinding: bytes
-    lioness: bytes
-
-    def __repr__(self) -> str:
-        return "HopKeys(...)"
+HopKeys = tuple[bytes, bytes, bytes, bytes]  # tag key (32), pad (110), blinding scalar (32), LIONESS keys (128)
 
 
 def seed_of(shared: bytes, public_key: bytes) -> bytes:
@@ -34,25 +23,18 @@ def seed_of(shared: bytes, public_key: bytes) -> bytes:
 
 def expand(seed: bytes) -> HopKeys:
     """The keys of a hop from its seed."""
-    bytes_ = stream.keystream(seed, STREAM)
-    return HopKeys(
-        bytes_[:_PAD_AT], bytes_[_PAD_AT:_BLINDING_AT], bytes_[_BLINDING_AT:_LIONESS_AT], bytes_[_LIONESS_AT:]
-    )
+    data = stream.expand(seed, STREAM)
+    return data[:_PAD_AT], data[_PAD_AT:_BLINDING_AT], data[_BLINDING_AT:_LIONESS_AT], data[_LIONESS_AT:]
 
 
 def lioness_keys(seed: bytes) -> bytes:
     """Only the LIONESS keys (128) of a hop: what the maker of a SURB needs later."""
-    return stream.keystream(seed, STREAM)[-LIONESS_KEYS:]
+    return stream.expand(seed, STREAM)[-LIONESS_KEYS:]
 
 
 def tag(tag_key: bytes, routing: bytes) -> bytes:
     """The tag (16) that a mix checks before it believes the routing."""
     return blake2b(routing, digest_size=TAG, key=tag_key, person=b"anontrace/1 tag").digest()
-
-
-def tag_holds(tag_key: bytes, routing: bytes, claimed: bytes) -> bool:
-    """Whether the claimed tag is that of the routing; takes the same time wherever they differ."""
-    return hmac.compare_digest(tag(tag_key, routing), claimed)
 
 
 def replay_tag(address: bytes) -> bytes:

@@ -12,33 +12,36 @@ from . import stream
 from .sizes import LIONESS_KEYS
 
 _LEFT = 32
+_number = int.from_bytes  # XOR of whole numbers is the shortest in Python; either byte order will do
 
 
 def encrypt(keys: bytes, block: bytes) -> bytes:
     """The block (over 32 bytes), encrypted under k1, k2, k3, k4 (128 in all). FormatError on other sizes."""
     _check(keys, block)
-    left, right = block[:_LEFT], block[_LEFT:]
-    right = stream.xor(_xor(left, keys[0:32]), right)
-    left = _xor(left, blake2b(right, digest_size=32, key=keys[32:64]).digest())
-    right = stream.xor(_xor(left, keys[64:96]), right)
-    left = _xor(left, blake2b(right, digest_size=32, key=keys[96:128]).digest())
-    return left + right
+    k1, k3 = _number(keys[0:32]), _number(keys[64:96])
+    left, right = _number(block[:_LEFT]), block[_LEFT:]
+    right = stream.xor((left ^ k1).to_bytes(_LEFT), right)
+    left ^= _number(blake2b(right, digest_size=32, key=keys[32:64]).digest())
+    right = stream.xor((left ^ k3).to_bytes(_LEFT), right)
+    left ^= _number(blake2b(right, digest_size=32, key=keys[96:128]).digest())
+    return left.to_bytes(_LEFT) + right
 
 
 def decrypt(keys: bytes, block: bytes) -> bytes:
     """The reverse of `encrypt`."""
     _check(keys, block)
-    left, right = block[:_LEFT], block[_LEFT:]
-    left = _xor(left, blake2b(right, digest_size=32, key=keys[96:128]).digest())
-    right = stream.xor(_xor(left, keys[64:96]), right)
-    left = _xor(left, blake2b(right, digest_size=32, key=keys[32:64]).digest())
-    right = stream.xor(_xor(left, keys[0:32]), right)
-    return left + right
+    k1, k3 = _number(keys[0:32]), _number(keys[64:96])
+    left, right = _number(block[:_LEFT]), block[_LEFT:]
+    left ^= _number(blake2b(right, digest_size=32, key=keys[96:128]).digest())
+    right = stream.xor((left ^ k3).to_bytes(_LEFT), right)
+    left ^= _number(blake2b(right, digest_size=32, key=keys[32:64]).digest())
+    right = stream.xor((left ^ k1).to_bytes(_LEFT), right)
+    return left.to_bytes(_LEFT) + right
 
 
 def keys_from(seed: bytes) -> bytes:
     """LIONESS keys (128) out of a fresh 32-byte key that has no other use."""
-    return stream.keystream(seed, LIONESS_KEYS)
+    return stream.expand(seed, LIONESS_KEYS)
 
 
 def layers(key_sets: Sequence[bytes], block: bytes) -> bytes:
@@ -46,10 +49,6 @@ def layers(key_sets: Sequence[bytes], block: bytes) -> bytes:
     for keys in reversed(key_sets):
         block = encrypt(keys, block)
     return block
-
-
-def _xor(a: bytes, b: bytes) -> bytes:
-    return (int.from_bytes(a, "little") ^ int.from_bytes(b, "little")).to_bytes(32, "little")
 
 
 def _check(keys: bytes, block: bytes) -> None:

@@ -3,12 +3,14 @@
 docs/protocol.md section 6. Never delays, remembers or sends: the uniqueness test is the mix's, by the replay tag.
 """
 
+import hmac
 import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from anontrace_primitives import x25519
 from anontrace_shared.errors import AuthenticationError, FormatError
+from nacl import bindings
+from nacl.exceptions import CryptoError
 
 from . import header, hop, lioness
 from .header import RandomBytes
@@ -77,23 +79,25 @@ def unwrap(secret_key: bytes, public_key: bytes, message: bytes) -> Relay | Deli
     hop that does not exist.
     """
     _check_message(message)
+    if len(secret_key) != KEY or len(public_key) != KEY:
+        raise FormatError(f"a mix's keys have {KEY} bytes each")
     alpha = message[_ALPHA_AT:_TAG_AT]
     if alpha[-1] & 0x80:
         raise MacError("the message's key is not in the form that X25519 gives")
     try:
-        shared = x25519(secret_key, alpha)
-    except ValueError:
+        shared = bindings.crypto_scalarmult(secret_key, alpha)  # straight: a mix spends its days here
+    except CryptoError:
         raise MacError("the message's key is a point of low order") from None
-    keys = hop.expand(hop.seed_of(shared, public_key))
+    tag_key, pad, blinding, lioness_keys = hop.expand(hop.seed_of(shared, public_key))
     routing = message[_ROUTING_AT:HEADER]
-    if not hop.tag_holds(keys.tag_key, routing, message[_TAG_AT:_ROUTING_AT]):
+    if not hmac.compare_digest(hop.tag(tag_key, routing), message[_TAG_AT:_ROUTING_AT]):
         raise MacError("the header's tag does not hold")
     once = hop.replay_tag(message[_TAG_AT:HEADER])
-    plain = (int.from_bytes(routing + _ZEROS, "little") ^ int.from_bytes(keys.pad, "little")).to_bytes(PAD, "little")
-    payload = lioness.decrypt(keys.lioness, message[HEADER:])
+    plain = (int.from_bytes(routing + _ZEROS) ^ int.from_bytes(pad)).to_bytes(PAD)
+    payload = lioness.decrypt(lioness_keys, message[HEADER:])
     select, next_mix = plain[0], plain[1]
     if next_mix:
-        following = plain[:KEY_SELECT] + x25519(keys.blinding, alpha) + plain[_NEXT:] + payload
+        following = plain[:KEY_SELECT] + bindings.crypto_scalarmult(blinding, alpha) + plain[_NEXT:] + payload
         return Relay(next_mix, following, once)
     if select:
         raise DroppedMessage("the header names no mix, and not this server either")
