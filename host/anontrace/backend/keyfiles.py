@@ -35,13 +35,17 @@ def read(folder: Path, name: str) -> bytes:
     """A secret (32). ConfigError if it is missing, malformed or open to others."""
     path = folder / name
     try:
-        if os.name == "posix" and path.stat().st_mode & 0o077:
-            raise ConfigError(f"{path}: others may read this secret; chmod 600 it")
-        secret = bytes.fromhex(path.read_text(encoding="ascii").strip())
+        mode, text = path.stat().st_mode, path.read_text(encoding="ascii")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
-    except (OSError, ValueError):
-        raise ConfigError(f"{path}: is not readable as a secret in hex") from None
+    except (OSError, UnicodeDecodeError):
+        raise ConfigError(f"{path}: cannot be read") from None
+    if os.name == "posix" and mode & 0o077:
+        raise ConfigError(f"{path}: others may read this secret; chmod 600 it")
+    try:
+        secret = bytes.fromhex(text.strip())
+    except ValueError:
+        secret = b""
     if len(secret) != KEY:
         raise ConfigError(f"{path}: is not {KEY} bytes in hex")
     return secret

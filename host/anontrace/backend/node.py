@@ -16,6 +16,7 @@ from .config import Server
 from .counters import Counters
 from .discovery.role import DiscoveryRole
 from .mailbox.role import MailboxRole
+from .mix import keys as mix_keys
 from .mix.delivery import for_nobody
 from .mix.role import MixRole
 from .nymserver.role import NymserverRole
@@ -26,8 +27,6 @@ from .web import BodyLimit, install_error_handlers
 
 _MOST_BODY = 128 << 10  # the longest body that any endpoint takes is 256 messages
 _TICK_SECONDS = 1.0
-_REFRESH_SECONDS = 600.0
-_MISSING_SECONDS = 2.0
 
 
 class Node:
@@ -47,7 +46,8 @@ class Node:
     @classmethod
     async def open(cls, server: Server) -> "Node":
         """With the store in the server's folder. ConfigError or StoreError if it cannot be."""
-        store = await stores.open_store(server.folder / "store")
+        expected = mix_keys.partitions(clock.now()) if server.config.is_mix else []
+        store = await stores.open_store(server.folder / "store", expected)
         try:
             return cls(server, store)
         except BaseException:
@@ -62,7 +62,7 @@ class Node:
         for role in self._roles.values():
             await role.start()
         self._background.start("clock", self._tick)
-        self._background.start("directory", self._keep_directory)
+        self._background.start("directory", self._peers.keep_fresh)
 
     async def stop(self) -> None:
         """End background work and close the store; what is queued stays queued."""
@@ -80,12 +80,6 @@ class Node:
                 self._counters.add("days_dropped", await self._store.expire(today))
                 self._today = today
             await asyncio.sleep(_TICK_SECONDS)
-
-    async def _keep_directory(self) -> None:
-        """Know where the other mixes are: soon while one is missing, else now and then."""
-        while True:
-            await self._peers.refresh()
-            await asyncio.sleep(_MISSING_SECONDS if self._peers.missing() else _REFRESH_SECONDS)
 
     def _assemble(self) -> FastAPI:
         config = self._server.config

@@ -4,7 +4,8 @@ Keeps the last directory in the store, so that a restart does not depend on disc
 signed by a pinned key (docs/protocol.md section 10).
 """
 
-import logging
+import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,15 +21,16 @@ from anontrace.wire.network import Network
 from anontrace.wire.signed import Signed
 
 from .errors import PeerError
+from .http import JSON, OCTETS, reason_in
 from .store import Store
-from .web import JSON, OCTETS, reason_in
-
-_log = logging.getLogger("anontrace.backend")
 
 _TABLE, _DIRECTORY = "peers", b"directory"
 _TIMEOUT = httpx.Timeout(15.0, connect=5.0)
 _LIMITS = httpx.Limits(max_connections=512, max_keepalive_connections=256, keepalive_expiry=120.0)
 _MOST_DIRECTORY = 4 << 20
+_REFRESH_SECONDS = 600.0
+_LOOK_SECONDS = 2.0
+_SECONDS_BETWEEN_REFRESHES = 10.0
 
 
 class Peers:
@@ -41,6 +43,8 @@ class Peers:
         self._lists: Mapping[int, KeyList] = {}
         self._seen: Seen | None = None
         self._tag: str | None = None
+        self._refreshed = -_REFRESH_SECONDS
+        self._doubtful = False
 
     async def start(self) -> None:
         """Take up the directory that was current at the last stop."""
@@ -62,10 +66,23 @@ class Peers:
             number for number in self._network.pins if number not in self._lists or self._lists[number].expires <= now
         ]
 
+    async def keep_fresh(self) -> None:
+        """Ask discovery now and then; soon, while a list is missing, has expired, or led to a server that is not there.
+
+        Raises PeerError when discovery cannot be asked; to be started again then.
+        """
+        while True:
+            age = time.monotonic() - self._refreshed
+            if age > _REFRESH_SECONDS or self.missing() or (self._doubtful and age > _SECONDS_BETWEEN_REFRESHES):
+                await self.refresh()
+            await asyncio.sleep(_LOOK_SECONDS)
+
     async def refresh(self) -> None:
         """Ask discovery for its directory. PeerError if it does not answer or cannot be believed."""
         headers = {} if self._tag is None else {"If-None-Match": self._tag}
         answer = await self._request("discovery", "GET", f"{self._network.discovery.url}/v1/directory", headers=headers)
+        self._refreshed = time.monotonic()
+        self._doubtful = False
         if answer.status_code == httpx.codes.NOT_MODIFIED:
             return
         if len(answer.content) > _MOST_DIRECTORY:
@@ -91,7 +108,12 @@ class Peers:
     async def send_messages(self, number: int, messages: Sequence[bytes]) -> None:
         """Hand messages (380 each, at most 256) to a mix. PeerError unless it has taken them."""
         url = f"{await self._url(number)}/v1/messages"
-        await self._request(f"mix {number}", "POST", url, content=b"".join(messages), headers={"Content-Type": OCTETS})
+        body, headers = b"".join(messages), {"Content-Type": OCTETS}
+        try:
+            await self._request(f"mix {number}", "POST", url, content=body, headers=headers)
+        except PeerError:
+            self._doubtful = True  # it may have moved
+            raise
 
     async def nymserver_url(self) -> str:
         """Where the network's nymserver is."""

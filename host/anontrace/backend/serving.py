@@ -108,3 +108,5 @@ def set_up_logging(debug: bool) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("anontrace").setLevel(logging.DEBUG if debug else logging.INFO)
     logging.getLogger("uvicorn.access").disabled = True
+    if not debug:  # it would log the text of an exception, which may quote a request
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)

@@ -4,10 +4,8 @@ Never logs a request: neither its body, nor its path, nor who sent it.
 """
 
 import asyncio
-import json
 import logging
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from anontrace_shared.errors import FormatError
 from fastapi import FastAPI, Request
@@ -18,11 +16,9 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .errors import BackendError, Overloaded, Refused, StoreError
+from .http import JSON, OCTETS
 
 _log = logging.getLogger("anontrace.backend")
-
-OCTETS = "application/octet-stream"
-JSON = "application/json"
 _BODY_SECONDS = 30.0
 _STORE_RETRY_SECONDS = 10
 
@@ -145,12 +141,3 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(Exception, unexpected)
-
-
-def reason_in(body: bytes) -> str:
-    """The reason in an error answer of another server; "" if there is none."""
-    try:
-        document: Any = json.loads(body)
-    except ValueError:
-        return ""
-    return str(document.get("error", ""))[:200] if isinstance(document, Mapping) else ""

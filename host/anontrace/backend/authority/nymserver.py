@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from anontrace import clock
 from anontrace.backend.errors import PeerError, Refused
+from anontrace.backend.http import JSON, reason_in
 from anontrace.backend.peers import Peers
-from anontrace.backend.web import JSON, reason_in
 
 _SECONDS = 60
 

@@ -9,12 +9,10 @@ from typing import Any, TypeVar
 
 import click
 import httpx
-from rich.console import Console
-from rich.table import Table
 
 from anontrace.backend import config, keyfiles
 from anontrace.backend.errors import PeerError
-from anontrace.backend.web import reason_in
+from anontrace.backend.http import reason_in
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _SECONDS_A_DAY = 86400
@@ -73,7 +71,7 @@ def issue(disease: str, folder: Path, as_json: bool) -> None:
         click.echo(json.dumps(issued))
     else:
         click.echo(issued["token"])
-        click.echo(f"for {issued['disease']}, until {_when(issued['expires'])}", err=True)
+        click.echo(f"for {issued['disease']}, until {_when(issued['expires'])} UTC", err=True)
 
 
 @authority.command()
@@ -84,11 +82,15 @@ def reports(folder: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(answer))
         return
-    table = Table("report", "case", "generation", "disease", "received", "state", "exposures")
+    from rich import box
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    names = ("report", "gen.", "disease", "received (UTC)", "state")
+    table = Table(*(Column(name, no_wrap=True) for name in names), "exposures", box=box.SIMPLE)
     for each in answer["reports"]:
         table.add_row(
             each["report"],
-            each["case"][:8],
             str(each["generation"]),
             each["disease"],
             _when(each["received"]),
@@ -107,14 +109,19 @@ def show(report: str, folder: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found))
         return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
     console = Console()
-    console.print(f"report {found['report']}, {found['disease']}, generation {found['generation']}, {found['state']}")
+    console.print(f"report {found['report']} of case {found['case']}: {found['state']}")
+    console.print(f"{found['disease']}, generation {found['generation']}, received {_when(found['received'])} UTC")
     log = found["log"]
     console.print(
         f"records: {log['records']} in {log['blocks']} slots, {log['broken']} broken, {log['misdated']} misdated, "
         f"{log['unregistered']} not registered; unreadable parts: {log['damaged']}"
     )
-    table = Table("id", "day", "minutes", "attenuation dB", "verified")
+    table = Table("id", "day", "minutes", "attenuation dB", "verified", box=box.SIMPLE)
     for each in found["exposures"]:
         day = _when(each["day"] * _SECONDS_A_DAY)[:10]
         verified = "yes" if each["verified"] else "no"
@@ -166,4 +173,4 @@ def refuse(report: str, folder: Path, as_json: bool) -> None:
 
 
 def _when(unix: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(unix))
+    return time.strftime("%Y-%m-%d %H:%M", time.gmtime(unix))

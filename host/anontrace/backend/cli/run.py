@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from anontrace.backend import config, serving
+from anontrace.backend import config
 from anontrace.backend.config import Server
 
 
@@ -13,7 +13,10 @@ def _ready(server: Server) -> None:
     click.echo(f"ready {server.config.name} {server.config.url}")
 
 
-def _run(servers: list[Server]) -> None:
+def _run(servers: list[Server], debug: bool) -> None:
+    from anontrace.backend import serving  # slow to load, and of no use to the other commands
+
+    serving.set_up_logging(debug)
     work = serving.serve(servers, _ready)
     try:
         import uvloop
@@ -30,5 +33,4 @@ def _run(servers: list[Server]) -> None:
 @click.pass_obj
 def run(debug: bool, folders: tuple[Path, ...]) -> None:
     """Run the servers whose folders are given, in one process. Ends on SIGTERM or Ctrl-C."""
-    serving.set_up_logging(debug)
-    _run([config.load(folder) for folder in folders])
+    _run([config.load(folder) for folder in folders], debug)

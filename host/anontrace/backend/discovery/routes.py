@@ -2,7 +2,8 @@
 
 from fastapi import APIRouter, Path, Request, Response
 
-from anontrace.backend.web import JSON, json_octets
+from anontrace.backend.http import JSON
+from anontrace.backend.web import json_octets
 
 from .editions import Editions
 

@@ -2,7 +2,8 @@
 
 from fastapi import APIRouter, Request, Response
 
-from anontrace.backend.web import OCTETS, octets
+from anontrace.backend.http import OCTETS
+from anontrace.backend.web import octets
 from anontrace.mixnet.sizes import MAILBOX
 from anontrace.wire import poll
 

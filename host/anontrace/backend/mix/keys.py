@@ -81,6 +81,11 @@ class MixKeys:
         return [self._keys[day] for day in sorted(self._keys)]
 
 
+def partitions(now: float) -> list[tuple[str, int]]:
+    """The tables of the store, with their last days, that a mix needs from the start."""
+    return [(_table(day), _last_day(day)) for day in keydays.published_days(now)]
+
+
 def _table(day: int) -> str:
     return f"key-{day}"
 

@@ -50,8 +50,9 @@ class MixRole:
             deliver,
         )
         self.router: APIRouter = routes.router(self._admission)
-        self._published: float | None = None
-        self._unpublished = asyncio.Event()
+        self._published = 0.0
+        self._published_day: int | None = None
+        self._rolled_over = asyncio.Event()
         self._today = 0
 
     def wake(self, queue: str) -> None:
@@ -70,27 +71,26 @@ class MixRole:
         if keydays.day_at(now) != self._today:
             await self._keys.roll(now)
             self._today = keydays.day_at(now)
-            self._published = None
-            self._unpublished.set()
+            self._rolled_over.set()
 
     async def _keep_published(self) -> None:
         """Hand the key list to discovery at start, at each rollover, every few hours. PeerError if it is not there."""
         while True:
-            now = clock.now()
-            if self._published is None or not 0 <= now - self._published < publishing.REFRESH_SECONDS:
-                self._unpublished.clear()
+            self._rolled_over.clear()
+            now, today = clock.now(), self._today
+            if today != self._published_day or not 0 <= now - self._published < publishing.REFRESH_SECONDS:
                 config = self._context.server.config
                 envelope = publishing.signed_list(config, self._keys, self._nymserver, self._signing_key, now)
                 await self._context.peers.publish(self._number, envelope)
-                self._published = now
+                self._published, self._published_day = now, today
                 self._context.counters.add("lists_published")
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._unpublished.wait(), _LOOK_SECONDS)
+                await asyncio.wait_for(self._rolled_over.wait(), _LOOK_SECONDS)
 
     def status(self) -> dict[str, Any]:
         days = [key.day for key in self._keys.published()]
         return {
-            "published": self._published is not None,
+            "published": self._published_day is not None,
             "first_key_day": min(days, default=None),
             "last_key_day": max(days, default=None),
         }

@@ -4,7 +4,8 @@ from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel
 
 from anontrace.backend.errors import Refused
-from anontrace.backend.web import OCTETS, json_body, octets
+from anontrace.backend.http import OCTETS
+from anontrace.backend.web import json_body, octets
 from anontrace.mixnet.sizes import REPORT_ID
 from anontrace.wire.upload import CHUNK
 

@@ -17,8 +17,8 @@ from anontrace import clock
 from anontrace.backend.counters import Counters
 from anontrace.backend.errors import StoreError
 from anontrace.backend.store import Entry, Put, Store
-from anontrace.mixnet import keydays
-from anontrace.mixnet.sizes import REPORT_ID
+from anontrace.mixnet import chain, keydays
+from anontrace.mixnet.sizes import CASE_ID, CHAIN_TOKEN, CONTACT_ADDRESS, REPORT_ID
 from anontrace.wire import permit, upload
 from anontrace.wire.upload import Chunk, PermitAuthorization, Reason, Reply, State, Upload
 
@@ -27,28 +27,31 @@ KEEP_DAYS = 7
 _PERMIT_DAYS = 60
 _UPLOADS, _CHUNKS, _PERMITS = "uploads", "upload-chunks", "permits"
 _MOST_ATTEMPTS = 16
-_AUTHORIZATION = 1 + permit.PERMIT
+_PROGRESS = struct.Struct("<IIIBB?")
+_PERMIT_END = 1 + permit.PERMIT
+_CHAIN_END = 1 + CASE_ID + CONTACT_ADDRESS + 4 + CHAIN_TOKEN
+_LOG_LENGTH = 4
 
 
 @dataclass(frozen=True, slots=True)
 class _Progress:
-    """How far an upload is: its length, what is here, in how many chunks, and how it ended."""
+    """How far an upload is: its length, what is here, in how many chunks, and how it ended. `void`: its chain token is
+    not one, so that nothing is kept and its sender is answered all the same."""
 
     total: int
     received: int = 0
     chunks: int = 0
     state: State = State.RECEIVING
     reason: Reason = Reason.NONE
-
-    _LAYOUT = struct.Struct("<IIIBB")
+    void: bool = False
 
     def encode(self) -> bytes:
-        return self._LAYOUT.pack(self.total, self.received, self.chunks, self.state, self.reason)
+        return _PROGRESS.pack(self.total, self.received, self.chunks, self.state, self.reason, self.void)
 
     @classmethod
     def decode(cls, value: bytes) -> "_Progress":
-        total, received, chunks, state, reason = cls._LAYOUT.unpack(value)
-        return cls(total, received, chunks, State(state), Reason(reason))
+        total, received, chunks, state, reason, void = _PROGRESS.unpack(value)
+        return cls(total, received, chunks, State(state), Reason(reason), void)
 
     def reply(self) -> Reply:
         return Reply(self.state, self.received, self.reason)
@@ -58,11 +61,18 @@ class Uploads:
     """All uploads that are under way. `wake` is called with each queue that got something."""
 
     def __init__(
-        self, store: Store, counters: Counters, authority_key: bytes, most_bytes: int, wake: Callable[[str], None]
+        self,
+        store: Store,
+        counters: Counters,
+        authority_key: bytes,
+        token_key: bytes,
+        most_bytes: int,
+        wake: Callable[[str], None],
     ) -> None:
         self._store = store
         self._counters = counters
         self._authority_key = authority_key
+        self._token_key = token_key
         self._most_bytes = most_bytes
         self._wake = wake
 
@@ -79,11 +89,11 @@ class Uploads:
             return self._refused(Reason.TOO_LARGE)
         for _ in range(_MOST_ATTEMPTS):
             (value,) = await self._store.get_many(_UPLOADS, [chunk.upload_id])
-            if value is None and chunk.offset == 0:
-                reason = self._first_look(chunk)
-                if reason is not Reason.NONE:
-                    return self._refused(reason)
             progress = _Progress(chunk.total) if value is None else _Progress.decode(value)
+            if value is None and chunk.offset == 0:
+                progress = self._first_look(chunk)
+                if progress.reason is not Reason.NONE:
+                    return self._refused(progress.reason)
             if progress.total != chunk.total:
                 return self._refused(Reason.MALFORMED)
             if progress.state is not State.RECEIVING or progress.received != chunk.offset:
@@ -96,13 +106,14 @@ class Uploads:
     async def _add(self, chunk: Chunk, value: bytes | None, before: _Progress) -> Reply | None:
         """Keep the chunk and go on, or end the upload with it. None: another request was faster, look again."""
         expires = keydays.day_at(clock.now()) + KEEP_DAYS
-        await self._store.put_many(_CHUNKS, [(_chunk_key(chunk.upload_id, before.chunks), chunk.data)], expires)
+        if not before.void:
+            await self._store.put_many(_CHUNKS, [(_chunk_key(chunk.upload_id, before.chunks), chunk.data)], expires)
         after = replace(before, received=before.received + len(chunk.data), chunks=before.chunks + 1)
         then = []
         if after.received == after.total:
-            reason = await self._judge(chunk.upload_id, after.chunks)
+            reason = Reason.NONE if after.void else await self._judge(chunk.upload_id, after.chunks)
             after = replace(after, state=State.REFUSED if reason else State.ACCEPTED, reason=reason)
-            if not reason:
+            if not reason and not after.void:
                 then = [Entry(OPEN, time.time(), chunk.upload_id + os.urandom(REPORT_ID))]
         if not await self._store.compare_and_swap(_UPLOADS, chunk.upload_id, value, after.encode(), expires, then):
             return None
@@ -114,11 +125,21 @@ class Uploads:
             await self.forget(chunk.upload_id)
         return after.reply()
 
-    def _first_look(self, chunk: Chunk) -> Reason:
-        """Refuse at the first chunk what would be refused at the last, so that nobody fills the store for nothing."""
-        if chunk.data[0] == 1 and len(chunk.data) >= _AUTHORIZATION:
-            return self._permit(chunk.data[1:_AUTHORIZATION])[0]
-        return Reason.NONE if chunk.data[0] in (1, 2) else Reason.MALFORMED
+    def _first_look(self, chunk: Chunk) -> _Progress:
+        """Judge by the first chunk, which holds the authorization, what can be judged: nobody fills the store for
+        nothing."""
+        new, data = _Progress(chunk.total), chunk.data
+        end = {1: _PERMIT_END, 2: _CHAIN_END}.get(data[0], upload.CHUNK) + _LOG_LENGTH
+        if len(data) < end or int.from_bytes(data[end - _LOG_LENGTH : end], "little") != chunk.total - end:
+            return replace(new, reason=Reason.MALFORMED)
+        if data[0] == 1:
+            return replace(new, reason=self._permit(data[1:_PERMIT_END])[0])
+        try:
+            chain.open(self._token_key, data[_CHAIN_END - CHAIN_TOKEN : _CHAIN_END])
+        except AnontraceError:
+            self._counters.add("uploads_void")
+            return replace(new, void=True)
+        return new
 
     def _permit(self, data: bytes) -> tuple[Reason, permit.Permit | None]:
         try:

@@ -110,8 +110,9 @@ class Store(Protocol):
         """Finish what is under way and let go."""
 
 
-async def open_store(folder: Path) -> Store:
-    """The embedded store in a folder, made at first use."""
+async def open_store(folder: Path, expected: Sequence[tuple[str, int]] = ()) -> Store:
+    """The embedded store in a folder, made at first use. `expected`: tables with their last days that will be needed,
+    which are cheaper to make all at once."""
     from .rocks import RocksStore
 
-    return await RocksStore.open(folder)
+    return await RocksStore.open(folder, expected)

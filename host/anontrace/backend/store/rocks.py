@@ -100,25 +100,27 @@ class RocksStore:
         self._readers = ThreadPoolExecutor(2, "store-read")
         self._writer = threading.Thread(target=self._write_calls, name="store-write", daemon=True)
         for name in names:
-            if name != "default":
-                self._attach(name)
+            self._attach(name)
         self._load_queues()
         self._writer.start()
 
     @classmethod
-    async def open(cls, folder: Path) -> "RocksStore":
+    async def open(cls, folder: Path, expected: Sequence[tuple[str, int]]) -> "RocksStore":
         """Open or make the database. StoreError if another process has it open or it is damaged."""
-        return await asyncio.to_thread(cls._open, folder)
+        return await asyncio.to_thread(cls._open, folder, expected)
 
     @classmethod
-    def _open(cls, folder: Path) -> "RocksStore":
+    def _open(cls, folder: Path, expected: Sequence[tuple[str, int]]) -> "RocksStore":
         options = _options()
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             names = Rdict.list_cf(str(folder), options) if (folder / "CURRENT").exists() else []
-            families = {name: _options() for name in names if name != "default"}
-            return cls(Rdict(str(folder), options, column_families=families), names)
+            wanted = {*names, _QUEUES, *(_name(table, day) for table, day in expected)} - {"default"}
+            families = {name: _options() for name in wanted}
+            return cls(Rdict(str(folder), options, column_families=families), sorted(wanted))
         except Exception as error:  # rocksdict raises plain Exception
+            if "lock" in str(error).lower():
+                raise StoreError(f"{folder}: another process has this store open") from None
             raise StoreError(f"{folder}: {error}") from error
 
     # -- column families ---------------------------------------------------------------------------------------------
@@ -132,7 +134,7 @@ class RocksStore:
         for partition in self.partitions(table):
             if partition.day == expires:
                 return partition
-        name = table if expires is None else f"{table}@{expires}"
+        name = _name(table, expires)
         self._database.create_column_family(name, _options())
         return self._attach(name)
 
@@ -399,6 +401,7 @@ def _options() -> Options:
     blocks.set_bloom_filter(10, False)
     options = Options(raw_mode=True)
     options.create_if_missing(True)
+    options.create_missing_column_families(True)
     options.set_block_based_table_factory(blocks)
     options.set_compression_type(DBCompressionType.none())
     options.set_write_buffer_size(16 << 20)
@@ -407,6 +410,10 @@ def _options() -> Options:
     options.set_keep_log_file_num(2)
     options.set_max_open_files(512)
     return options
+
+
+def _name(table: str, day: int | None) -> str:
+    return table if day is None else f"{table}@{day}"
 
 
 def _queue_key(name: str, identity: bytes) -> bytes:

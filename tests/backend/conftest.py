@@ -1,0 +1,25 @@
+"""One network of real servers for all tests that do not disturb it beyond repair."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from .client import Client
+from .servers import Servers
+
+STEADY = ("discovery", "mix-1", "mix-2", "nymserver", "mailbox", "authority")
+SLOW = ("mix-3",)
+
+
+@pytest.fixture(scope="session")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """Six servers in one process; mix-3, which holds messages for a second, in another."""
+    servers = Servers(tmp_path_factory.mktemp("network") / "net", "--delay", "0.02", "--pace", "0.01")
+    try:
+        servers.configure("mix-3", "delay = 0.02", "delay = 1.0")
+        servers.start(*STEADY)
+        servers.start(*SLOW)
+        servers.ready((*STEADY, *SLOW))
+        yield Client(servers)
+    finally:
+        servers.close()

@@ -1,0 +1,95 @@
+"""`anontrace-server` as an operator meets it."""
+
+import stat
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from anontrace.backend.cli import main
+from anontrace.backend.init import Plan, make_network
+from anontrace.wire import network
+
+from .client import Client
+from .servers import command
+
+
+@pytest.fixture
+def one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Run a command that has to fail, in this process; the one line that it says."""
+
+    def run(*arguments: str | Path) -> str:
+        monkeypatch.setattr(sys, "argv", ["anontrace-server", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 1
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1
+        return said
+
+    return run
+
+
+def test_init_makes_a_network_whose_secrets_are_private(tmp_path: Path) -> None:
+    done = command("init", tmp_path / "net", "--mixes", "4", "--base-port", "7000", "--delay", "2.5", "--pace", "3")
+    assert done.returncode == 0
+    made = network.load(tmp_path / "net" / "network.toml")
+    assert [mix.number for mix in made.mix] == [1, 2, 3, 4, 5, 6]
+    assert made.with_role("nymserver") == (5,)
+    assert made.with_role("mailbox") == (6,)
+    assert made.discovery.url == "http://127.0.0.1:7000"
+    secrets = [*(tmp_path / "net").glob("*/*.key"), *(tmp_path / "net").glob("*/*.token")]
+    assert len(secrets) == 2 + 6 * 2 + 2 + 1
+    assert {stat.S_IMODE(path.stat().st_mode) for path in secrets} == {0o600}
+    assert "delay = 2.5" in (tmp_path / "net" / "mix-1" / "server.toml").read_text()
+
+
+def test_init_does_not_touch_a_network_that_is_there(tmp_path: Path, one_line: Callable[..., str]) -> None:
+    make_network(tmp_path, Plan())
+    before = (tmp_path / "network.toml").read_bytes()
+    assert "there is a network in this folder already" in one_line("init", tmp_path)
+    assert (tmp_path / "network.toml").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("number = 1", "number = 9", "number 9 is not in"),
+        ("number = 1", "", "mixes have one"),
+        ("delay = 5.0", 'delay = "long"', "line 9: mix.delay"),
+        ("delay = 5.0", "dealy = 5.0", "mix.dealy"),
+        ("[mix]", "[mix", "not TOML"),
+        ('"mix"]', '"mix", "nymserver"]', "the roles of number 1 are others"),
+        ("../network.toml", "nowhere.toml", "no such file"),
+    ],
+)
+def test_a_bad_configuration_is_told_in_one_line(
+    tmp_path: Path, one_line: Callable[..., str], old: str, new: str, told: str
+) -> None:
+    make_network(tmp_path, Plan())
+    path = tmp_path / "mix-1" / "server.toml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    assert told in one_line("run", tmp_path / "mix-1")
+
+
+def test_a_secret_that_others_can_read_is_refused(tmp_path: Path, one_line: Callable[..., str]) -> None:
+    make_network(tmp_path, Plan())
+    (tmp_path / "mix-1" / "signing.key").chmod(0o644)
+    assert "chmod 600" in one_line("run", tmp_path / "mix-1")
+
+
+def test_a_port_in_use_is_told_in_one_line(client: Client, one_line: Callable[..., str]) -> None:
+    assert "cannot listen on" in one_line("run", client.servers.folder / "mix-1")
+
+
+def test_staff_see_tables_and_one_line_errors(client: Client, tmp_path: Path, one_line: Callable[..., str]) -> None:
+    where = ("--config", client.servers.folder / "authority")
+    assert "exposures" in command("authority", "reports", *where).stdout
+    token = command("authority", "issue", "--disease", "U07.1", *where)
+    assert len(token.stdout.strip()) == 19
+    assert "disease code" in one_line("authority", "issue", "--disease", "much too long", *where)
+    assert "no such file" in one_line("authority", "reports", "--config", tmp_path)
+    assert "no such report" in one_line("authority", "show", "00" * 8, *where)

@@ -1,0 +1,121 @@
+"""What days bring, by a simulated clock: mailboxes end, keys roll over, and what was sent before midnight arrives."""
+
+import os
+import struct
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from anontrace.mixnet import keydays, message
+from anontrace.mixnet.path import Hop
+from anontrace.wire import directory, signed
+from anontrace.wire.keylist import KeyList
+
+from .client import Client
+from .servers import Servers, eventually
+
+DAY = 86400
+NOON = int(time.time()) // DAY * DAY + DAY // 2
+
+
+class Clock:
+    """The file that ANONTRACE_CLOCK names."""
+
+    def __init__(self, path: Path, start: int) -> None:
+        self.path = path
+        self.set(start)
+
+    def set(self, unix: float) -> None:
+        with self.path.open("r+b" if self.path.exists() else "wb") as file:
+            file.write(struct.pack("<d", unix))
+        self.now = unix
+
+
+class Later(Client):
+    """A client that lives in the simulated time."""
+
+    def __init__(self, servers: Servers, clock: Clock) -> None:
+        super().__init__(servers)
+        self.clock = clock
+
+    @property
+    def lists(self) -> dict[int, KeyList]:
+        answer = self.http.get(self.network.discovery.url + "/v1/directory")
+        found = directory.verify(signed.read(answer.content), self.network.discovery.key)
+        return directory.usable(found, self.network.pins, self.clock.now).lists
+
+    def has_rolled_over(self) -> bool:
+        """Whether the mailbox server publishes the keys of today's days."""
+        listed = self.lists.get(self.mailbox)
+        days = list(keydays.published_days(self.clock.now))
+        return listed is not None and [key.day for key in listed.keys] == days
+
+    def to_mailbox(self, mailbox: bytes, day: int) -> bytes:
+        (key,) = [key for key in self.lists[self.mailbox].keys if key.day == day]
+        return message.forward([Hop(self.mailbox, keydays.key_select(day), key.key)], mailbox, os.urandom(239))
+
+
+@pytest.fixture
+def later(tmp_path: Path) -> Iterator[Later]:
+    clock = Clock(tmp_path / "clock", NOON)
+    servers = Servers(tmp_path / "net", "--delay", "0", clock=clock.path)
+    try:
+        servers.start("discovery", "mailbox")
+        client = Later(servers, clock)
+        eventually("the list is published", lambda: client.mailbox in client.lists)
+        yield client
+    finally:
+        servers.close()
+
+
+def test_a_mailbox_ends_30_days_after_it_was_first_seen_and_keys_roll_over(later: Later) -> None:
+    today = keydays.day_at(NOON)
+    old, young = os.urandom(32), os.urandom(32)
+    kept = later.to_mailbox(old, today - 29)
+    assert later.post(later.mailbox, later.to_mailbox(old, today), later.to_mailbox(old, today + 1)) == 202
+    eventually("both arrived", lambda: len(later.poll(old)) == 2)
+
+    for day in (1, 29):
+        later.clock.set(NOON + day * DAY)
+        eventually("the rollover is published", later.has_rolled_over)
+    assert later.servers.status("mailbox")["roles"]["mix"] == {
+        "published": True,
+        "first_key_day": today,
+        "last_key_day": today + 30,
+    }
+    assert later.post(later.mailbox, kept) == 202
+    assert later.servers.count("mailbox", "dropped_key") == 1
+    assert later.post(later.mailbox, later.to_mailbox(young, today + 29), later.to_mailbox(old, today)) == 202
+    eventually("the young one arrived", lambda: len(later.poll(young)) == 1)
+    eventually("the old one too", lambda: len(later.poll(old)) == 3)
+
+    later.clock.set(NOON + 31 * DAY)
+    eventually("the old mailbox is gone", lambda: later.poll(old) == [])
+    assert len(later.poll(young)) == 1
+
+
+def test_a_restart_keeps_the_keys_and_what_they_have_seen(later: Later) -> None:
+    sent = later.to_mailbox(bytes(32), keydays.day_at(NOON))
+    assert later.post(later.mailbox, sent) == 202
+    keys = later.lists[later.mailbox].keys
+    eventually("it arrived", lambda: len(later.poll(bytes(32))) == 1)
+    assert later.servers.terminate("discovery", "mailbox") == 0
+    later.servers.start("discovery", "mailbox")
+    assert later.lists[later.mailbox].keys == keys
+    assert later.post(later.mailbox, sent) == 202
+    assert later.servers.count("mailbox", "dropped_replay") == 1
+    assert len(later.poll(bytes(32))) == 1
+
+
+def test_a_mailbox_that_is_flooded_hits_its_quota_and_no_other_is_affected(later: Later) -> None:
+    flooded, other = os.urandom(32), os.urandom(32)
+    today = keydays.day_at(NOON)
+    (key,) = [key for key in later.lists[later.mailbox].keys if key.day == today]
+    way = [Hop(later.mailbox, keydays.key_select(today), key.key)]
+    messages = [message.forward(way, flooded, os.urandom(239)) for _ in range(256)]
+    assert later.post(later.mailbox, *messages) == 202
+    assert later.post(later.mailbox, message.forward(way, other, os.urandom(239))) == 202
+    eventually("the other arrived", lambda: len(later.poll(other)) == 1)
+    eventually("the flooded one is full", lambda: later.servers.count("mailbox", "mailbox_full") == 1)
+    assert len(later.poll(flooded)) == 255

@@ -1,0 +1,136 @@
+"""Swap, send, used flag and queue, against a store and without a network."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from anontrace import clock
+from anontrace.backend.counters import Counters
+from anontrace.backend.mix.items import Onward
+from anontrace.backend.nymserver.nyms import Nyms, Outcome, Outgoing
+from anontrace.backend.store import Store, open_store
+from anontrace.mixnet import blob, keydays, surb, swap
+from anontrace.mixnet.notification import Kind, Notification
+from anontrace.mixnet.path import Hop
+from anontrace_primitives import x25519_base
+from anontrace_shared.schedule import nym_key
+
+ADDRESS, SLOT = bytes(range(20)), 5_900_000
+KEY = nym_key(ADDRESS, SLOT)
+TO_MIX = "to-7"
+
+
+def a_blob() -> bytes:
+    hop = Hop(7, keydays.key_select(keydays.day_at(clock.now())), x25519_base(os.urandom(32)))
+    return blob.seal(ADDRESS, SLOT, surb.make([hop], os.urandom(32))[0])
+
+
+def a_message() -> Outgoing:
+    return Outgoing(ADDRESS, SLOT, Notification(Kind.NOTIFICATION, case_id=os.urandom(16)).encode())
+
+
+def with_nyms(folder: Path, body: Callable[[Nyms, Store, Counters], Awaitable[None]]) -> None:
+    async def around() -> None:
+        store = await open_store(folder)
+        counters = Counters()
+        try:
+            await body(Nyms(store, counters, keep_days=45, bucket_bits=8), store, counters)
+        finally:
+            await store.close()
+
+    asyncio.run(around())
+
+
+async def headers_sent(store: Store) -> list[bytes]:
+    taking = await store.take(TO_MIX, 1e12, 100, 1e12)
+    return [Onward.decode(entry.item).message[:141] for entry in taking.entries]
+
+
+def header_of(stored: bytes) -> bytes:
+    return surb.parse(blob.open(ADDRESS, SLOT, stored)).header
+
+
+def test_a_swap_with_a_wrong_authentication_changes_nothing(tmp_path: Path) -> None:
+    async def body(nyms: Nyms, _: Store, counters: Counters) -> None:
+        first, second, third = a_blob(), a_blob(), a_blob()
+        await nyms.swap(swap.Swap(KEY, os.urandom(32), first))
+        assert await nyms.bucket(swap.bucket_index(KEY, 8)) == b""
+        await nyms.swap(swap.Swap(KEY, swap.NEW, first))
+        for wrong in (swap.NEW, swap.authentication(second), os.urandom(32)):
+            await nyms.swap(swap.Swap(KEY, wrong, second))
+        assert await nyms.bucket(swap.bucket_index(KEY, 8)) == swap.fingerprint(KEY, first)
+        await nyms.swap(swap.Swap(KEY, swap.authentication(first), third))
+        assert await nyms.bucket(swap.bucket_index(KEY, 8)) == swap.fingerprint(KEY, third)
+        assert counters.snapshot() == {"swap_new": 1, "swap_refused": 4, "swap_replaced": 1}
+
+    with_nyms(tmp_path, body)
+
+
+def test_the_same_blob_again_does_not_make_a_used_surb_usable(tmp_path: Path) -> None:
+    async def body(nyms: Nyms, store: Store, _: Counters) -> None:
+        first = a_blob()
+        await nyms.swap(swap.Swap(KEY, swap.NEW, first))
+        assert (await nyms.send(a_message()))[0] is Outcome.SENT
+        await nyms.swap(swap.Swap(KEY, swap.authentication(first), first))
+        assert (await nyms.send(a_message()))[0] is Outcome.WAITING
+        assert len(await headers_sent(store)) == 1
+
+    with_nyms(tmp_path, body)
+
+
+def test_what_waits_goes_out_one_message_for_each_new_surb_in_order(tmp_path: Path) -> None:
+    async def body(nyms: Nyms, store: Store, counters: Counters) -> None:
+        blobs = [a_blob() for _ in range(4)]
+        await nyms.swap(swap.Swap(KEY, swap.NEW, blobs[0]))
+        outcomes = [(await nyms.send(a_message()))[0] for _ in range(3)]
+        assert outcomes == [Outcome.SENT, Outcome.WAITING, Outcome.WAITING]
+        for before, after, in_all in ((0, 1, 2), (1, 2, 3), (2, 3, 3)):
+            await nyms.swap(swap.Swap(KEY, swap.authentication(blobs[before]), blobs[after]))
+            assert (await store.backlog())[TO_MIX] == in_all
+        assert set(await headers_sent(store)) == {header_of(each) for each in blobs[:3]}
+        assert (await nyms.send(a_message()))[0] is Outcome.SENT
+        assert counters.snapshot()["notification_sent"] == 4
+
+    with_nyms(tmp_path, body)
+
+
+def test_a_message_that_is_sent_again_after_a_crash_goes_out_once(tmp_path: Path) -> None:
+    async def body(nyms: Nyms, store: Store, counters: Counters) -> None:
+        await nyms.swap(swap.Swap(KEY, swap.NEW, a_blob()))
+        first, second = a_message(), a_message()
+        for _ in range(2):
+            await nyms.send(first)
+        for _ in range(2):
+            assert (await nyms.send(second))[0] is Outcome.WAITING
+        assert (await store.backlog())[TO_MIX] == 1
+
+    with_nyms(tmp_path, body)
+
+
+def test_a_message_to_an_address_that_is_not_registered_goes_nowhere(tmp_path: Path) -> None:
+    async def body(nyms: Nyms, store: Store, counters: Counters) -> None:
+        assert await nyms.send(a_message()) == (Outcome.UNKNOWN, None)
+        assert await store.backlog() == {}
+
+    with_nyms(tmp_path, body)
+
+
+def test_the_queue_of_an_address_is_bounded(tmp_path: Path) -> None:
+    async def body(nyms: Nyms, store: Store, counters: Counters) -> None:
+        await nyms.swap(swap.Swap(KEY, swap.NEW, a_blob()))
+        outcomes = [(await nyms.send(a_message()))[0] for _ in range(10)]
+        assert outcomes == [Outcome.SENT] + [Outcome.WAITING] * 8 + [Outcome.FULL]
+
+    with_nyms(tmp_path, body)
+
+
+def test_of_many_swaps_at_once_exactly_one_is_taken(tmp_path: Path) -> None:
+    async def body(nyms: Nyms, _: Store, counters: Counters) -> None:
+        first = a_blob()
+        await nyms.swap(swap.Swap(KEY, swap.NEW, first))
+        shown = swap.authentication(first)
+        await asyncio.gather(*(nyms.swap(swap.Swap(KEY, shown, a_blob())) for _ in range(20)))
+        assert counters.snapshot() == {"swap_new": 1, "swap_refused": 19, "swap_replaced": 1}
+
+    with_nyms(tmp_path, body)

@@ -1,0 +1,211 @@
+"""What servers refuse, and that they go on: sizes, types, signatures, tokens."""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from hashlib import sha256
+
+import jwt
+import pytest
+from anontrace.backend import keyfiles
+from anontrace.wire import keylist, onetime, upload
+from anontrace.wire.upload import Chunk, Reason, State
+from anontrace_shared.slots import slot_of
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from nacl.signing import SigningKey
+
+from .client import Client
+
+OCTETS = "application/octet-stream"
+
+
+def mix_url(client: Client) -> str:
+    return client.servers.url("mix-1") + "/v1/messages"
+
+
+@pytest.mark.parametrize("size", [0, 1, 379, 381, 256 * 380 + 1, 257 * 380, 5_000_000])
+def test_a_mix_refuses_a_body_that_is_not_whole_messages_and_goes_on(client: Client, size: int) -> None:
+    answer = client.http.post(mix_url(client), content=bytes(size), headers={"Content-Type": OCTETS})
+    assert answer.status_code in (400, 413)
+    assert set(answer.json()) == {"error"}
+    assert client.http.post(mix_url(client), content=bytes(380), headers={"Content-Type": OCTETS}).status_code == 202
+
+
+def test_a_body_without_a_length_is_cut_off_at_the_limit(client: Client) -> None:
+    def endless() -> Iterator[bytes]:
+        for _ in range(1000):
+            yield bytes(10_000)
+
+    answer = client.http.post(mix_url(client), content=endless(), headers={"Content-Type": OCTETS})
+    assert answer.status_code == 413
+
+
+def test_a_body_of_another_type_is_refused(client: Client) -> None:
+    answer = client.http.post(mix_url(client), content=bytes(380), headers={"Content-Type": "text/plain"})
+    assert (answer.status_code, answer.json()) == (415, {"error": f"the body has to be {OCTETS}"})
+    assert client.redeem("", b"").status_code == 422
+    url = client.network.authority.url + "/v1/redeem"
+    for body, kind in ((b"{", "application/json"), (b"[]", "application/json"), (b"{}", OCTETS)):
+        answer = client.http.post(url, content=body, headers={"Content-Type": kind})
+        assert answer.status_code in (415, 422)
+        assert set(answer.json()) == {"error"}
+
+
+@pytest.mark.parametrize("size", [0, 32, 34, 33 * 1001])
+def test_a_mailbox_server_refuses_a_malformed_poll(client: Client, size: int) -> None:
+    url = client.servers.url("mailbox") + "/v1/poll"
+    assert client.http.post(url, content=bytes(size), headers={"Content-Type": OCTETS}).status_code in (400, 413)
+    assert client.poll(bytes(32)) == []
+
+
+def test_unknown_paths_methods_and_buckets_are_told_in_json(client: Client) -> None:
+    nymserver = client.servers.url("nymserver")
+    for path, status in (("/", 404), ("/v1/messages", 405), ("/v1/buckets/256", 404), ("/v1/buckets/x", 422)):
+        answer = client.http.get(nymserver + path)
+        assert (answer.status_code, set(answer.json())) == (status, {"error"})
+
+
+def test_a_token_is_redeemed_once_and_for_one_log(client: Client) -> None:
+    token = client.staff("POST", "tokens", {"disease": "U07.1"}).json()["token"]
+    first = client.redeem(token.lower().replace("-", " "), b"my log")
+    assert first.status_code == 200
+    assert client.redeem(token, b"my log").json() == first.json()
+    assert client.redeem(token, b"another log").status_code == 409
+
+
+def test_a_mistyped_token_is_told_and_unknown_ones_are_limited(client: Client) -> None:
+    token = onetime.new_token()
+    assert client.redeem("x" + token[1:], b"log").status_code == 422
+    assert client.redeem(token, b"log").status_code == 404
+    statuses = {client.redeem(onetime.new_token(), b"log").status_code for _ in range(12)}
+    assert statuses == {404, 429}
+    answer = client.redeem(onetime.new_token(), b"log")
+    assert int(answer.headers["retry-after"]) > 0
+    client.servers.kill("discovery", "mix-1", "mix-2", "nymserver", "mailbox", "authority")
+    client.servers.start("discovery", "mix-1", "mix-2", "nymserver", "mailbox", "authority")
+
+
+def test_an_upload_is_taken_up_again_where_it_stopped(client: Client) -> None:
+    slot = slot_of(time.time())
+    contact_log = client.make_log(slot, []) * 1000
+    chunks = upload.chunks(upload.Upload(client.permit(contact_log), contact_log).encode(), os.urandom(16))
+    assert len(chunks) == 3
+    assert client.chunk(chunks[1]) == upload.Reply(State.RECEIVING, 0)
+    assert client.chunk(chunks[0]) == upload.Reply(State.RECEIVING, upload.CHUNK_DATA)
+    assert client.chunk(chunks[2]) == upload.Reply(State.RECEIVING, upload.CHUNK_DATA)
+    assert client.chunk(chunks[0]) == upload.Reply(State.RECEIVING, upload.CHUNK_DATA)
+    client.chunk(chunks[1])
+    assert client.chunk(chunks[2]).state is State.ACCEPTED
+    assert client.chunk(chunks[2]).state is State.ACCEPTED
+    client.refuse(client.report_with(None, 0)["report"])
+
+
+def test_an_upload_that_nobody_permitted_is_refused_at_its_first_chunk(client: Client) -> None:
+    def first(kind: int, size: int, length: int = 100_000) -> Reason:
+        authorization = bytes((kind,)) + os.urandom(size)
+        data = authorization + length.to_bytes(4, "little") + bytes(100)
+        return client.chunk(Chunk(os.urandom(16), len(authorization) + 4 + length, 0, data).encode()).reason
+
+    assert first(1, 129) is Reason.PERMIT_INVALID
+    assert first(1, 128) is Reason.MALFORMED
+    assert first(3, 129) is Reason.MALFORMED
+    assert first(2, 136, length=1 << 30) is Reason.TOO_LARGE
+    assert client.chunk(os.urandom(16384)).reason is Reason.MALFORMED
+    assert client.chunk(upload.dummy_chunk(os.urandom(16))).state is State.ACCEPTED
+    url = client.servers.url("nymserver") + "/v1/upload"
+    assert client.http.post(url, content=bytes(16383), headers={"Content-Type": OCTETS}).status_code == 400
+
+
+def signed_by(key: Ed25519PrivateKey, method: str, path: str, body: bytes, **changed: object) -> dict[str, str]:
+    now = int(time.time())
+    claims = {
+        "aud": "nymserver",
+        "iat": now,
+        "exp": now + 60,
+        "jti": os.urandom(8).hex(),
+        "sub": f"{method} {path}",
+        "body": sha256(body).hexdigest(),
+    }
+    return {"Authorization": "Bearer " + jwt.encode(claims | changed, key, algorithm="EdDSA")}
+
+
+def test_only_the_authority_sees_reports_and_each_request_counts_once(client: Client) -> None:
+    url = client.servers.url("nymserver") + "/v1/reports"
+    seed = keyfiles.read(client.servers.folder / "authority", keyfiles.SIGNING)
+    own = Ed25519PrivateKey.from_private_bytes(seed)
+    now = int(time.time())
+    bad = [
+        {},
+        {"Authorization": "Bearer x"},
+        signed_by(Ed25519PrivateKey.generate(), "GET", "/v1/reports", b""),
+        signed_by(own, "POST", "/v1/reports", b""),
+        signed_by(own, "GET", "/v1/reports", b"another body"),
+        signed_by(own, "GET", "/v1/reports", b"", aud="mailbox"),
+        signed_by(own, "GET", "/v1/reports", b"", iat=now - 600, exp=now - 540),
+        signed_by(own, "GET", "/v1/reports", b"", exp=now + 3600),
+    ]
+    for headers in bad:
+        assert client.http.get(url, headers=headers).status_code == 401
+    good = signed_by(own, "GET", "/v1/reports", b"")
+    assert client.http.get(url, headers=good).status_code == 200
+    assert client.http.get(url, headers=good).status_code == 401
+
+
+def test_the_staff_interface_wants_the_staff_token(client: Client) -> None:
+    url = client.network.authority.url + "/v1/staff/reports"
+    for headers in ({}, {"Authorization": "Bearer " + "0" * 64}):
+        assert client.http.get(url, headers=headers).status_code == 401
+
+
+def test_a_decision_that_makes_no_sense_is_refused_with_a_reason(client: Client) -> None:
+    contact_log = client.make_log(slot_of(time.time()), [])
+    client.upload(client.permit(contact_log), contact_log)
+    report = client.report_with(None, 0)["report"]
+    for where, decision, status, reason in (
+        (report, {"exposures": [77]}, 422, "no such exposure"),
+        (report, {"message": "x" * 59}, 422, "too long"),
+        (report, {"minutes": -1}, 422, "minutes"),
+        (report, {"surprise": 1}, 422, "surprise"),
+        ("00" * 8, {}, 404, "no such report"),
+        ("nothing", {}, 422, "parameter"),
+    ):
+        answer = client.staff("POST", f"reports/{where}/decision", {"approve": True} | decision)
+        assert (answer.status_code, reason in answer.json()["error"]) == (status, True)
+    client.refuse(report)
+    assert client.staff("POST", f"reports/{report}/decision", {"approve": False}).status_code == 409
+
+
+def test_discovery_takes_lists_of_pinned_mixes_only_and_none_that_is_older(client: Client) -> None:
+    url = client.network.discovery.url + "/v1/lists/1"
+    now = int(time.time())
+    current = client.lists[1]
+    seed = keyfiles.read(client.servers.folder / "mix-1", keyfiles.SIGNING)
+
+    def put(document: keylist.KeyList, key: bytes = seed, to: str = url) -> int:
+        body = keylist.sign(document, key).to_json()
+        return client.http.put(to, content=body, headers={"Content-Type": "application/json"}).status_code
+
+    changed = current.model_copy(update={"issued": now, "expires": now + 1000, "name": "other"})
+    assert put(changed, SigningKey.generate().encode()) == 403
+    assert put(changed.model_copy(update={"number": 77})) == 422
+    assert put(changed.model_copy(update={"number": 77}), to=url[:-1] + "77") == 403
+    assert put(changed.model_copy(update={"issued": now - 2000, "expires": now - 1000})) == 403
+    assert put(changed.model_copy(update={"issued": current.issued - 100})) == 409
+    assert client.http.put(url, content=b"{}", headers={"Content-Type": "application/json"}).status_code == 422
+    assert client.lists[1] == current
+
+
+def test_who_has_the_directory_is_not_sent_it_again(client: Client) -> None:
+    url = client.network.discovery.url + "/v1/directory"
+    answer = client.http.get(url)
+    again = client.http.get(url, headers={"If-None-Match": answer.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert json.loads(answer.json()["document"])["sequence"] > 1
+
+
+def test_no_counter_and_no_status_names_anybody(client: Client) -> None:
+    for name in ("nymserver", "mailbox", "authority"):
+        text = json.dumps(client.servers.status(name))
+        assert len(text) < 3000
+        assert not any(len(word) >= 16 and all(c in "0123456789abcdef" for c in word) for word in text.split('"'))
