@@ -13,6 +13,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 
 from anontrace.mixnet import message
 from anontrace.mixnet.path import Hop
@@ -46,20 +47,17 @@ def contenders() -> dict[str, Callable[[], object]]:
 def _sphinxmix() -> Callable[[], object] | None:
     """One hop of the `sphinxmix` package, with its default curve and a body of the same size; None if not installed."""
     try:
-        from sphinxmix.SphinxClient import Nenc, create_forward_message, rand_subset
-        from sphinxmix.SphinxNode import sphinx_process
-        from sphinxmix.SphinxParams import SphinxParams
+        client, node, parameters = (import_module(f"sphinxmix.Sphinx{part}") for part in ("Client", "Node", "Params"))
     except ImportError:
         return None
-    params = SphinxParams(header_len=192, body_len=1024)
+    params = parameters.SphinxParams(header_len=192, body_len=1024)
     keys = {}
     for number in range(4):
         secret = params.group.gensecret()
         keys[number] = (secret, params.group.expon(params.group.g, [secret]))
-    chosen = rand_subset(list(keys), 4)
-    routing = [Nenc(number) for number in chosen]
-    header, delta = create_forward_message(params, routing, [keys[n][1] for n in chosen], b"mailbox", os.urandom(239))
-    return lambda: sphinx_process(params, keys[chosen[0]][0], header, delta)
+    routing, public = [client.Nenc(number) for number in keys], [public for _, public in keys.values()]
+    header, delta = client.create_forward_message(params, routing, public, b"mailbox", os.urandom(239))
+    return lambda: node.sphinx_process(params, keys[0][0], header, delta)
 
 
 def measure(functions: dict[str, Callable[[], object]], seconds: float) -> dict[str, list[float]]:
