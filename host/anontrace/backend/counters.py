@@ -10,7 +10,8 @@ class Counters:
         self._counts: Counter[str] = Counter()
 
     def add(self, name: str, number: int = 1) -> None:
-        self._counts[name] += number
+        if number:
+            self._counts[name] += number
 
     def snapshot(self) -> dict[str, int]:
         return dict(sorted(self._counts.items()))
