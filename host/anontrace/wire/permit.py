@@ -10,9 +10,9 @@ from anontrace_shared.errors import AuthenticationError, FormatError
 from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
 
+from anontrace.mixnet.sizes import CASE_ID, DISEASE
+
 PERMIT = 129
-CASE_ID = 16
-DISEASE = 8
 LOG_HASH = 32
 _SIGNED = 65
 _VERSION = 1

@@ -153,11 +153,6 @@ def chunks(upload: bytes, upload_id: bytes) -> list[bytes]:
     ]
 
 
-def dummy_chunk(upload_id: bytes) -> bytes:
-    """A chunk (16384) that carries nothing."""
-    return Chunk(upload_id, 0, 0, b"").encode()
-
-
 class State(IntEnum):
     """How an upload stands after a chunk."""
 
