@@ -10,7 +10,8 @@ from anontrace_shared.errors import AuthenticationError, FormatError
 from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
 
-from anontrace.mixnet.sizes import CASE_ID, DISEASE
+from anontrace.mixnet.sizes import CASE_ID as CASE_ID
+from anontrace.mixnet.sizes import DISEASE
 
 PERMIT = 129
 LOG_HASH = 32
