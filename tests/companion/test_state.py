@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from anontrace import clock
 from anontrace.companion import database, lock, state, vault
 from anontrace.companion.errors import BusyError, SetupError, StateError
 from anontrace.companion.store.addresses import CONFIRMED, MADE, NEW_KEY, SENT, NewSurb
@@ -28,7 +29,8 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def opened(folder):
+def opened(folder, monkeypatch):
+    monkeypatch.setattr(clock, "now", lambda: float(NOW))
     with state.changing(folder) as found:
         yield found
 
@@ -71,11 +73,13 @@ def test_a_folder_that_was_never_made_is_not_made_by_looking(tmp_path):
 
 def test_the_day_key_goes_forward_and_the_old_one_is_gone(opened):
     first = opened.badges.ensure(TODAY)
-    later = opened.badges.ensure(TODAY + 3)
+    opened.keep_house(NOW + 3 * 86400)
+    later = opened.badges.get()
     assert later.owner_key == first.owner_key
     assert later.day_key == schedule.day_key(first.day_key, TODAY, TODAY + 3) == first.key_of_day(TODAY + 3)
     with pytest.raises(StateError, match="past days are deleted"):
         later.key_of_day(TODAY)
+    opened.keep_house(NOW + 86400)
     assert opened.badges.ensure(TODAY + 1) == later  # a clock that went back changes nothing
 
 
@@ -147,7 +151,7 @@ def test_a_successor_replaces_what_it_succeeds_once_it_is_confirmed(opened):
 def test_spent_mailboxes_take_their_secrets_and_addresses_with_them(opened):
     badge = add(opened, [10], until=NOW + 100)
     add(opened, [11], until=NOW + 200)
-    opened.forget(NOW + 100)
+    opened.keep_house(NOW + 100)
     assert [box.number for box in opened.addresses.live_mailboxes(NOW)] == [2]
     assert opened.addresses.slots(badge.number, 0, 99) == {11}
     assert opened.addresses.receiving(1) is None
@@ -174,7 +178,7 @@ def test_notifications_are_kept_for_thirty_days(opened):
         opened.notifications.add(StoredNotification(77, NOW, b"k" * 20, b"c" * 191))
     (found,) = opened.notifications.all()
     assert (found.slot, found.contact_address, found.content) == (77, b"k" * 20, b"c" * 191)
-    opened.forget(NOW + 30 * 86400)
+    opened.keep_house(NOW + 30 * 86400)
     assert opened.notifications.all() == []
 
 

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from anontrace_shared.slots import day_of, slot_of
+
+from anontrace import clock
 from anontrace.companion import database, vault
 from anontrace.companion.errors import SetupError, StateError
 from anontrace.companion.lock import exclusive
@@ -34,11 +37,12 @@ class State:
         self.notifications = NotificationStore(self._db, keys)
         self.uploads = UploadStore(self._db, keys)
 
-    def forget(self, now: int) -> None:
-        """Delete what has had its time: spent mailboxes and their secrets, old log, old notifications."""
+    def keep_house(self, now: int) -> None:
+        """Delete what has had its time: spent mailboxes and their secrets, old log and notifications, old day keys."""
         self.addresses.forget(now)
         self.logs.forget(now)
         self.notifications.forget(now)
+        self.badges.ratchet(day_of(slot_of(now)))
 
     def close(self) -> None:
         self._db.close()
@@ -69,8 +73,9 @@ def reading(folder: Path) -> Iterator[State]:
 
 @contextmanager
 def changing(folder: Path) -> Iterator[State]:
-    """The state, to be changed: no other process changes it until the block is left."""
+    """The state, to be changed by this process alone; what has had its time is deleted first."""
     if not (folder / database.FILE).exists():
         raise SetupError(f"there is no anontrace state in {folder}; begin with: anontrace init NETWORK.toml")
     with exclusive(folder), reading(folder) as state:
+        state.keep_house(int(clock.now()))
         yield state

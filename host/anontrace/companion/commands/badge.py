@@ -178,7 +178,7 @@ def _known(state: "State") -> "Badge":
     own = state.badges.get()
     if own is None or own.provisioned is None:
         raise SetupError("no badge is provisioned yet; begin with: anontrace badge provision --usb PORT")
-    return _ensure(state)
+    return own
 
 
 def _horizon_lines(horizon: int) -> list[str]:

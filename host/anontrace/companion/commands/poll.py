@@ -12,14 +12,15 @@ def poll(context: Context) -> None:
 
     Addresses that were written to are armed again, so that a later message (or its withdrawal) reaches you too.
     """
-    from anontrace import clock
     from anontrace.companion import polling
     from anontrace.companion.presentation import told_lines
 
-    with context.changing() as state, context.servers(state) as servers:
-        state.forget(int(clock.now()))
-        with context.output.progress("asking mailboxes") as progress:
-            polled = polling.poll(state, servers, progress)
+    with (
+        context.changing() as state,
+        context.servers(state) as servers,
+        context.output.progress("asking mailboxes") as progress,
+    ):
+        polled = polling.poll(state, servers, progress)
     document = {
         "mailboxes": polled.mailboxes,
         "requests": polled.requests,

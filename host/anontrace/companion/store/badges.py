@@ -75,22 +75,26 @@ class BadgeStore:
         return badges[0] if badges else None
 
     def ensure(self, today: int) -> Badge:
-        """The wearer's badge with its day key at `today`; keys are made when there is none yet."""
+        """The wearer's badge; keys are made, with the day key of `today`, when there is none yet."""
         with self._db.transaction():
-            badge = self.get()
-            if badge is None:
+            if self.get() is None:
                 self._db.run(
                     "INSERT INTO badges (owner_key, day, day_key) VALUES (?, ?, ?)",
                     self._vault.seal(_OWNER_KEY, os.urandom(32)), today, self._vault.seal(_DAY_KEY, os.urandom(32)),
                 )  # fmt: skip
-            elif badge.day < today:
-                self._db.run(
-                    "UPDATE badges SET day = ?, day_key = ? WHERE id = ?",
-                    today, self._vault.seal(_DAY_KEY, badge.key_of_day(today)), badge.number,
-                )  # fmt: skip
         found = self.get()
         assert found is not None
         return found
+
+    def ratchet(self, today: int) -> None:
+        """Turn the day keys forward to `today` and overwrite the older ones."""
+        for badge in self.all():
+            if badge.day < today:
+                with self._db.transaction():
+                    self._db.run(
+                        "UPDATE badges SET day = ?, day_key = ? WHERE id = ?",
+                        today, self._vault.seal(_DAY_KEY, badge.key_of_day(today)), badge.number,
+                    )  # fmt: skip
 
     def set_provisioned(self, badge: Badge, mode: int, first_slot: int, horizon: int, now: int) -> None:
         """A new era begins: the badge was told its keys, and may count its segments from 1 again."""
