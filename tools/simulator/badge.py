@@ -117,7 +117,13 @@ class Badge(asyncio.Protocol):
         }
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *self._command, str(_BOARD / "boot_sim.py"), cwd=self.flash, env=environment, stdout=log, stderr=log
+                *self._command,
+                str(_BOARD / "boot_sim.py"),
+                cwd=self.flash,
+                env=environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C in a terminal is for the simulator, which then stops its badges
             )
         self._watch = asyncio.create_task(self._watch_process(self._process))
 

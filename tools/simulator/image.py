@@ -46,7 +46,7 @@ def folders(micropython: Sequence[str]) -> list[Path]:
 
 @functools.cache
 def weight(micropython: tuple[str, ...], board: Path) -> int:
-    """Bytes of heap that the simulator's own modules take, which on the chip are C and take none."""
+    """Bytes of heap that the simulator's modules take in the badge's process: on the chip they are C and take none."""
     script = "import gc; gc.collect(); a = gc.mem_free(); import _air, bluetooth, machine, time; gc.collect(); "
     environment = {"MICROPYPATH": f"{board}:.frozen"}
     command = [*micropython, "-c", script + "print(a - gc.mem_free())"]
