@@ -112,7 +112,7 @@ def test_an_upload_that_nobody_permitted_is_refused_at_its_first_chunk(client: C
     assert first(3, 129) is Reason.MALFORMED
     assert first(2, 136, length=1 << 30) is Reason.TOO_LARGE
     assert client.chunk(os.urandom(16384)).reason is Reason.MALFORMED
-    assert client.chunk(upload.dummy_chunk(os.urandom(16))).state is State.ACCEPTED
+    assert client.chunk(Chunk(os.urandom(16), 0, 0, b"").encode()).state is State.ACCEPTED
     url = client.servers.url("nymserver") + "/v1/upload"
     assert client.http.post(url, content=bytes(16383), headers={"Content-Type": OCTETS}).status_code == 400
 

@@ -14,6 +14,7 @@ from anontrace.backend.counters import Counters
 from anontrace.backend.errors import Refused, StoreError
 from anontrace.backend.store import Put, Store
 from anontrace.mixnet import keydays
+from anontrace.mixnet.sizes import CASE_ID
 from anontrace.wire import onetime, permit
 from anontrace.wire.fields import Hex32, Hex129
 
@@ -82,7 +83,7 @@ class Tokens:
             now = int(clock.now())
             if now >= stored.expires:
                 raise Refused(410, "this token has expired")
-            made = permit.Permit(os.urandom(permit.CASE_ID), stored.disease, log_hash, now, now + self._permit_seconds)
+            made = permit.Permit(os.urandom(CASE_ID), stored.disease, log_hash, now, now + self._permit_seconds)
             new = stored.model_copy(update={"log_hash": log_hash, "permit": made.sign(self._signing_key)})
             if await self._store.compare_and_swap(_TABLE, key, value, new.model_dump_json().encode()):
                 self._counters.add("tokens_redeemed")

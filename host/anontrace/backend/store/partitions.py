@@ -1,0 +1,100 @@
+"""The column families of the embedded store: one for each table, or for each day of a table that expires.
+
+Made and dropped by the writing thread only; read by any. Knows nothing of keys and values.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rocksdict import BlockBasedOptions, ColumnFamily, DBCompressionType, Options, Rdict
+
+_MEMTABLES = 64 << 20
+_LOG_FILES = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """One column family: a table that does not expire, or one expiry day of one that does."""
+
+    name: str
+    day: int | None
+    rows: Rdict
+    handle: ColumnFamily
+
+
+class Partitions:
+    """All column families of one database, by table."""
+
+    def __init__(self, folder: Path, expected: set[str]) -> None:
+        """Open or make the database. `expected`: names that will be needed, cheaper to make all at once."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        options = _options()
+        names = set(Rdict.list_cf(str(folder), options)) if (folder / "CURRENT").exists() else set()
+        wanted = sorted((names | expected) - {"default"})
+        self.database = Rdict(str(folder), options, column_families={name: _options() for name in wanted})
+        self._by_table: dict[str, tuple[Partition, ...]] = {}
+        for name in wanted:
+            self._attach(name)
+
+    def of(self, table: str) -> tuple[Partition, ...]:
+        """The days of a table, newest first: what is young is asked for most."""
+        return self._by_table.get(table, ())
+
+    def get(self, table: str, expires: int | None) -> Partition:
+        """Where a new key goes, made if need be."""
+        for partition in self.of(table):
+            if partition.day == expires:
+                return partition
+        name = partition_name(table, expires)
+        self.database.create_column_family(name, _options())
+        return self._attach(name)
+
+    def _attach(self, name: str) -> Partition:
+        table, _, day = name.partition("@")
+        partition = Partition(
+            name,
+            int(day) if day else None,
+            self.database.get_column_family(name),
+            self.database.get_column_family_handle(name),
+        )
+        self._by_table[table] = tuple(
+            sorted((*self.of(table), partition), key=lambda each: each.day or 0, reverse=True)
+        )
+        return partition
+
+    def drop_before(self, today: int) -> int:
+        """Drop the days before this one; how many went."""
+        dropped = 0
+        for table, partitions in list(self._by_table.items()):
+            self._by_table[table] = tuple(each for each in partitions if each.day is None or each.day >= today)
+            for partition in partitions:
+                if partition not in self._by_table[table]:
+                    self.database.drop_column_family(partition.name)
+                    dropped += 1
+        return dropped
+
+    def close(self) -> None:
+        self._by_table.clear()
+        self.database.close()
+
+
+def partition_name(table: str, day: int | None) -> str:
+    """What the column family is called."""
+    return table if day is None else f"{table}@{day}"
+
+
+def _options() -> Options:
+    """Point look-ups of short random values: Bloom filters, no compression, little memory per column family."""
+    blocks = BlockBasedOptions()
+    blocks.set_bloom_filter(10, False)
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.create_missing_column_families(True)
+    options.set_block_based_table_factory(blocks)
+    options.set_compression_type(DBCompressionType.none())
+    options.set_write_buffer_size(16 << 20)
+    options.set_db_write_buffer_size(_MEMTABLES)
+    options.set_max_total_wal_size(_LOG_FILES)
+    options.set_keep_log_file_num(2)
+    options.set_max_open_files(512)
+    return options

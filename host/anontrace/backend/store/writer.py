@@ -1,0 +1,149 @@
+"""The writing thread of the embedded store: atomic calls, group commit.
+
+It takes all calls that wait, evaluates them in order against the database and each other, makes their changes durable
+with one write, and only then answers them. Never interprets values.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TypeVar
+
+from rocksdict import WriteBatch, WriteOptions
+
+from anontrace.backend.errors import StoreError
+
+from .partitions import Partition, Partitions
+
+_T = TypeVar("_T")
+_MOST_IN_ONE_COMMIT = 512
+
+_Rows = dict[tuple[str, bytes], tuple[Partition, bytes | None]]
+
+
+class Changes:
+    """What one call changes, on top of what the calls before it in the same commit change."""
+
+    def __init__(self, partitions: Partitions, pending: _Rows) -> None:
+        self._partitions = partitions
+        self._pending = pending
+        self.rows: _Rows = {}
+        self.afterwards: list[Callable[[], None]] = []  # to be done once this is durable
+
+    def find(self, table: str, key: bytes) -> tuple[Partition | None, bytes | None]:
+        """Where a key lives and its value; (None, None) if it is absent."""
+        for partition in self._partitions.of(table):
+            place = (partition.name, key)
+            changed = self.rows.get(place) or self._pending.get(place)
+            value = changed[1] if changed else partition.rows.get(key)
+            if value is not None:
+                return partition, value
+        return None, None
+
+    def put(self, table: str, key: bytes, value: bytes, expires: int | None, where: Partition | None) -> None:
+        """Write where the key lives, or, if it lives nowhere, to the day on which it is to expire."""
+        partition = where or self._partitions.get(table, expires)
+        self.rows[partition.name, key] = (partition, value)
+
+    def delete(self, key: bytes, where: Partition) -> None:
+        self.rows[where.name, key] = (where, None)
+
+    def delete_from(self, table: str, key: bytes) -> None:
+        """Delete from a table that does not expire."""
+        self.delete(key, self._partitions.get(table, None))
+
+
+@dataclass(slots=True)
+class _Call:
+    """A piece of work. `alone`: it drops column families, so nothing may be pending."""
+
+    work: Callable[[Changes], object]
+    result: "Future[object]"
+    sync: bool
+    alone: bool
+
+
+class Writer:
+    """The thread, from construction to `stop`."""
+
+    def __init__(self, partitions: Partitions) -> None:
+        self._partitions = partitions
+        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="store-write", daemon=True)
+        self._thread.start()
+
+    def call(self, work: Callable[[Changes], _T], sync: bool = True, alone: bool = False) -> "Future[_T]":
+        """Have a piece of work done; its result, once what it changed is durable. StoreError if that failed."""
+        result: Future[_T] = Future()
+        self._calls.put(_Call(work, result, sync, alone))  # type: ignore[arg-type]  # Future is invariant
+        return result
+
+    def stop(self) -> None:
+        """Finish what was called before, then end the thread."""
+        self._calls.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        following = self._calls.get()
+        while following is not None:
+            calls, following = [following], None
+            while not calls[-1].alone and len(calls) < _MOST_IN_ONE_COMMIT:
+                try:
+                    following = self._calls.get_nowait()
+                except queue.Empty:
+                    break
+                if following is None:
+                    self._calls.put(None)  # the end, once this batch is done
+                    break
+                if following.alone:
+                    break
+                calls.append(following)
+                following = None
+            self._commit(calls)
+            following = following or self._calls.get()
+
+    def _commit(self, calls: Sequence[_Call]) -> None:
+        """Evaluate the calls in order, write once, then answer them: nobody hears of a change that is not durable."""
+        pending: _Rows = {}
+        answered: list[tuple[_Call, object, Changes]] = []
+        for call in calls:
+            if not call.result.set_running_or_notify_cancel():
+                continue  # whoever asked has gone away
+            changes = Changes(self._partitions, pending)
+            try:
+                value = call.work(changes)
+            except Exception as error:
+                call.result.set_exception(as_store_error(error))
+                continue
+            pending.update(changes.rows)
+            answered.append((call, value, changes))
+        try:
+            self._write(pending, any(call.sync for call, _, _ in answered))
+        except Exception as error:
+            for call, _, _ in answered:
+                call.result.set_exception(as_store_error(error))
+            return
+        for call, value, changes in answered:
+            for action in changes.afterwards:
+                action()
+            call.result.set_result(value)
+
+    def _write(self, pending: _Rows, sync: bool) -> None:
+        if not pending:
+            return
+        batch = WriteBatch(raw_mode=True)
+        for (_, key), (partition, value) in pending.items():
+            if value is None:
+                batch.delete(key, partition.handle)
+            else:
+                batch.put(key, value, partition.handle)
+        options = WriteOptions()
+        options.sync = sync
+        self._partitions.database.write(batch, options)
+
+
+def as_store_error(error: Exception) -> StoreError:
+    """rocksdict raises plain Exception; whatever else comes out of a call is a fault in this package."""
+    return error if isinstance(error, StoreError) else StoreError(f"the store failed: {error}")
