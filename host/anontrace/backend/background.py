@@ -19,6 +19,7 @@ _FIRST_BACK_OFF = 0.25
 _LONGEST_BACK_OFF = 60.0
 _LONGEST_IDLE = 5.0
 _LEASE = 300.0
+_FAILURES_PER_LINE = 10  # of one kind in a row: a dead peer must not fill the log
 
 Handler = Callable[[Sequence[bytes]], Awaitable[None]]
 
@@ -49,7 +50,8 @@ class Background:
                 await work()
                 return
             except BackendError as error:
-                _log.warning("%s: %s: %s", self._name, what, error)
+                if failures % _FAILURES_PER_LINE == 0:
+                    _log.warning("%s: %s: %s; trying again", self._name, what, error)
             except Exception as error:
                 # Only the kind: the text of a foreign exception may quote what it choked on.
                 _log.error("%s: %s: %s", self._name, what, type(error).__name__, exc_info=_log.isEnabledFor(10))
@@ -101,7 +103,7 @@ class Drain:
                 await self._handler([entry.item for entry in taking.entries])
             except BackendError as error:
                 wait = back_off(failures, error.retry_after if isinstance(error, PeerError) else None)
-                if failures in (0, 8):
+                if failures % _FAILURES_PER_LINE == 0:
                     _log.warning("%s; trying again", error)
                 failures += 1
                 await self._store.again(self.queue, ids, time.time() + wait)
