@@ -114,7 +114,8 @@ class Addresses:
                 file = open(path, "r+b")
             except OSError:
                 file = open(path, "w+b")
-                file.write(bytes(_ENTRY * slots.SLOTS_PER_DAY))
+                for _ in range(slots.SLOTS_PER_DAY):
+                    file.write(bytes(_ENTRY))
             with file:
                 file.seek(slot % slots.SLOTS_PER_DAY * _ENTRY)
                 file.write(address + _check(slot, address))

@@ -1,7 +1,7 @@
 """The badge: wires the owners of radio, clock, state and log together and turns from slot to slot.
 
-Turning: end the interval, change the address on the air, seal what was heard, make the next address ahead. Sleeps until
-something is due or heard.
+Turning: end the interval, change the address on the air, seal what was heard, make the next address ahead, and
+overwrite what the memory still holds of it. Sleeps until something is due or heard.
 """
 
 import asyncio
@@ -10,12 +10,13 @@ import os
 import time
 
 import machine
-from anontrace_shared import challenge, errors, figures, schedule, sealing, slots
+from anontrace_primitives import memory
+from anontrace_shared import challenge, errors, schedule, sealing, slots
 from micropython import const
 
 from . import health, requests, sealer, store
 from .addresses import Addresses
-from .clock import Clock
+from .clock import INTERVAL_MS, Clock
 from .contacts import Contacts
 from .links import Links
 from .logbook import Logbook
@@ -77,10 +78,10 @@ class Badge:
 
     def _hear(self, ring, cell, ticks):
         """Count an advert, unless it belongs to the next interval: the turn comes in a moment."""
-        third = self.clock.third(ticks)
-        if third >= figures.THIRDS:
+        since_ms = self.clock.since_ms(ticks)
+        if since_ms >= INTERVAL_MS:
             return False
-        self.contacts.hear(ring, cell, max(third, 0))
+        self.contacts.hear(ring, cell, since_ms)
         return True
 
     async def _tick(self, watchdog):
@@ -117,7 +118,9 @@ class Badge:
             self._try(self.logbook.expire, self._expired)
         if known and not self.safe:
             self._try(self.addresses.prepare, number + 1)
-        gc.collect()
+        gc.disable()  # scrub collects by itself; every allocation that it makes until it fails need not
+        memory.scrub()
+        gc.enable()
 
     def _try(self, function, argument):
         try:
@@ -179,6 +182,10 @@ class Badge:
         self.logbook.begin(len(anchor), slots.day_of(slots.slot_of(self.clock.unix())))
         self.logbook.append(anchor)
         self.logbook.commit()
+
+    def broadcasts_below(self, horizon):
+        """Whether a contact address is on the air whose slot is below `horizon`."""
+        return self._slot is not None and self._slot.number < horizon
 
     async def renew(self):
         """What is to be broadcast has changed."""

@@ -7,10 +7,8 @@ loss until the companion sets it; the RTC carries it over a reset.
 import time
 
 import machine
-from micropython import const
 
-_INTERVAL_MS = const(300000)
-_THIRD_MS = const(20000)
+INTERVAL_MS = 300000
 _PORT_EPOCH = 946684800 if time.gmtime(0)[0] == 2000 else 0  # the ESP32 counts from 2000, the Unix port from 1970
 _PLAUSIBLE = 1735689600  # 2025: an RTC that says less has lost the time
 
@@ -57,13 +55,13 @@ class Clock:
         """(known, number): the slot if the time is known, else the period since boot."""
         uptime = self.uptime_ms()
         moment = uptime + (self._offset or 0)
-        self._began = uptime - moment % _INTERVAL_MS
-        return self.known, moment // _INTERVAL_MS
+        self._began = uptime - moment % INTERVAL_MS
+        return self.known, moment // INTERVAL_MS
 
-    def third(self, ticks):
-        """The third of a minute of these ticks in the interval last asked for: 0 to 14; outside: below, or above."""
-        return (self._uptime + time.ticks_diff(ticks, self._ticks) - self._began) // _THIRD_MS
+    def since_ms(self, ticks):
+        """Milliseconds from the beginning of the interval last asked for to these ticks; may lie outside it."""
+        return self._uptime + time.ticks_diff(ticks, self._ticks) - self._began
 
     def left_ms(self):
         """Milliseconds until the interval last asked for ends, 0 if it has."""
-        return max(self._began + _INTERVAL_MS - self.uptime_ms(), 0)
+        return max(self._began + INTERVAL_MS - self.uptime_ms(), 0)

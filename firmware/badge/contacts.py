@@ -26,6 +26,10 @@ _STRONGEST = const(28)
 _TX = const(29)
 _NEXT = const(15)  # in 16-bit words: the next entry of its bucket, or of the free list
 
+_INTERVAL_MS = const(300000)
+_THIRD_MS = const(20000)
+_EDGE_MS = const(1000)
+
 _OLD = const(0x8000)
 _NONE = const(0xFFFF)
 
@@ -187,14 +191,20 @@ class Contacts:
         self._table[2 * at] = value & 0xFF
         self._table[2 * at + 1] = value >> 8
 
-    def hear(self, ring, cell, third):
-        """Count the advert in the radio's ring at `cell`, heard in this third of a minute (0 to 14) of the interval."""
+    def hear(self, ring, cell, since_ms):
+        """Count the advert in the radio's ring at `cell`, heard so many milliseconds after the interval began.
+
+        Near its edges, an address not heard before in this interval may be of the neighbouring slot, by a clock that
+        differs a little: it is passed over, and heard again if it stays.
+        """
         table = self._table
         index = _find(table, ring, cell)
         if index == _NONE:
+            if not _EDGE_MS <= since_ms < _INTERVAL_MS - _EDGE_MS:
+                return
             index = _place(table, ring, cell)
         if index != _NONE:
-            _sight(table, ring, cell, index << 4 | third)
+            _sight(table, ring, cell, index << 4 | max(since_ms, 0) // _THIRD_MS)
 
     @property
     def heard(self):

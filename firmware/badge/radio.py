@@ -40,6 +40,7 @@ _FLAG_NOTIFY = const(0x0010)
 _PRIVATE_NON_RESOLVABLE = const(3)
 _PREFERRED_MTU = const(247)
 _INBOX_BUFFER = const(1024)  # one frame of 978: the companion sends one request at a time
+_CHALLENGE_BUFFER = const(33)  # a question of 32, and one more to tell it from a longer one
 _RX_BUFFER = const(2048)
 
 _RING = bytearray(_END)  # taken at import, while the heap is in one piece; there is one radio
@@ -130,6 +131,7 @@ class Radio:
         service = (uuid(answering.SERVICE), (inbox, outbox, challenge))
         ((self.inbox, self.outbox, self.challenge),) = ble.gatts_register_services((service,))
         ble.gatts_set_buffer(self.inbox, _INBOX_BUFFER, True)
+        ble.gatts_set_buffer(self.challenge, _CHALLENGE_BUFFER)
 
     def _irq(self, event, data):
         if event == _IRQ_SCAN_RESULT:

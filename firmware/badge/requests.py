@@ -134,7 +134,8 @@ async def _horizon(badge, slot):
     _require(badge.state.mode != store.UNPROVISIONED, answering.NOT_PROVISIONED)
     badge.state.horizon = slot
     badge.state.save()
-    await badge.renew()
+    if not badge.broadcasts_below(slot):
+        await badge.renew()
     return ()
 
 

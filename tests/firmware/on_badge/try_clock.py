@@ -14,12 +14,12 @@ def test_without_a_time_it_counts_periods_since_boot():
     assert not clock.known and clock.unix() == 0
     assert clock.interval() == (False, 0)
     time.ms += 299999
-    assert clock.third(time.ticks_ms()) == 14 and clock.left_ms() == 1
+    assert clock.since_ms(time.ticks_ms()) == 299999 and clock.left_ms() == 1
     assert clock.interval() == (False, 0)
     time.ms += 1
     assert clock.left_ms() == 0
     assert clock.interval() == (False, 1)
-    assert clock.third(time.ticks_ms()) == 0 and clock.left_ms() == 300000
+    assert clock.since_ms(time.ticks_ms()) == 0 and clock.left_ms() == 300000
 
 
 def test_it_is_set_to_the_moment_of_the_message():
@@ -49,22 +49,18 @@ def test_an_rtc_that_kept_the_time_is_believed_and_one_that_lost_it_is_not():
     assert not Clock().known
 
 
-def test_thirds_and_slots_change_on_the_millisecond():
+def test_slots_change_on_the_millisecond():
     clock = Clock()
     clock.set(LATER * 1000, clock.uptime_ms())
     clock.interval()
-    time.ms += 19999
-    assert clock.third(time.ticks_ms()) == 0
-    time.ms += 1
-    assert clock.third(time.ticks_ms()) == 1
-    assert clock.third(time.ticks_add(time.ticks_ms(), -1)) == 0  # heard a moment ago
-    time.ms += 279999
-    assert clock.third(time.ticks_ms()) == 14
+    time.ms += 299999
+    assert clock.since_ms(time.ticks_ms()) == 299999 and clock.left_ms() == 1
     assert clock.interval() == (True, LATER // 300)
     time.ms += 1
-    assert clock.third(time.ticks_ms()) == 15  # beyond the interval last asked for
+    assert clock.since_ms(time.ticks_ms()) == 300000 and clock.left_ms() == 0  # the interval last asked for
     assert clock.interval() == (True, LATER // 300 + 1)
-    assert clock.third(time.ticks_ms()) == 0
+    assert clock.since_ms(time.ticks_ms()) == 0
+    assert clock.since_ms(time.ticks_add(time.ticks_ms(), -1)) == -1  # heard a moment ago
 
 
 def test_uptime_goes_on_when_the_ticks_wrap():

@@ -9,6 +9,11 @@ def cell(number, rssi=-60, tx_power=3):
     return bytearray(number.to_bytes(20, "little") + bytes((tx_power + 128, rssi + 128)))
 
 
+def third_of(third):
+    """Some moment in this third of a minute, in ms."""
+    return third * 20000 + 7000
+
+
 def taken(contacts):
     found = {}
     while contacts.waiting:
@@ -20,7 +25,7 @@ def taken(contacts):
 def test_a_contact_has_the_figures_of_what_was_heard():
     contacts = Contacts()
     for third, rssi in ((2, -70), (2, -60), (5, -80), (9, -74)):
-        contacts.hear(cell(7, rssi), 0, third)
+        contacts.hear(cell(7, rssi), 0, third_of(third))
     assert contacts.heard == 1
     assert contacts.close() == 0
     assert taken(contacts) == {7: figures.Figures(False, 2, 9, 3, -60, -72, 3, 4)}
@@ -30,17 +35,29 @@ def test_a_contact_has_the_figures_of_what_was_heard():
 def test_every_third_can_be_present():
     contacts = Contacts()
     for third in range(figures.THIRDS):
-        contacts.hear(cell(1), 0, third)
+        contacts.hear(cell(1), 0, third_of(third))
     contacts.close()
     assert taken(contacts)[1][1:4] == (0, 14, 15)
+
+
+def test_near_the_edges_of_a_slot_only_addresses_already_heard_count():
+    contacts = Contacts()
+    for since_ms in (-5, 0, 999, 299000, 299999):
+        contacts.hear(cell(1), 0, since_ms)
+    assert contacts.heard == 0
+    contacts.hear(cell(1), 0, 1000)
+    contacts.hear(cell(1), 0, 299999)
+    contacts.hear(cell(1), 0, -5)  # the clock has been set forward a little
+    contacts.close()
+    assert taken(contacts)[1][1:4] == (0, 14, 2)
 
 
 def test_a_crowd_of_512_is_kept_whole():
     contacts = Contacts()
     for number in range(MOST):
-        contacts.hear(cell(number * 7919 + 1), 0, number % 15)
+        contacts.hear(cell(number * 7919 + 1), 0, third_of(number % 15))
     for number in range(MOST):
-        contacts.hear(cell(number * 7919 + 1), 0, 14)
+        contacts.hear(cell(number * 7919 + 1), 0, third_of(14))
     assert contacts.heard == MOST
     assert contacts.close() == 0
     found = taken(contacts)
@@ -51,12 +68,12 @@ def test_a_crowd_of_512_is_kept_whole():
 def test_beyond_512_the_strongest_stay_and_the_dropped_are_counted():
     contacts = Contacts()
     for number in range(MOST):
-        contacts.hear(cell(number << 8 | 5, -90 if number < 100 else -70), 0, 0)
+        contacts.hear(cell(number << 8 | 5, -90 if number < 100 else -70), 0, third_of(0))
     for number in range(1000, 1060):
-        contacts.hear(cell(number << 8 | 5, -50), 0, 0)
+        contacts.hear(cell(number << 8 | 5, -50), 0, third_of(0))
     for number in range(2000, 2030):
         for _ in range(3):
-            contacts.hear(cell(number << 8 | 5, -95), 0, 0)
+            contacts.hear(cell(number << 8 | 5, -95), 0, third_of(0))
     assert contacts.close() == 90
     found = taken(contacts)
     assert len(found) == MOST
@@ -68,21 +85,21 @@ def test_beyond_512_the_strongest_stay_and_the_dropped_are_counted():
 def test_addresses_that_share_their_first_bytes_are_told_apart():
     contacts = Contacts()
     for number in range(40):
-        contacts.hear(cell(number << 152 | 3), 0, 1)
+        contacts.hear(cell(number << 152 | 3), 0, third_of(1))
     assert contacts.heard == 40
 
 
 def test_sealing_and_hearing_go_on_side_by_side():
     contacts = Contacts()
     for number in range(MOST):
-        contacts.hear(cell(number), 0, 0)
+        contacts.hear(cell(number), 0, third_of(0))
     contacts.close()
-    contacts.hear(cell(9999), 0, 0)
+    contacts.hear(cell(9999), 0, third_of(0))
     assert contacts.heard == 0  # no room yet: it is not dropped, only not heard yet
     old = 0
     for number in range(300):
         contacts.take()
-        contacts.hear(cell(10000 + number), 0, 1)
+        contacts.hear(cell(10000 + number), 0, third_of(1))
     assert contacts.heard == 300 and contacts.waiting == MOST - 300
     while contacts.waiting:
         address, _ = contacts.take()
@@ -96,7 +113,7 @@ def test_many_slots_leave_no_entry_behind():
     contacts = Contacts()
     for slot in range(20):
         for number in range(400):
-            contacts.hear(cell(slot << 16 | number), 0, 0)
+            contacts.hear(cell(slot << 16 | number), 0, third_of(0))
         contacts.close()
         if slot % 3 == 0:
             contacts.discard()
@@ -107,7 +124,7 @@ def test_many_slots_leave_no_entry_behind():
 def test_what_was_taken_is_wiped():
     contacts = Contacts()
     marker = b"\xab\xcd\xef" * 6 + b"\xab\xcd"
-    contacts.hear(bytearray(marker + b"\x80\x80"), 0, 0)
+    contacts.hear(bytearray(marker + b"\x80\x80"), 0, third_of(0))
     contacts.close()
     contacts.take()
     assert marker not in bytes(contacts._table)
@@ -116,11 +133,11 @@ def test_what_was_taken_is_wiped():
 def test_hearing_allocates_nothing():
     contacts = Contacts()
     cells = [cell(number) for number in range(30)]
-    contacts.hear(cells[0], 0, 0)
+    contacts.hear(cells[0], 0, third_of(0))
 
     def hear_all():
         for one in cells:
-            contacts.hear(one, 0, 3)
+            contacts.hear(one, 0, third_of(3))
 
     hear_all()
     micropython.heap_lock()
@@ -133,7 +150,7 @@ def test_sightings_stop_counting_before_they_overflow():
     contacts = Contacts()
     one = cell(1, -40)
     for _ in range(70000):
-        contacts.hear(one, 0, 0)
+        contacts.hear(one, 0, third_of(0))
     contacts.close()
     found = taken(contacts)[1]
     assert found.mean == -40 and found.sightings == 7168  # the highest that the code can say

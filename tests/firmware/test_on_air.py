@@ -1,0 +1,313 @@
+"""The whole firmware on the virtual radio, with the heap of an ESP32: from power-on to a log that opens."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from anontrace.companion.badge.link import BadgeLink
+from anontrace.companion.badge.radio import Radio
+from anontrace.companion.errors import BadgeLinkError, BadgeRefusedError
+from anontrace_primitives import x25519_base
+from anontrace_shared import challenge, commands, log, slots
+from anontrace_shared.advert import decode
+from bleak import BleakClient
+
+from tests.firmware.conftest import LOG_SECRET, START, Town, Wearer
+
+SLOT = slots.slot_of(START)
+SECRET = bytes(range(100, 132))  # n of a challenge
+
+
+def contacts(data: bytes) -> dict[int, dict[bytes, object]]:
+    found: dict[int, dict[bytes, object]] = {}
+    for block in log.resolve(log.blocks(data)):
+        assert isinstance(block, log.Block)
+        for contact in log.open_block(LOG_SECRET, block):
+            assert contact.address not in found.setdefault(block.slot, {})
+            found[block.slot][contact.address] = contact.figures
+    return found
+
+
+async def challenge_answer(wearer: Wearer, address: bytes) -> bytes | None:
+    """What the badge that broadcasts `address` answers to a question, None if it hangs up."""
+    from anontrace.companion.bumble_backend import BumbleClient
+
+    wearer.air.realtime(1)
+    answers: asyncio.Queue[bytes | None] = asyncio.Queue()
+    name = f"tcp-client:127.0.0.1:{wearer.port}"
+    try:
+        async with Radio(f"bumble:{name}") as radio:
+            device = await radio.find(lambda data: data == address, 20)
+            client = BleakClient(
+                device, lambda _: answers.put_nowait(None), backend=BumbleClient, bluez={"adapter": name}
+            )
+            await client.connect()
+            await client.start_notify(commands.CHALLENGE, lambda _, data: answers.put_nowait(bytes(data)))
+            await client.write_gatt_char(commands.CHALLENGE, challenge.question(SECRET), response=True)
+            answer = await asyncio.wait_for(answers.get(), 10)
+            if answer is not None:
+                await client.disconnect()
+            return answer
+    finally:
+        wearer.air.hold()
+
+
+def test_two_badges_meet_and_the_log_says_for_how_long(play) -> None:  # type: ignore[no-untyped-def]
+    async def story(town: Town) -> None:
+        air = town.air
+        ada, bob = await town.wearer("ada"), await town.wearer("bob")
+        await ada.provision()
+        await bob.provision()
+        first = slots.slot_of(air.now) + 1
+        start = slots.slot_start(first)
+        await air.run_until(start + 40)
+        air.set_range("ada", "bob", -60)
+        await air.run_until(start + 100)
+        air.set_range("ada", "bob", None)
+        await air.run_until(start + 580)
+        air.set_range("ada", "bob", -70)
+        await air.run_until(start + 640)
+        air.set_range("ada", "bob", None)
+        await air.run_until(start + 910)
+        for one, other in ((ada, bob), (bob, ada)):
+            found = contacts(await one.pull())
+            assert sorted(found) == [first, first + 1, first + 2]
+            figures = {slot: found[slot].pop(other.address(slot)) for slot in found}
+            assert not any(found.values())
+            assert [f[1:4] for f in figures.values()] == [(2, 4, 3), (14, 14, 1), (0, 1, 2)]
+            assert [f.strongest for f in figures.values()] == [-60, -70, -70]
+            assert all(f.tx_power == 3 and not f.verified for f in figures.values())
+        assert town.printed("ada") == town.printed("bob") == ""
+
+    play(story)
+
+
+def test_address_and_ble_address_change_together_at_the_edge_of_a_slot(play) -> None:  # type: ignore[no-untyped-def]
+    async def story(town: Town) -> None:
+        air = town.air
+        ada = await town.wearer("ada")
+        await ada.provision()
+        seen: dict[bytes, set[bytes]] = {}
+        times: dict[bytes, list[float]] = {}
+
+        def sniff(sighting) -> None:  # type: ignore[no-untyped-def]
+            decoded = decode(sighting.data)
+            assert decoded is not None and sighting.random and sighting.address[0] >> 6 == 0
+            seen.setdefault(decoded[1], set()).add(sighting.address)
+            times.setdefault(decoded[1], []).append(sighting.time)
+
+        # The badge's clock is as late as the companion's message was.
+        await air.run_until(slots.slot_start(slots.slot_of(air.now) + 1) + 0.3)
+        air.sniff(sniff)
+        begin = slots.slot_of(air.now)
+        await air.run_until(slots.slot_start(begin + 5) - 0.1)
+        assert set(seen) == {ada.address(slot) for slot in range(begin, begin + 5)}
+        assert all(len(addresses) == 1 for addresses in seen.values())
+        assert len(set.union(*seen.values())) == 5
+        for slot in range(begin, begin + 5):
+            heard = times[ada.address(slot)]
+            assert slots.slot_start(slot) <= min(heard) < slots.slot_start(slot) + 2
+            assert max(heard) < slots.slot_start(slot + 1) + 0.3
+
+    play(story)
+
+
+def test_past_its_horizon_and_without_time_a_badge_sends_beacons_only_its_owner_knows(play) -> None:  # type: ignore[no-untyped-def]
+    async def story(town: Town) -> None:
+        air = town.air
+        ada = await town.wearer("ada")
+        payloads: list[bytes] = []
+        air.sniff(lambda sighting: payloads.append(sighting.data[9:]))
+        await air.run_for(700)
+        assert payloads and all(ada.is_own(payload) for payload in payloads)
+        assert len(set(payloads)) == 3
+        await ada.provision(horizon_slots=2)
+        edge = slots.slot_start(slots.slot_of(air.now) + 2)
+        await air.run_until(edge + 1)
+        payloads.clear()
+        await air.run_for(900)
+        addresses = {ada.address(slot) for slot in range(SLOT - 1, SLOT + 20)}
+        assert payloads and not addresses & set(payloads) and all(ada.is_own(payload) for payload in payloads)
+
+    play(story)
+
+
+def test_contacts_heard_without_a_time_are_dated_by_the_next_sync(play) -> None:  # type: ignore[no-untyped-def]
+    async def story(town: Town) -> None:
+        air = town.air
+        ada, bob = await town.wearer("ada"), await town.wearer("bob")
+        await ada.provision()
+        await bob.provision()
+        await air.restart_badge("ada")  # the time is lost
+        air.set_range("ada", "bob", -60)
+        await air.run_for(320)
+        air.set_range("ada", "bob", None)
+        meeting = slots.slot_of(air.now)
+        await air.run_for(400)
+
+        async def set_time(link) -> object:  # type: ignore[no-untyped-def]
+            info = await link.info()
+            assert info.flags & commands.PROVISIONED and not info.flags & commands.TIME_KNOWN and info.boot == 2
+            await link.ask(commands.SET_TIME, round(air.now * 1000))
+            return await link.info()
+
+        info = await ada.talk(set_time)
+        assert info.flags & commands.TIME_KNOWN and abs(info.unix_time - air.now) < 2
+        found = contacts(await ada.pull())
+        heard = {address for addresses in found.values() for address in addresses}
+        assert bob.address(meeting) in heard
+        assert all(abs(slot - meeting) <= 2 for slot in found)
+
+    play(story)
+
+
+def test_a_list_badge_broadcasts_what_it_was_given_and_answers_no_challenge(play) -> None:  # type: ignore[no-untyped-def]
+    async def story(town: Town) -> None:
+        air = town.air
+        ada = await town.wearer("ada")
+        first = slots.slot_of(air.now) + 1
+        given = [bytes([number]) * 20 for number in range(1, 5)]
+
+        async def provision(link: BadgeLink) -> None:
+            await link.ask(commands.SET_TIME, round(air.now * 1000))
+            with pytest.raises(BadgeRefusedError):
+                await link.ask(commands.ADDRESSES, first, given)
+            await link.ask(commands.PROVISION, commands.Provision(commands.LIST, x25519_base(LOG_SECRET), first))
+            await link.ask(commands.ADDRESSES, first, given)
+            await link.ask(commands.HORIZON, first + 4)
+
+        await ada.talk(provision)
+        payloads: list[bytes] = []
+        await air.run_until(slots.slot_start(first) + 1)
+        air.sniff(lambda sighting: payloads.append(sighting.data[9:]))
+        await air.run_until(slots.slot_start(first + 3) + 100)
+        assert list(dict.fromkeys(payloads)) == given
+        assert await challenge_answer(ada, given[3]) is None
+
+    play(story)
+
+
+def test_a_challenge_is_answered_once_per_connection_and_holds_for_the_slot(play) -> None:  # type: ignore[no-untyped-def]
+    async def story(town: Town) -> None:
+        ada = await town.wearer("ada")
+        await ada.provision()
+        slot = slots.slot_of(town.air.now)
+        answer = await challenge_answer(ada, ada.address(slot))
+        assert answer is not None
+        assert challenge.verify(SECRET, challenge.question(SECRET), answer, ada.address(slot), slot)
+        assert not challenge.verify(SECRET, challenge.question(SECRET), answer, ada.address(slot), slot + 2)
+
+    play(story)
+
+
+def test_strangers_learn_nothing_and_the_owner_gets_in_beside_them(play) -> None:  # type: ignore[no-untyped-def]
+    async def story(town: Town) -> None:
+        air = town.air
+        ada = await town.wearer("ada")
+        await ada.provision()
+        desk = await air.add_adapter("stranger")
+        air.set_range("ada", "stranger", -60)
+        stranger = replace(ada, port=desk, owner_key=bytes(32))
+        stranger.is_own = ada.is_own  # type: ignore[method-assign]
+        info = lambda link: link.info()  # noqa: E731
+        with pytest.raises(BadgeLinkError):
+            await stranger.talk(info)
+        air.realtime(1)
+        async with Radio(f"bumble:tcp-client:127.0.0.1:{desk}") as radio:
+            device = await radio.find(ada.is_own, 20)
+            async with radio.connect(device) as pipe:
+                # One link hangs without a word; the owner's session works beside it, and the badge goes on.
+                assert (await ada.talk(info)).flags & commands.PROVISIONED
+                air.realtime(5)
+                with pytest.raises(BadgeLinkError):
+                    await asyncio.wait_for(pipe.read(), 30)  # the badge hangs up on whoever does not show the key
+        assert (await ada.talk(info)).boot == 1
+        assert town.printed("ada") == ""
+
+    play(story)
+
+
+def test_settings_erase_and_restart(play) -> None:  # type: ignore[no-untyped-def]
+    async def story(town: Town) -> None:
+        air = town.air
+        ada = await town.wearer("ada")
+        await ada.provision()
+
+        async def settings(link: BadgeLink) -> None:
+            for setting, value in ((9, 1), (commands.PLACE, 2), (commands.SCAN_WINDOW_MS, 2000)):
+                with pytest.raises(BadgeRefusedError):
+                    await link.ask(commands.SET, setting, value)
+            with pytest.raises(BadgeRefusedError):
+                await link.ask(commands.SET_TIME, 1000)
+            await link.ask(commands.SET, commands.ADVERTISING_INTERVAL_MS, 2000)
+            await link.ask(commands.SET, commands.PLACE, 1)
+            assert (await link.info()).flags & commands.PLACE_BADGE
+
+        await ada.talk(settings)
+        times: list[float] = []
+        air.sniff(lambda sighting: times.append(sighting.time))
+        await air.run_for(20)
+        assert 9 <= len(times) <= 11
+
+        async def restart(link: BadgeLink) -> None:
+            await link.ask(commands.RESTART)
+
+        await ada.talk(restart)
+        await air.run_for(5)
+
+        async def erase(link: BadgeLink) -> object:
+            info = await link.info()
+            assert info.boot == 2 and info.flags & commands.TIME_KNOWN and info.flags & commands.PROVISIONED
+            assert b"".join([piece async for piece in link.stream(commands.CRASH_LOG)]) == b""
+            await link.ask(commands.ERASE)
+            return await link.info()
+
+        info = await ada.talk(erase)
+        assert info.flags == commands.TIME_KNOWN and info.horizon == 0 and info.boot == 2
+        for path in ada.flash.rglob("*"):
+            assert not path.is_file() or ada.day_key not in path.read_bytes()
+        await air.restart_badge("ada")
+        await ada.provision()
+
+    play(story)
+
+
+def test_a_pull_cut_off_in_the_middle_goes_on_where_it_was(play) -> None:  # type: ignore[no-untyped-def]
+    async def story(town: Town) -> None:
+        air = town.air
+        ada, bob = await town.wearer("ada"), await town.wearer("bob")
+        await ada.provision()
+        await bob.provision()
+        air.set_range("ada", "bob", -60)
+        await air.run_for(3000)
+
+        async def begin(link: BadgeLink) -> tuple[int, int, bytes]:
+            (end,) = await link.ask(commands.LOG_ROTATE)
+            (segments,) = await link.ask(commands.LOG_LIST, 0)
+            number, size = segments[0]
+            assert end == number + 1 and size > 800
+            async for piece in link.stream(commands.LOG_READ, number, 0, 300):
+                return number, size, piece
+            raise AssertionError("nothing came")
+
+        number, size, part = await ada.talk(begin)
+        await air.restart_badge("ada")
+
+        async def rest(link: BadgeLink) -> bytes:
+            data = part
+            async for piece in link.stream(commands.LOG_READ, number, len(part), size):
+                data += piece
+            async for piece in link.stream(commands.LOG_READ, number, size + 7, 10):
+                assert piece == b""
+            with pytest.raises(BadgeRefusedError):
+                await link.ask(commands.LOG_READ, number + 9, 0, 10)
+            assert await link.ask(commands.LOG_FREE, number + 1) == (1,)
+            assert await link.ask(commands.LOG_LIST, 0) == ([],)
+            return data
+
+        data = await ada.talk(rest)
+        assert len(data) == size
+        found = contacts(data)
+        assert len(found) >= 9 and all(bob.address(slot) in found[slot] for slot in found)
+
+    play(story)
