@@ -1,6 +1,7 @@
 """Who hears whom, how loud, how often; and that the same street lived twice is the same."""
 
 import asyncio
+import functools
 import itertools
 import struct
 from collections.abc import Callable
@@ -9,7 +10,6 @@ from contextlib import AbstractAsyncContextManager
 import pytest
 
 from tests.simulator.conftest import Street
-from tools.simulator import frames
 from tools.simulator.air import Sighting
 
 Make = Callable[..., AbstractAsyncContextManager[Street]]
@@ -125,22 +125,24 @@ def test_strangers_can_be_heard(street: Make) -> None:
     async def job() -> None:
         async with street() as air:
             badge = await air.badge("ada", "beacon")
-            for number in range(100):
+            for number in range(100):  # many times what the badge's buffer holds
                 badge.hear(bytes((0, 0, 0, 0, 0, number)), bytes(31), -90)
             await air.run_for(2)
-            assert len(heard(air, "ada")) == 100
+            assert [report[2] for report in heard(air, "ada")] == [f"0000000000{number:02x}" for number in range(100)]
 
     asyncio.run(job())
 
 
-def test_frames_are_cut_at_the_badges_buffer() -> None:
-    events = [frames.event(7, 5, bytes(60)) for _ in range(100)]
-    data = frames.run(9, events)
-    kinds, seen = [], 0
-    while data:
-        size, kind = frames.HEADER.unpack_from(data)
-        assert size <= frames.MAX_BODY
-        kinds.append(kind)
-        seen += (size - 8) // (frames.EVENT.size + 60)
-        data = data[3 + size :]
-    assert seen == 100 and kinds[-1] == frames.ToBadge.RUN and set(kinds[:-1]) == {frames.ToBadge.EVENTS}
+def test_tasks_run_between_the_events_of_a_batch(street: Make) -> None:
+    async def job() -> None:
+        async with street() as air:
+            badge = await air.badge("ada", "waker")
+            start = air.clock.now
+            for number in range(40):
+                air.clock.at(start + 10_000 * number, functools.partial(badge.hear, bytes(6), bytes((number,)), -50))
+            await air.run_for(5)
+            said = air.said("ada")
+            # each is dealt with at its own time, and the sleep of 5 ms in between ends on time
+            assert said == [f"{10 * number} {number} {10 * number + 5}" for number in range(40)]
+
+    asyncio.run(job())

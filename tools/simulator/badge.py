@@ -4,6 +4,7 @@ The process is started with a nonce in its environment and must show it; nobody 
 """
 
 import asyncio
+import collections
 import contextlib
 import hashlib
 import os
@@ -19,7 +20,9 @@ from tools.simulator.nimble import Nimble
 from tools.simulator.radio import Radio
 
 HEAP = 165_008  # bytes that an ESP32 has free after boot
-REPORT_LATENCY = SECOND  # a fast run may tell scan results this late; they bear the time at which they were heard
+# Scan results reach the badge in batches at multiples of this, so that badges compute side by side. Each bears the time
+# at which it was heard, and the badge lives through it at that time; only what it then does to the radio comes later.
+REPORT_LATENCY = SECOND
 _REALTIME_LATENCY = 20_000
 _STEP_TIMEOUT = 120.0  # real seconds that a badge may compute at one instant
 _BOARD = Path(__file__).parent / "board"
@@ -57,12 +60,13 @@ class Badge(asyncio.Protocol):
         self._cause = _POWER_ON
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
-        self._inbox: list[bytes] = []
+        self._inbox: collections.deque[tuple[int, bytes]] = collections.deque()  # events by time
         self._urgent = False
         self._working = False
         self._deadline = frames.FOREVER
         self._alarm_at = frames.FOREVER
         self._flush_due = False
+        self._unfinished = False
         self._booted: asyncio.Future[None] | None = None
         self._boots = 0
         self._watch: asyncio.Task[None] | None = None
@@ -141,6 +145,7 @@ class Badge(asyncio.Protocol):
             self._transport.abort()
             self._transport = None
         self._inbox.clear()
+        self._unfinished = False
         self._buffer.clear()
         self._deadline = frames.FOREVER
 
@@ -199,7 +204,7 @@ class Badge(asyncio.Protocol):
         """An event for the badge: an urgent one is delivered at this instant, others may wait a little for company."""
         if self._transport is None:
             return
-        self._inbox.append(frames.event(self.clock.now, irq, body))
+        self._inbox.append((self.clock.now, frames.event(self.clock.now, irq, body)))
         self._urgent = self._urgent or urgent
         if not self._working:
             self._arrange_delivery()
@@ -209,7 +214,8 @@ class Badge(asyncio.Protocol):
             self.clock.at(self.clock.now, self._deliver)
         elif not self._flush_due:
             self._flush_due = True
-            self.clock.after(REPORT_LATENCY if self.clock.fast else _REALTIME_LATENCY, self._flush)
+            step = REPORT_LATENCY if self.clock.fast else _REALTIME_LATENCY
+            self.clock.at((self.clock.now // step + 1) * step, self._flush)
 
     def _flush(self) -> None:
         self._flush_due = False
@@ -235,11 +241,17 @@ class Badge(asyncio.Protocol):
             self.clock.at(self._deadline, self._on_alarm)
 
     def _run(self) -> None:
+        """Deliver what there is and let the badge run; what does not fit its buffer follows when it is idle again."""
         assert self._transport is not None
         self._set_working(True)
-        self._transport.write(frames.run(self.clock.now, self._inbox))
-        self._inbox.clear()
-        self._urgent = False
+        events = bytearray()
+        until = 0
+        while self._inbox and len(events) + len(self._inbox[0][1]) <= frames.MAX_BODY - frames.TIME.size:
+            until, event = self._inbox.popleft()
+            events += event
+        self._unfinished = bool(self._inbox)
+        self._urgent = self._urgent and self._unfinished
+        self._transport.write(frames.run(until if self._unfinished else self.clock.now, bytes(events)))
 
     # Frames
 
@@ -276,6 +288,9 @@ class Badge(asyncio.Protocol):
             self._deadline = frames.TIME.unpack(body)[0]
             if self._booted is not None and not self._booted.done():
                 self._booted.set_result(None)
+            if self._unfinished:
+                self._run()
+                return
             self._set_alarm()
             if self._inbox:
                 self._arrange_delivery()

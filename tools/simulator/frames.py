@@ -11,8 +11,8 @@ air to badge
     1 WELCOME  now (8) ‖ real-time clock offset (8, signed) ‖ reset cause (1) ‖ flags (1) ‖ unique id (6);
                flag 1: heap locked in IRQ handlers
     2 REPLY    errno (1, 0 = done) ‖ answer; to each CALL, at once
-    3 EVENTS   now (8) ‖ any number of events: length of body (2) ‖ time (8) ‖ IRQ number (1) ‖ body
-    4 RUN      the same, and the badge runs now
+    3 RUN      now (8) ‖ any number of events: length of body (2) ‖ time (8) ‖ IRQ number (1) ‖ body;
+               the badge lives through them, each at its own time, up to now
 
 A badge talks only between RUN and IDLE, and the clock moves only when all are idle: they are in lock-step. The body
 of an event is the tuple that MicroPython documents for that IRQ number: 16-bit fields in order, then a byte-sized one,
@@ -45,8 +45,7 @@ class ToBadge(enum.IntEnum):
 
     WELCOME = 1
     REPLY = 2
-    EVENTS = 3
-    RUN = 4
+    RUN = 3
 
 
 class Irq(enum.IntEnum):
@@ -111,17 +110,6 @@ def event(time: int, irq: int, body: bytes) -> bytes:
     return EVENT.pack(len(body), time, irq) + body
 
 
-def run(now: int, events: list[bytes]) -> bytes:
-    """The frames that deliver `events` and let the badge run at time `now`."""
-    stamp = TIME.pack(now)
-    if not events:
-        return frame(ToBadge.RUN, stamp)
-    frames = []
-    body = bytearray(stamp)
-    for one in events:
-        if len(body) + len(one) > MAX_BODY:
-            frames.append(frame(ToBadge.EVENTS, bytes(body)))
-            body = bytearray(stamp)
-        body += one
-    frames.append(frame(ToBadge.RUN, bytes(body)))
-    return b"".join(frames)
+def run(now: int, events: bytes) -> bytes:
+    """The frame that delivers `events` and lets the badge run at time `now`."""
+    return frame(ToBadge.RUN, TIME.pack(now) + events)

@@ -10,9 +10,6 @@ import sys
 
 from micropython import const
 
-_REPLY = const(2)
-_EVENTS = const(3)
-_RUN = const(4)
 FOREVER = const(1 << 60)
 
 now = 0  # microseconds of virtual time
@@ -27,10 +24,13 @@ watchdog = 0  # microseconds between feeds, 0 = none
 fed = 0
 
 _sock = None
-_buffer = bytearray(640)
-_view = memoryview(_buffer)
+_events = memoryview(bytearray(640))  # the body of the last RUN
+_answer = memoryview(bytearray(160))  # the body of the last REPLY
 _head = bytearray(3)
 _idle = bytearray(b"\x08\x00\x02" + bytes(8))
+_at = 0  # the next event in _events
+_size = 0
+_end = 0  # the air's time
 
 
 def _read(view):
@@ -42,13 +42,15 @@ def _read(view):
         got += n
 
 
-def _frame():
-    """Read one frame into the buffer; returns (kind, length of body)."""
+def _frame(body, kind):
+    """Read a frame of that kind into `body`; returns its length."""
     _read(_head)
     size = _head[0] | _head[1] << 8
+    if _head[2] != kind:
+        raise RuntimeError("the air sent frame %d instead of %d" % (_head[2], kind))
     if size:
-        _read(_view[:size])
-    return _head[2], size
+        _read(body[:size])
+    return size
 
 
 def _send(kind, body):
@@ -56,62 +58,67 @@ def _send(kind, body):
 
 
 def call(op, body=b""):
-    """Ask the air for something; returns the answer (gone with the next frame) or raises the OSError that it names."""
+    """Ask the air for something; returns the answer (gone with the next) or raises the OSError that it names."""
     _send(3, bytes((op,)) + body)
-    kind, size = _frame()
-    if kind != _REPLY:
-        raise RuntimeError("air answered a call with frame %d" % kind)
-    if _buffer[0]:
-        raise OSError(_buffer[0])
-    return _view[1:size]
+    size = _frame(_answer, 2)
+    if _answer[0]:
+        raise OSError(_answer[0])
+    return _answer[1:size]
 
 
 def wait(until):
-    """Be idle until virtual time `until` in microseconds, or until radio events have been handled."""
-    global now
+    """Be idle until virtual time `until` in microseconds or until something has happened, whichever comes first.
+
+    Events come in batches, each with its own time: tasks that one of them wakes run before the next is looked at.
+    """
+    global now, _at, _size, _end
     limit = until
     if watchdog and fed + watchdog < limit:
         limit = fed + watchdog
-    struct.pack_into("<Q", _idle, 3, limit)
-    _sock.write(_idle)
-    kind = _EVENTS
-    while kind != _RUN:
-        kind, size = _frame()
-        end = struct.unpack_from("<Q", _buffer, 0)[0]
-        at = 8
-        while at < size:
-            length, now, number = struct.unpack_from("<HQB", _buffer, at)
-            body = _view[at + 11 : at + 11 + length]
-            at += 11 + length
-            if number == 255:
-                if pin_changed:
-                    pin_changed(body[0], body[1])
-            elif dispatch:
-                dispatch(number, body)
-        now = end
-    if watchdog and now >= fed + watchdog and limit < until:
-        reset(3)
+    if _at == _size and _end < limit:
+        struct.pack_into("<Q", _idle, 3, limit)
+        _sock.write(_idle)
+        _size = _frame(_events, 3)
+        _end = struct.unpack_from("<Q", _events, 0)[0]
+        _at = 8
+    length = 0
+    if _at < _size:
+        length, due, number = struct.unpack_from("<HQB", _events, _at)
+        length += 11
+    if length and due <= limit:
+        body = _events[_at + 11 : _at + length]
+        _at += length
+        now = due
+        if number == 255:
+            if pin_changed:
+                pin_changed(body[0], body[1])
+        elif dispatch:
+            dispatch(number, body)
+    elif _end >= limit:
+        now = limit
+        if limit < until:
+            reset(3)
 
 
 def reset(why):
     """Reset the chip: the air ends this process and starts another with the real-time clock kept."""
     _send(4, struct.pack("<Bq", why, rtc))
     while True:
-        _frame()
+        _read(_head)
 
 
 def connect():
     """Report to the air named in ANONTRACE_AIR (host:port:nonce) and learn time, identity and cause of this boot."""
-    global _sock, now, boot, rtc, cause, unique_id, lock_heap
+    global _sock, _end, now, boot, rtc, cause, unique_id, lock_heap
     host, port, nonce = os.getenv("ANONTRACE_AIR").split(":")
     _sock = socket.socket()
     _sock.connect(socket.getaddrinfo(host, int(port))[0][-1])
     _sock.setsockopt(6, 1, 1)  # TCP_NODELAY
     _send(1, bytes.fromhex(nonce))
-    _, size = _frame()
-    now, rtc, cause, flags = struct.unpack_from("<QqBB", _buffer, 0)
-    unique_id = bytes(_view[18:size])
-    boot = now
+    size = _frame(_answer, 1)
+    now, rtc, cause, flags = struct.unpack_from("<QqBB", _answer, 0)
+    unique_id = bytes(_answer[18:size])
+    boot = _end = now
     lock_heap = bool(flags & 1)
 
 
