@@ -6,7 +6,9 @@ import sys
 import time
 
 import pytest
+from anontrace.companion import state
 from anontrace.companion.errors import FAILED, NO_BADGE, OFFLINE, UNFINISHED, USAGE
+from anontrace.companion.store.addresses import NEW_KEY, NewSurb
 
 from tests.companion.conftest import START
 
@@ -128,6 +130,19 @@ def test_a_poll_without_mailboxes_needs_no_network(nowhere):
     assert nowhere.do("poll")["mailboxes"] == 0
 
 
+def test_a_poll_offline_says_so_and_how_far_it_came(nowhere):
+    with state.changing(nowhere.folder) as opened:
+        badge = opened.badges.ensure(START // 86400)
+        later = int(time.time()) + 2**28
+        surb = NewSurb(2, b"m" * 32, later, NEW_KEY, b"b" * 174, b"s" * 64)
+        opened.addresses.add(badge.number, [(START // 300, b"k" * 20, surb)], START)
+    result = nowhere.run("--json", "poll")
+    assert result.code == OFFLINE
+    document = result.json
+    assert document["error"]["kind"] == "offline"
+    assert (document["mailboxes"], document["requests"], document["told"]) == (1, 0, [])
+
+
 def test_the_owner_key_goes_onto_the_badge_and_stays_the_same(nowhere, tmp_path):
     flash = tmp_path / "flash"
     flash.mkdir()
@@ -151,8 +166,7 @@ def test_a_port_without_a_badge_is_said_in_a_sentence(nowhere, tmp_path):
 
 @pytest.mark.parametrize("adapter", ["system", "bumble:tcp-client:127.0.0.1:9"])
 def test_without_bluetooth_the_badge_commands_say_so(nowhere, tmp_path, adapter):
-    state = _provisioned(nowhere)
-    assert state
+    _provisioned(nowhere)
     result = nowhere.run("--adapter", adapter, "badge", "sync", "--scan", "1")
     assert result.code == NO_BADGE, result.err
     assert len(result.err.splitlines()) == 1
@@ -160,8 +174,6 @@ def test_without_bluetooth_the_badge_commands_say_so(nowhere, tmp_path, adapter)
 
 def _provisioned(cli):
     """Mark the badge of a state folder as provisioned, as after `badge provision`."""
-    from anontrace.companion import state
-
     with state.changing(cli.folder) as opened:
         badge = opened.badges.ensure(START // 86400)
         opened.badges.set_provisioned(badge, 1, START // 300, 0, START)

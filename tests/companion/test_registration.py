@@ -42,7 +42,7 @@ def test_a_days_addresses_stay_within_their_time_and_size(opened):
             now = int(clock.now()) // 300 + day * DAY_SLOTS
             badge = opened.badges.ensure(now // DAY_SLOTS)
             before, began = x25519_seconds(), time.process_time()
-            assert registration.make(opened, servers, badge, now, now + DAY_SLOTS) == DAY_SLOTS
+            assert registration.make(opened, servers, badge, now, now + DAY_SLOTS, lambda *_: None) == DAY_SLOTS
             pending = opened.addresses.pending()[-DAY_SLOTS:]
             batches = Swaps(opened, servers)._build(pending)
             used = time.process_time() - began

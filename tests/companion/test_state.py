@@ -132,11 +132,13 @@ def test_a_successor_replaces_what_it_succeeds_once_it_is_confirmed(opened):
     addresses = opened.addresses
     (old,) = addresses.pending()
     addresses.set_confirmed([old.surb], NOW)
-    assert addresses.receiving(1).newest
+    assert addresses.to_replace() == []
     with opened.transaction():
-        addresses.add_surb(addresses.receiving(1).address, surb(99), NOW)
-    assert not addresses.receiving(1).newest
-    assert addresses.receiving(2).newest
+        addresses.set_spent(old.surb)
+    (spent,) = addresses.to_replace()
+    assert spent == addresses.receiving(1)
+    addresses.add_successors([(spent.address, surb(99))], NOW)
+    assert addresses.to_replace() == []
     assert addresses.confirmed_until(badge.number, 10) == 11  # the old one serves until the new one is there
     (new,) = addresses.pending()
     addresses.set_confirmed([new.surb], NOW)

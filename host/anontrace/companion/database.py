@@ -45,10 +45,12 @@ MIGRATIONS = (
         address INTEGER NOT NULL REFERENCES addresses (id) ON DELETE CASCADE,
         mailbox INTEGER NOT NULL UNIQUE REFERENCES mailboxes (id) ON DELETE CASCADE,
         state TEXT NOT NULL CHECK (state IN ('made', 'sent', 'confirmed', 'replaced')),
+        spent INTEGER NOT NULL DEFAULT 0,
         authentication BLOB NOT NULL, blob BLOB NOT NULL, secrets BLOB NOT NULL, changed INTEGER NOT NULL
     );
     CREATE INDEX surbs_address ON surbs (address);
     CREATE INDEX surbs_state ON surbs (state);
+    CREATE INDEX surbs_spent ON surbs (address) WHERE spent;
     CREATE TABLE log_pieces (
         badge INTEGER NOT NULL REFERENCES badges (id) ON DELETE CASCADE, era INTEGER NOT NULL, segment INTEGER NOT NULL,
         start INTEGER NOT NULL, data BLOB NOT NULL, pulled INTEGER NOT NULL, PRIMARY KEY (badge, era, segment, start)

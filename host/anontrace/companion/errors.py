@@ -20,10 +20,9 @@ class CompanionError(Exception):
     kind = "failed"
     exit_code = FAILED
 
-    def __init__(self, sentence: str, details: dict[str, Any] | None = None) -> None:
-        """`details`: what --json shows beside the error."""
+    def __init__(self, sentence: str) -> None:
         super().__init__(sentence)
-        self.details = details or {}
+        self.details: dict[str, Any] = {}  # what --json shows beside the error
 
 
 class SetupError(CompanionError):

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -31,6 +31,13 @@ class Output:
         else:
             for line in lines():
                 click.echo(line)
+
+    def show_part(self, document: dict[str, Any], lines: Callable[[], list[str]], error: CompanionError) -> NoReturn:
+        """The result as far as it goes, and then the error; with --json both in the one document."""
+        error.details = document
+        if not self.as_json:
+            self.show(document, lines)
+        raise error
 
     def table(self, title: str, columns: list[str], rows: list[list[str]]) -> list[str]:
         """A table as lines, for `show`."""

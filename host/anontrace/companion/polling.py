@@ -14,6 +14,7 @@ from anontrace_shared.slots import slot_of
 from anontrace import clock
 from anontrace.companion import exposures, registration
 from anontrace.companion.cases import assess
+from anontrace.companion.errors import CompanionError, DirectoryError, OfflineError
 from anontrace.companion.exposures import Exposure
 from anontrace.companion.servers import Servers
 from anontrace.companion.state import State
@@ -46,10 +47,14 @@ class Polled:
     ignored: int = 0
     rearmed: int = 0
     told: list[Exposure] = field(default_factory=list)
+    failure: CompanionError | None = None  # a server was not reached; all else was done
 
 
 def poll(state: State, servers: Servers, progress: Progress) -> Polled:
-    """Ask every mailbox that is alive, handle what is there, and send the swaps that follow from it."""
+    """Ask every mailbox that is alive, handle what is there, and send the swaps that follow from it.
+
+    A server that cannot be reached is told of in `failure`, so that nothing that was found meanwhile goes unsaid.
+    """
     before = {exposure.case_id for exposure in assess(state) if exposure.state == exposures.TOLD}
     polled = Polled()
     mailboxes = state.addresses.live_mailboxes(int(clock.now()))
@@ -62,17 +67,25 @@ def poll(state: State, servers: Servers, progress: Progress) -> Polled:
     for server, own in by_server.items():
         for at in range(0, len(own), MAILBOXES_A_REQUEST):
             asked = own[at : at + MAILBOXES_A_REQUEST]
-            answers = servers.poll(server, [(mailbox.address, mailbox.skip) for mailbox in asked])
+            try:
+                answers = servers.poll(server, [(mailbox.address, mailbox.skip) for mailbox in asked])
+            except OfflineError as error:
+                polled.failure = error
+                break
             polled.requests += 1
-            _keep(state, servers, [(asked[index], payloads) for index, payloads in answers.items()], polled)
+            _keep(state, [(asked[index], payloads) for index, payloads in answers.items()], polled)
             asked_so_far += len(asked)
             progress(asked_so_far, polled.mailboxes)
-    Swaps(state, servers).advance()
+    try:
+        polled.rearmed = registration.rearm(state, servers)
+        Swaps(state, servers).advance()
+    except (OfflineError, DirectoryError) as error:
+        polled.failure = error
     polled.told = [e for e in assess(state) if e.state == exposures.TOLD and e.case_id not in before]
     return polled
 
 
-def _keep(state: State, servers: Servers, answers: list[tuple[Mailbox, list[bytes]]], polled: Polled) -> None:
+def _keep(state: State, answers: list[tuple[Mailbox, list[bytes]]], polled: Polled) -> None:
     now = int(clock.now())
     with state.transaction():
         for mailbox, payloads in answers:
@@ -83,9 +96,8 @@ def _keep(state: State, servers: Servers, answers: list[tuple[Mailbox, list[byte
                 polled.ignored += len(payloads)
                 continue
             spent = [_handle(state, surb, payload, now, polled) for payload in payloads]
-            if any(spent) and surb.newest:
-                registration.rearm(state, servers, surb)
-                polled.rearmed += 1
+            if any(spent):
+                state.addresses.set_spent(surb.surb)
 
 
 def _handle(state: State, surb: ReceivingSurb, payload: bytes, now: int, polled: Polled) -> bool:

@@ -5,6 +5,7 @@ address that is stored is never made again.
 """
 
 import secrets
+from collections.abc import Callable
 
 from anontrace_shared import schedule
 from anontrace_shared.slots import SLOTS_PER_DAY, day_of, slot_of
@@ -13,7 +14,7 @@ from anontrace import clock
 from anontrace.companion.errors import SetupError
 from anontrace.companion.servers import Servers
 from anontrace.companion.state import State
-from anontrace.companion.store.addresses import NewSurb, ReceivingSurb
+from anontrace.companion.store.addresses import NewSurb
 from anontrace.companion.store.badges import Badge
 from anontrace.mixnet import blob, surb, swap
 from anontrace.mixnet.keydays import LIFE_DAYS, day_at
@@ -22,8 +23,10 @@ NEEDED_DAYS = 14  # after its slot: for so long a contact may still be told
 MOST_SLOTS = 14 * SLOTS_PER_DAY  # beyond that, a SURB's mix keys would expire before it may be needed
 _DAY_SECONDS = 86400
 
+Progress = Callable[[int, int], None]
 
-def make(state: State, servers: Servers, badge: Badge, first: int, end: int) -> int:
+
+def make(state: State, servers: Servers, badge: Badge, first: int, end: int, progress: Progress) -> int:
     """Make what is missing for the slots in [first, end); returns how many addresses were made."""
     now = clock.now()
     if first < slot_of(now):
@@ -40,14 +43,19 @@ def make(state: State, servers: Servers, badge: Badge, first: int, end: int) -> 
             day, day_key = day_of(slot), badge.key_of_day(day_of(slot))
         contact_address = schedule.address_at(day_key, slot)
         made.append((slot, contact_address, _new(servers, contact_address, slot, swap.NEW)))
+        progress(slot + 1 - first, end - first)
     state.addresses.add(badge.number, made, int(now))
     return len(made)
 
 
-def rearm(state: State, servers: Servers, used: ReceivingSurb) -> None:
-    """A successor for a SURB that was used, authorised by it; runs within the caller's transaction."""
-    successor = _new(servers, used.address.contact_address, used.address.slot, swap.authentication(used.blob))
-    state.addresses.add_surb(used.address, successor, int(clock.now()))
+def rearm(state: State, servers: Servers) -> int:
+    """Make a successor for each SURB that was spent, authorised by it; returns how many."""
+    made = [
+        (used.address, _new(servers, used.address.contact_address, used.address.slot, swap.authentication(used.blob)))
+        for used in state.addresses.to_replace()
+    ]
+    state.addresses.add_successors(made, int(clock.now()))
+    return len(made)
 
 
 def _new(servers: Servers, contact_address: bytes, slot: int, authentication: bytes) -> NewSurb:

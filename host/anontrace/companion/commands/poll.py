@@ -34,8 +34,12 @@ def poll(context: Context) -> None:
     }
 
     def lines() -> list[str]:
+        if not polled.told and polled.failure is not None:
+            return []
         if not polled.told:
             return [f"Nothing new in {polled.mailboxes} mailboxes."]
         return [line for exposure in polled.told for line in told_lines(exposure)]
 
+    if polled.failure is not None:
+        context.output.show_part(document, lines, polled.failure)
     context.output.show(document, lines)

@@ -40,7 +40,8 @@ def register(context: Context, days: int | None, slots: int | None, first: int |
         slot = slot_of(clock.now())
         start = slot if first is None else first
         badge = state.badges.ensure(day_of(slot))
-        made = registration.make(state, servers, badge, start, start + count)
+        with context.output.progress("making addresses") as progress:
+            made = registration.make(state, servers, badge, start, start + count, progress)
         with context.output.progress("registering") as progress:
             settled = Swaps(state, servers).settle(timeout, progress)
         horizon = state.addresses.confirmed_until(badge.number, slot)
@@ -54,12 +55,13 @@ def register(context: Context, days: int | None, slots: int | None, first: int |
         "horizon": horizon,
         "seconds": round(time.monotonic() - began, 2),
     }
+    lines = _lines(made, settled.confirmed, horizon)
     if settled.pending:
-        raise UnfinishedError(
-            f"{settled.pending} addresses are not confirmed yet; they are kept: run anontrace register again later",
-            document,
+        sentence = (
+            f"{settled.pending} addresses are not confirmed yet; they are kept: run anontrace register again later"
         )
-    context.output.show(document, lambda: _lines(made, settled.confirmed, horizon))
+        context.output.show_part(document, lambda: lines, UnfinishedError(sentence))
+    context.output.show(document, lambda: lines)
 
 
 def _lines(made: int, confirmed: int, horizon: int) -> list[str]:

@@ -1,7 +1,8 @@
 """Contact addresses, their mailboxes, and the SURBs that lead from the one to the other.
 
 A SURB is *made*, then *sent* in a swap, then *confirmed* to be stored at the nymserver, and at last *replaced* by the
-next one of its address. Its mailbox is polled from the start until its time is over, whatever the state.
+next one of its address; apart from that it is *spent* once a message came by it. Its mailbox is polled from the start
+until its time is over, whatever the state.
 """
 
 from dataclasses import dataclass, field
@@ -70,7 +71,6 @@ class ReceivingSurb:
 
     surb: int
     address: Address
-    newest: bool  # no other SURB of this address was made after it
     blob: bytes = field(repr=False)
     secrets: bytes = field(repr=False)
 
@@ -103,9 +103,11 @@ class AddressStore:
                 )  # fmt: skip
                 self._insert_surb(address, surb, now)
 
-    def add_surb(self, address: Address, surb: NewSurb, now: int) -> None:
-        """Store the successor of an address's SURB; runs within the caller's transaction."""
-        self._insert_surb(address.number, surb, now)
+    def add_successors(self, made: list[tuple[Address, NewSurb]], now: int) -> None:
+        """Store successors of SURBs, all or none."""
+        with self._db.transaction():
+            for address, surb in made:
+                self._insert_surb(address.number, surb, now)
 
     def _insert_surb(self, address: int, surb: NewSurb, now: int) -> None:
         seal = self._vault.seal
@@ -189,22 +191,32 @@ class AddressStore:
         return int(row["n"]) if row else 0
 
     def receiving(self, mailbox: int) -> ReceivingSurb | None:
-        row = self._db.row(
-            "SELECT s.id, s.blob, s.secrets, a.id AS address, a.slot, a.contact_address,"
-            " s.id = (SELECT max(id) FROM surbs WHERE address = s.address) AS newest"
-            " FROM surbs s JOIN addresses a ON a.id = s.address WHERE s.mailbox = ?",
-            mailbox,
-        )
-        if row is None:
-            return None
+        found = self._receiving("s.mailbox = ?", mailbox)
+        return found[0] if found else None
+
+    def to_replace(self) -> list[ReceivingSurb]:
+        """SURBs that were spent and have no successor yet."""
+        return self._receiving("s.spent AND s.id = (SELECT max(id) FROM surbs WHERE address = s.address)")
+
+    def _receiving(self, condition: str, *values: object) -> list[ReceivingSurb]:
         unseal = self._vault.open
-        return ReceivingSurb(
-            row["id"],
-            Address(row["address"], row["slot"], unseal(_CONTACT_ADDRESS, row["contact_address"])),
-            bool(row["newest"]),
-            unseal(_BLOB, row["blob"]),
-            unseal(_SECRETS, row["secrets"]),
-        )
+        return [
+            ReceivingSurb(
+                row["id"],
+                Address(row["address"], row["slot"], unseal(_CONTACT_ADDRESS, row["contact_address"])),
+                unseal(_BLOB, row["blob"]),
+                unseal(_SECRETS, row["secrets"]),
+            )
+            for row in self._db.rows(
+                "SELECT s.id, s.blob, s.secrets, a.id AS address, a.slot, a.contact_address"  # noqa: S608 - own text
+                f" FROM surbs s JOIN addresses a ON a.id = s.address WHERE {condition} ORDER BY s.id",
+                *values,
+            )
+        ]
+
+    def set_spent(self, surb: int) -> None:
+        """A message came by it, and no other will; runs within the caller's transaction."""
+        self._db.run("UPDATE surbs SET spent = 1 WHERE id = ?", surb)
 
     def set_skip(self, mailbox: int, skip: int) -> None:
         """Messages fetched so far; runs within the caller's transaction, with what was found in them."""
