@@ -1,0 +1,147 @@
+"""Finding MicroPython: what counts as usable, what apt's configuration says, and what is said when there is none."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tools import apt, micropython
+from tools.apt import Source
+
+
+@pytest.fixture(autouse=True)
+def forget() -> Iterator[None]:
+    """Look afresh in each test, and again afterwards."""
+    micropython._find.cache_clear()
+    yield
+    micropython._find.cache_clear()
+
+
+def pretend(folder: Path, answer: str, name: str = "micropython") -> Path:
+    """A program that says of itself what is wanted."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_text(f"#!/bin/sh\necho {answer}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_the_one_that_is_found_runs_and_is_new_enough() -> None:
+    found = micropython.version(micropython.find())
+    assert found is not None and found >= micropython.OLDEST
+
+
+@pytest.mark.parametrize(
+    ("answer", "version"),
+    [
+        ("micropython linux 1 22", (1, 22)),
+        ("micropython darwin 2 0", (2, 0)),
+        ("cpython linux 3 11", None),
+        ("micropython esp32 1 23", None),
+        ("hello", None),
+    ],
+)
+def test_only_the_unix_port_counts(tmp_path: Path, answer: str, version: tuple[int, int] | None) -> None:
+    assert micropython.version([str(pretend(tmp_path, answer))]) == version
+
+
+def test_the_environment_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = pretend(tmp_path, "micropython linux 1 24", "chosen")
+    monkeypatch.setenv("MICROPYTHON", str(chosen))
+    monkeypatch.setenv("PATH", str(pretend(tmp_path / "path", "micropython linux 1 25").parent), prepend=":")
+    assert micropython.find() == [str(chosen)]
+
+
+def test_a_bad_choice_is_an_error_and_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = pretend(tmp_path, "micropython linux 1 19")
+    monkeypatch.setenv("MICROPYTHON", str(old))
+    assert micropython.main() == 1
+    assert capsys.readouterr().err == (
+        f"error: MICROPYTHON={old} is not a MicroPython that can be used here: "
+        "install MicroPython 1.22 or newer (Unix port), or set MICROPYTHON to its command\n"
+    )
+
+
+def test_without_apt_one_line_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("MICROPYTHON", raising=False)
+    monkeypatch.setenv("PATH", str(pretend(tmp_path / "path", "micropython linux 1 19").parent))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert micropython.main() == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: no MicroPython found, and no apt to fetch it with: install MicroPython 1.22")
+    assert error.count("\n") == 1
+
+
+def test_an_unpacked_package_runs_by_its_own_loader(tmp_path: Path) -> None:
+    binary = pretend(tmp_path / "usr" / "bin", "")
+    libraries = tmp_path / "usr" / "lib" / "some-triplet"
+    libraries.mkdir(parents=True)
+    for name in ("libc.so.6", "ld-linux-some.so.2"):
+        (libraries / name).touch()
+    assert micropython.unpacked_command(tmp_path) == [
+        str(libraries / "ld-linux-some.so.2"),
+        "--library-path",
+        str(libraries),
+        str(binary),
+    ]
+    binary.unlink()
+    assert micropython.unpacked_command(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("version", "upstream"), [("1.25.0+ds-1", (1, 25)), ("2:1.22.1-3", (1, 22)), ("git20", (0, 0)), ("1", (0, 0))]
+)
+def test_debian_versions_are_understood(version: str, upstream: tuple[int, int]) -> None:
+    assert micropython._upstream(version) == upstream
+
+
+def test_one_line_sources_are_read() -> None:
+    text = """
+# deb http://commented.example/debian bookworm main
+deb-src http://mirror.example/debian bookworm main
+deb http://mirror.example/security bookworm-security main
+deb [arch=amd64 signed-by=/usr/share/keyrings/x.gpg] http://mirror.example/debian bookworm main contrib # ours
+deb http://elsewhere.example/apt stable other
+"""
+    assert apt.parse_one_line(text) == [Source("http://mirror.example/debian", "/usr/share/keyrings/x.gpg")]
+
+
+def test_deb822_sources_are_read() -> None:
+    text = """# a comment
+Types: deb deb-src
+URIs: http://mirror.example/debian
+Suites: bookworm bookworm-updates
+Components: main
+Signed-By:
+ -----BEGIN PGP PUBLIC KEY BLOCK-----
+ .
+ abc
+
+Types: deb
+URIs: http://off.example/debian
+Suites: bookworm
+Components: main
+Enabled: no
+
+Types: deb
+URIs: http://mirror.example/security
+Suites: bookworm-security
+Components: main
+"""
+    (source,) = apt.parse_deb822(text)
+    assert source.uri == "http://mirror.example/debian"
+    assert source.signed_by == "\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n abc"
+    assert "Suites: trixie\nComponents: main\nSigned-By: \n -----BEGIN" in source.deb822("trixie")
+
+
+@pytest.mark.skipif(not apt.available(), reason="no apt on this machine")
+def test_the_closure_is_computed_by_apt_itself(tmp_path: Path) -> None:
+    try:
+        closure = apt.Apt(tmp_path).closure("libc6")
+    except apt.AptError as error:
+        pytest.skip(f"apt knows no libc6 here: {error}")
+    assert "libc6" in closure
