@@ -132,3 +132,14 @@ def test_a_badge_that_resets_for_ever_is_reported(street: Make) -> None:
                 await air.badge("ada", "resets")
 
     asyncio.run(job())
+
+
+def test_a_badge_that_dies_while_companions_are_at_work(street: Make) -> None:
+    async def job() -> None:
+        async with street() as air:
+            await air.badge("ada", "dies")
+            air.realtime(50)
+            error = await asyncio.wait_for(air.failed(), 10)
+            assert str(error).startswith("badge ada ended with exit code 1; its last words:\nTraceback")
+
+    asyncio.run(job())

@@ -15,7 +15,6 @@ import asyncio
 import dataclasses
 import hashlib
 import logging
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +29,7 @@ from tools.simulator.clock import Clock
 from tools.simulator.frames import FromBadge
 from tools.simulator.radio import Advert, Ether, Radio
 
+_logger = logging.getLogger(__name__)
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -176,6 +176,7 @@ class Air:
         self._heap = heap
         self._server: asyncio.Server | None = None
         self.failures: list[BadgeError] = []
+        self._failed = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         if self._micropython is None:
@@ -256,8 +257,14 @@ class Air:
 
     def _on_failure(self, error: BadgeError) -> None:
         self.failures.append(error)
-        print(f"simulator: {error}", file=sys.stderr)
+        self._failed.set()
+        _logger.error("%s", error)
         self.clock.fail(error)
+
+    async def failed(self) -> BadgeError:
+        """Wait until a badge dies; the answer says which and with what last words."""
+        await self._failed.wait()
+        return self.failures[0]
 
     async def add_adapter(self, name: str) -> int:
         """A Bluetooth adapter for one companion; returns its TCP port on loopback, which speaks HCI."""

@@ -7,9 +7,9 @@ import asyncio
 import collections
 import contextlib
 import hashlib
+import logging
 import os
 import secrets
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from tools.simulator.frames import FromBadge, Irq, ToBadge
 from tools.simulator.nimble import Nimble
 from tools.simulator.radio import Radio
 
+_logger = logging.getLogger(__name__)
 HEAP = 165_008  # bytes that an ESP32 has free after boot
 # Scan results reach the badge in batches at multiples of this, so that badges compute side by side. Each bears the time
 # at which it was heard, and the badge lives through it at that time; only what it then does to the radio comes later.
@@ -308,7 +309,7 @@ class Badge(asyncio.Protocol):
         except OSError as error:
             reply = bytes(((error.errno or 5) & 0xFF,))
         except (ValueError, KeyError, IndexError) as error:
-            print(f"simulator: {self.name}: call {body[:1].hex()}: {error!r}", file=sys.stderr)
+            _logger.warning("badge %s: call %d cannot be read: %r", self.name, body[0], error)
             reply = b"\x16"
         self._transport.write(frames.frame(ToBadge.REPLY, reply))
 
