@@ -8,7 +8,8 @@ import time
 import pytest
 from anontrace.companion import state
 from anontrace.companion.errors import FAILED, NO_BADGE, OFFLINE, UNFINISHED, USAGE
-from anontrace.companion.store.addresses import NEW_KEY, NewSurb
+from anontrace.companion.store.addresses import NewSurb
+from anontrace.mixnet import swap
 
 from tests.companion.conftest import START
 
@@ -134,7 +135,7 @@ def test_a_poll_offline_says_so_and_how_far_it_came(nowhere):
     with state.changing(nowhere.folder) as opened:
         badge = opened.badges.ensure(START // 86400)
         later = int(time.time()) + 2**28
-        surb = NewSurb(2, b"m" * 32, later, NEW_KEY, b"b" * 174, b"s" * 64)
+        surb = NewSurb(2, b"m" * 32, later, swap.NEW, b"b" * 174, b"s" * 64)
         opened.addresses.add(badge.number, [(START // 300, b"k" * 20, surb)], START)
     result = nowhere.run("--json", "poll")
     assert result.code == OFFLINE

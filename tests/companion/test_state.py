@@ -10,10 +10,11 @@ import pytest
 from anontrace import clock
 from anontrace.companion import database, lock, state, vault
 from anontrace.companion.errors import BusyError, SetupError, StateError
-from anontrace.companion.store.addresses import CONFIRMED, MADE, NEW_KEY, SENT, NewSurb
+from anontrace.companion.store.addresses import CONFIRMED, MADE, REPLACED, SENT, NewSurb
 from anontrace.companion.store.badges import RATCHET
 from anontrace.companion.store.notifications import StoredNotification
 from anontrace.companion.store.uploads import ACCEPTED, ASKED, PASS_ON, READY, REFUSED, REPORT
+from anontrace.mixnet import swap
 from anontrace_shared import schedule
 
 NOW = 1_800_000_000
@@ -40,7 +41,7 @@ def surb(number: int, until: int = NOW + 86400) -> NewSurb:
         server=5,
         mailbox=number.to_bytes(32, "big"),
         until=until,
-        authentication=NEW_KEY,
+        authentication=swap.NEW,
         blob=bytes([number]) * 174,
         secrets=b"secrets of surb " + bytes([number]) * 16,
     )
@@ -147,7 +148,7 @@ def test_a_successor_replaces_what_it_succeeds_once_it_is_confirmed(opened):
     assert addresses.confirmed_until(badge.number, 10) == 11
     assert len(addresses.live_mailboxes(NOW)) == 2  # what was sent to the old one still arrives
     states = {row["state"] for row in opened._db.rows("SELECT state FROM surbs")}
-    assert states == {CONFIRMED, "replaced"}
+    assert states == {CONFIRMED, REPLACED}
 
 
 def test_spent_mailboxes_take_their_secrets_and_addresses_with_them(opened):

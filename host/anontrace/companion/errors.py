@@ -5,7 +5,6 @@ The exit code and the machine-readable kind stand on the class. Messages never c
 
 from typing import Any
 
-DONE = 0
 FAILED = 1
 USAGE = 2
 OFFLINE = 3

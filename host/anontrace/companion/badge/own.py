@@ -19,7 +19,6 @@ from anontrace.companion.errors import BadgeLinkError
 from anontrace.companion.state import State
 from anontrace.companion.store.badges import Badge
 
-SCAN_SECONDS = 30.0
 ATTEMPTS = 4
 DRIFT_SLOTS = 1  # the badge's clock may be off by a slot
 AHEAD_SLOTS = 12  # a search may last longer than a slot

@@ -21,8 +21,6 @@ _AUTHENTICATION = "surbs.authentication"
 _BLOB = "surbs.blob"
 _SECRETS = "surbs.secrets"
 
-NEW_KEY = bytes(32)  # authentication of the first swap of a key
-
 
 @dataclass(frozen=True)
 class Address:
@@ -117,8 +115,8 @@ class AddressStore:
         )  # fmt: skip
         self._db.run(
             "INSERT INTO surbs (address, mailbox, state, authentication, blob, secrets, changed)"
-            " VALUES (?, ?, 'made', ?, ?, ?, ?)",
-            address, mailbox, seal(_AUTHENTICATION, surb.authentication), seal(_BLOB, surb.blob),
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            address, mailbox, MADE, seal(_AUTHENTICATION, surb.authentication), seal(_BLOB, surb.blob),
             seal(_SECRETS, surb.secrets), now,
         )  # fmt: skip
 
@@ -126,7 +124,9 @@ class AddressStore:
         """All SURBs that are made or sent but not confirmed."""
         rows = self._db.rows(
             "SELECT s.id, s.state, s.changed, s.authentication, s.blob, a.id AS address, a.slot, a.contact_address"
-            " FROM surbs s JOIN addresses a ON a.id = s.address WHERE s.state IN ('made', 'sent') ORDER BY s.id"
+            " FROM surbs s JOIN addresses a ON a.id = s.address WHERE s.state IN (?, ?) ORDER BY s.id",
+            MADE,
+            SENT,
         )
         unseal = self._vault.open
         return [
@@ -145,29 +145,30 @@ class AddressStore:
         with self._db.transaction():
             for surb in surbs:
                 self._db.run(
-                    "UPDATE surbs SET state = 'sent', changed = ? WHERE id = ? AND state IN ('made', 'sent')", now, surb
-                )
+                    "UPDATE surbs SET state = ?, changed = ? WHERE id = ? AND state IN (?, ?)",
+                    SENT, now, surb, MADE, SENT,
+                )  # fmt: skip
 
     def set_confirmed(self, surbs: list[int], now: int) -> None:
         """The nymserver holds these; earlier SURBs of the same addresses are replaced by them."""
         with self._db.transaction():
             for surb in surbs:
                 self._db.run(
-                    "UPDATE surbs SET state = 'confirmed', changed = ? WHERE id = ? AND state IN ('made', 'sent')",
-                    now, surb,
+                    "UPDATE surbs SET state = ?, changed = ? WHERE id = ? AND state IN (?, ?)",
+                    CONFIRMED, now, surb, MADE, SENT,
                 )  # fmt: skip
                 self._db.run(
-                    "UPDATE surbs SET state = 'replaced', changed = ? WHERE id < ? AND state != 'replaced'"
+                    "UPDATE surbs SET state = ?, changed = ? WHERE id < ? AND state != ?"
                     " AND address = (SELECT address FROM surbs WHERE id = ?)",
-                    now, surb, surb,
+                    REPLACED, now, surb, REPLACED, surb,
                 )  # fmt: skip
 
     def confirmed_until(self, badge: int, slot: int) -> int:
         """End (exclusive) of the unbroken run of confirmed slots that begins with `slot`; `slot` if there is none."""
         rows = self._db.rows(
             "SELECT DISTINCT a.slot FROM addresses a JOIN surbs s ON s.address = a.id"
-            " WHERE a.badge = ? AND a.slot >= ? AND s.state IN ('confirmed', 'replaced') ORDER BY a.slot",
-            badge, slot,
+            " WHERE a.badge = ? AND a.slot >= ? AND s.state IN (?, ?) ORDER BY a.slot",
+            badge, slot, CONFIRMED, REPLACED,
         )  # fmt: skip
         end = slot
         for row in rows:
@@ -177,7 +178,7 @@ class AddressStore:
         return end
 
     def pending_count(self) -> int:
-        row = self._db.row("SELECT count(*) AS n FROM surbs WHERE state IN ('made', 'sent')")
+        row = self._db.row("SELECT count(*) AS n FROM surbs WHERE state IN (?, ?)", MADE, SENT)
         return int(row["n"]) if row else 0
 
     def live_mailboxes(self, now: int) -> list[Mailbox]:
