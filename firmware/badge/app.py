@@ -234,7 +234,10 @@ def main():
         health.record(error, 0 if badge is None else badge.clock.uptime_ms() // 1000)
         state = store.Store() if badge is None else badge.state
         state.crashes = min(state.crashes + 1, 255)
-        state.save()
+        try:
+            state.save()
+        except OSError:
+            state.crashes = 255  # the flash is gone: there is no hurry
         if state.crashes > health.SAFE_AFTER:
             time.sleep(_LAST_RESORT_S)  # not even safe mode stands: spare battery and flash
         machine.reset()

@@ -123,7 +123,11 @@ class Radio:
         ble = self._ble
         ble.irq(self._irq)
         ble.active(True)
-        ble.config(gap_name="", rxbuf=_RX_BUFFER, mtu=_PREFERRED_MTU)
+        ble.config(gap_name="", mtu=_PREFERRED_MTU)
+        try:
+            ble.config(rxbuf=_RX_BUFFER)
+        except ValueError:
+            pass  # builds that call the handler at once, without a buffer in between, do not know it
         uuid = bluetooth.UUID
         inbox = (uuid(answering.INBOX), _FLAG_WRITE | _FLAG_WRITE_NO_RESPONSE)
         outbox = (uuid(answering.OUTBOX), _FLAG_NOTIFY)

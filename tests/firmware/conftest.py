@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
 from anontrace.companion.badge.link import BadgeLink
@@ -31,7 +31,6 @@ class Wearer:
     day_key: bytes
     port: int
     day: int = slots.day_of(slots.slot_of(START))
-    settings: dict[str, Any] = field(default_factory=dict)
 
     def address(self, slot: int) -> bytes:
         """K(slot)."""
@@ -44,14 +43,16 @@ class Wearer:
             data == self.address(slot) for slot in (now - 1, now, now + 1)
         )
 
-    async def talk(self, task: Callable[[BadgeLink], Awaitable[Answer]]) -> Answer:
-        """Find the badge over the air, open a session, do `task`."""
+    async def talk(
+        self, task: Callable[[BadgeLink], Awaitable[Answer]], *, port: int | None = None, key: bytes | None = None
+    ) -> Answer:
+        """Find the badge over the air, open a session, do `task`; by another adapter or with another key if given."""
         self.air.realtime(4, talking=1)
         try:
-            async with Radio(f"bumble:tcp-client:127.0.0.1:{self.port}") as radio:
+            async with Radio(f"bumble:tcp-client:127.0.0.1:{port or self.port}") as radio:
                 device = await radio.find(self.is_own, 20)
                 async with radio.connect(device) as pipe:
-                    link = BadgeLink(pipe, self.owner_key)
+                    link = BadgeLink(pipe, key or self.owner_key)
                     await link.open()
                     return await task(link)
         finally:
@@ -97,14 +98,13 @@ class Town:
     air: Air
     folder: Path
 
-    async def wearer(self, name: str, *, owner: bool = True) -> Wearer:
-        """Switch on a new badge, with its companion's adapter near it."""
+    async def wearer(self, name: str, *, main: Path | None = None) -> Wearer:
+        """Switch on a new badge, with its companion's adapter near it; `main` in place of the firmware's main.py."""
         flash = self.folder / name / "flash"
         flash.mkdir(parents=True)
         owner_key = bytes([len(name)]) + name.encode().ljust(31, b"o")
-        if owner:
-            (flash / "owner.key").write_bytes(owner_key)
-        await self.air.start_badge(name, flash)
+        (flash / "owner.key").write_bytes(owner_key)
+        await self.air.start_badge(name, flash, main=main)
         port = await self.air.add_adapter(name + " desk")
         self.air.set_range(name, name + " desk", -50)
         return Wearer(self.air, name, flash, owner_key, name.encode().ljust(32, b"d"), port)
@@ -114,8 +114,11 @@ class Town:
         return self.air.badges[name].log.read_text()
 
 
+Play = Callable[[Callable[[Town], Awaitable[None]]], None]
+
+
 @pytest.fixture
-def play(tmp_path: Path) -> Callable[[Callable[[Town], Awaitable[None]]], None]:
+def play(tmp_path: Path) -> Play:
     """Plays a coroutine function that takes a Town."""
 
     def run(story: Callable[[Town], Awaitable[None]]) -> None:

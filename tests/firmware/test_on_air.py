@@ -1,7 +1,8 @@
 """The whole firmware on the virtual radio, with the heap of an ESP32: from power-on to a log that opens."""
 
 import asyncio
-from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 from anontrace.companion.badge.link import BadgeLink
@@ -12,14 +13,15 @@ from anontrace_shared import challenge, commands, log, slots
 from anontrace_shared.advert import decode
 from bleak import BleakClient
 
-from tests.firmware.conftest import LOG_SECRET, START, Town, Wearer
+from tests.firmware.conftest import LOG_SECRET, START, Play, Town, Wearer
+from tools.simulator.air import Sighting
 
 SLOT = slots.slot_of(START)
 SECRET = bytes(range(100, 132))  # n of a challenge
 
 
-def contacts(data: bytes) -> dict[int, dict[bytes, object]]:
-    found: dict[int, dict[bytes, object]] = {}
+def contacts(data: bytes) -> dict[int, dict[bytes, Any]]:
+    found: dict[int, dict[bytes, Any]] = {}
     for block in log.resolve(log.blocks(data)):
         assert isinstance(block, log.Block)
         for contact in log.open_block(LOG_SECRET, block):
@@ -52,7 +54,7 @@ async def challenge_answer(wearer: Wearer, address: bytes) -> bytes | None:
         wearer.air.hold()
 
 
-def test_two_badges_meet_and_the_log_says_for_how_long(play) -> None:  # type: ignore[no-untyped-def]
+def test_two_badges_meet_and_the_log_says_for_how_long(play: Play) -> None:
     async def story(town: Town) -> None:
         air = town.air
         ada, bob = await town.wearer("ada"), await town.wearer("bob")
@@ -82,7 +84,7 @@ def test_two_badges_meet_and_the_log_says_for_how_long(play) -> None:  # type: i
     play(story)
 
 
-def test_address_and_ble_address_change_together_at_the_edge_of_a_slot(play) -> None:  # type: ignore[no-untyped-def]
+def test_address_and_ble_address_change_together_at_the_edge_of_a_slot(play: Play) -> None:
     async def story(town: Town) -> None:
         air = town.air
         ada = await town.wearer("ada")
@@ -90,7 +92,7 @@ def test_address_and_ble_address_change_together_at_the_edge_of_a_slot(play) -> 
         seen: dict[bytes, set[bytes]] = {}
         times: dict[bytes, list[float]] = {}
 
-        def sniff(sighting) -> None:  # type: ignore[no-untyped-def]
+        def sniff(sighting: Sighting) -> None:
             decoded = decode(sighting.data)
             assert decoded is not None and sighting.random and sighting.address[0] >> 6 == 0
             seen.setdefault(decoded[1], set()).add(sighting.address)
@@ -112,7 +114,7 @@ def test_address_and_ble_address_change_together_at_the_edge_of_a_slot(play) -> 
     play(story)
 
 
-def test_past_its_horizon_and_without_time_a_badge_sends_beacons_only_its_owner_knows(play) -> None:  # type: ignore[no-untyped-def]
+def test_past_its_horizon_and_without_time_a_badge_sends_beacons_only_its_owner_knows(play: Play) -> None:
     async def story(town: Town) -> None:
         air = town.air
         ada = await town.wearer("ada")
@@ -132,7 +134,7 @@ def test_past_its_horizon_and_without_time_a_badge_sends_beacons_only_its_owner_
     play(story)
 
 
-def test_contacts_heard_without_a_time_are_dated_by_the_next_sync(play) -> None:  # type: ignore[no-untyped-def]
+def test_contacts_heard_without_a_time_are_dated_by_the_next_sync(play: Play) -> None:
     async def story(town: Town) -> None:
         air = town.air
         ada, bob = await town.wearer("ada"), await town.wearer("bob")
@@ -145,7 +147,7 @@ def test_contacts_heard_without_a_time_are_dated_by_the_next_sync(play) -> None:
         meeting = slots.slot_of(air.now)
         await air.run_for(400)
 
-        async def set_time(link) -> object:  # type: ignore[no-untyped-def]
+        async def set_time(link: BadgeLink) -> Any:
             info = await link.info()
             assert info.flags & commands.PROVISIONED and not info.flags & commands.TIME_KNOWN and info.boot == 2
             await link.ask(commands.SET_TIME, round(air.now * 1000))
@@ -161,7 +163,7 @@ def test_contacts_heard_without_a_time_are_dated_by_the_next_sync(play) -> None:
     play(story)
 
 
-def test_a_list_badge_broadcasts_what_it_was_given_and_answers_no_challenge(play) -> None:  # type: ignore[no-untyped-def]
+def test_a_list_badge_broadcasts_what_it_was_given_and_answers_no_challenge(play: Play) -> None:
     async def story(town: Town) -> None:
         air = town.air
         ada = await town.wearer("ada")
@@ -187,7 +189,7 @@ def test_a_list_badge_broadcasts_what_it_was_given_and_answers_no_challenge(play
     play(story)
 
 
-def test_a_challenge_is_answered_once_per_connection_and_holds_for_the_slot(play) -> None:  # type: ignore[no-untyped-def]
+def test_a_challenge_is_answered_once_per_connection_and_holds_for_the_slot(play: Play) -> None:
     async def story(town: Town) -> None:
         ada = await town.wearer("ada")
         await ada.provision()
@@ -200,18 +202,16 @@ def test_a_challenge_is_answered_once_per_connection_and_holds_for_the_slot(play
     play(story)
 
 
-def test_strangers_learn_nothing_and_the_owner_gets_in_beside_them(play) -> None:  # type: ignore[no-untyped-def]
+def test_strangers_learn_nothing_and_the_owner_gets_in_beside_them(play: Play) -> None:
     async def story(town: Town) -> None:
         air = town.air
         ada = await town.wearer("ada")
         await ada.provision()
         desk = await air.add_adapter("stranger")
         air.set_range("ada", "stranger", -60)
-        stranger = replace(ada, port=desk, owner_key=bytes(32))
-        stranger.is_own = ada.is_own  # type: ignore[method-assign]
         info = lambda link: link.info()  # noqa: E731
         with pytest.raises(BadgeLinkError):
-            await stranger.talk(info)
+            await ada.talk(info, port=desk, key=bytes(32))
         air.realtime(1)
         async with Radio(f"bumble:tcp-client:127.0.0.1:{desk}") as radio:
             device = await radio.find(ada.is_own, 20)
@@ -227,7 +227,7 @@ def test_strangers_learn_nothing_and_the_owner_gets_in_beside_them(play) -> None
     play(story)
 
 
-def test_settings_erase_and_restart(play) -> None:  # type: ignore[no-untyped-def]
+def test_settings_erase_and_restart(play: Play) -> None:
     async def story(town: Town) -> None:
         air = town.air
         ada = await town.wearer("ada")
@@ -255,7 +255,7 @@ def test_settings_erase_and_restart(play) -> None:  # type: ignore[no-untyped-de
         await ada.talk(restart)
         await air.run_for(5)
 
-        async def erase(link: BadgeLink) -> object:
+        async def erase(link: BadgeLink) -> Any:
             info = await link.info()
             assert info.boot == 2 and info.flags & commands.TIME_KNOWN and info.flags & commands.PROVISIONED
             assert b"".join([piece async for piece in link.stream(commands.CRASH_LOG)]) == b""
@@ -272,7 +272,7 @@ def test_settings_erase_and_restart(play) -> None:  # type: ignore[no-untyped-de
     play(story)
 
 
-def test_a_pull_cut_off_in_the_middle_goes_on_where_it_was(play) -> None:  # type: ignore[no-untyped-def]
+def test_a_pull_cut_off_in_the_middle_goes_on_where_it_was(play: Play) -> None:
     async def story(town: Town) -> None:
         air = town.air
         ada, bob = await town.wearer("ada"), await town.wearer("bob")
@@ -309,5 +309,25 @@ def test_a_pull_cut_off_in_the_middle_goes_on_where_it_was(play) -> None:  # typ
         assert len(data) == size
         found = contacts(data)
         assert len(found) >= 9 and all(bob.address(slot) in found[slot] for slot in found)
+
+    play(story)
+
+
+def test_after_three_crashes_in_a_row_it_is_safe_and_tells_why(play: Play) -> None:
+    async def story(town: Town) -> None:
+        ada = await town.wearer("ada", main=Path(__file__).parent / "on_badge" / "crashing_main.py")
+        await town.air.run_for(60)
+
+        async def ask(link: BadgeLink) -> tuple[Any, bytes]:
+            text = b"".join([piece async for piece in link.stream(commands.CRASH_LOG)])
+            return await link.info(), text
+
+        info, text = await ada.talk(ask)
+        assert info.flags == commands.SAFE_MODE and info.boot == 4
+        assert text.count(b"ValueError: broken on purpose") == 3 and b"version 0." in text
+        await town.air.run_for(700)
+        await town.air.restart_badge("ada")
+        info, _ = await ada.talk(ask)
+        assert info.flags == 0
 
     play(story)
