@@ -1,7 +1,7 @@
 """What time it is, for the companion and the servers.
 
-Normally the system's clock. A simulator that runs faster than real time names a file in ANONTRACE_CLOCK: eight bytes, the
-simulated unix time in seconds as a little-endian double, which it keeps up to date and which is mapped into memory here.
+Normally the system's clock. A simulator that runs faster than real time names a file in ANONTRACE_CLOCK: eight bytes,
+the simulated unix time in seconds as a little-endian double, kept up to date by it and mapped into memory here.
 """
 
 import mmap
