@@ -5,7 +5,6 @@ or one at the other end of an HCI transport, is attached to each Radio.
 """
 
 import dataclasses
-import itertools
 import random
 from collections.abc import Callable
 from functools import partial
@@ -398,8 +397,3 @@ class Radio(Controller):
         self._send_hci_command_status(status, command.op_code)
         if isinstance(end, Link):
             self.ether.hang_up(end, command.reason)
-
-
-def in_range(radios: list[Radio]) -> list[tuple[str, str, int]]:
-    """Who hears whom: (name, name, rssi) of each pair once."""
-    return [(a.name, b.name, a.neighbours[b]) for a, b in itertools.combinations(radios, 2) if b in a.neighbours]

@@ -6,8 +6,7 @@ Nothing is ever paired or bonded. Importing this module without Bumble raises a 
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import Any, Literal, TypeVar
 
 from bleak.args import SizedBuffer
@@ -21,15 +20,15 @@ from bleak.backends.service import BleakGATTService, BleakGATTServiceCollection
 from bleak.exc import BleakDeviceNotFoundError, BleakError, BleakGATTProtocolError
 from bleak.uuids import normalize_uuid_str
 
-try:
-    from bumble import att, core, gatt_client, hci, transport
-    from bumble.device import Connection, Device
-    from bumble.transport.common import Transport
-except ModuleNotFoundError as error:
-    raise BleakError("Bluetooth through Bumble is not installed: pip install 'anontrace[simulator]'") from error
+from anontrace.companion.bumble_adapter import OPEN_TIMEOUT, Adapter, acquire, open_adapter, release
+
+# isort: split  (after the adapter's module, which says what to do when Bumble is missing)
+from bumble import att, core, gatt_client, hci
+from bumble.device import Connection
+
+__all__ = ["BumbleClient", "BumbleScanner", "open_adapter", "parse_advertisement"]
 
 MTU = 247  # one ATT packet then fills one link-layer packet of 251
-_OPEN_TIMEOUT = 10.0  # seconds for the adapter to come up
 _QUEUE = 8  # packets in the controller's queue from which writes without response wait
 _SCAN_MS = 60.0  # interval and window alike: scanning without a pause
 _SCAN_RSP = 4
@@ -46,106 +45,7 @@ _PROPERTIES: tuple[tuple[int, CharacteristicPropertyName], ...] = (
 )
 
 _logger = logging.getLogger(__name__)
-logging.getLogger("bumble").addHandler(logging.NullHandler())  # its warnings are for whoever asks for them
 _T = TypeVar("_T")
-
-
-class _Adapter:
-    """An open adapter and those who use it."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.users = 0
-        self.scanners = 0
-        self.active_scan = False
-        self.lost = False
-        self.clients: set[BumbleClient] = set()
-        self.lock = asyncio.Lock()  # one scan change or connection attempt at a time
-        self._transport: Transport | None = None
-        self._device: Device | None = None
-
-    @property
-    def device(self) -> Device:
-        """Bumble's device; BleakError when the adapter is gone."""
-        if self._device is None or self.lost:
-            raise BleakError(f"Bluetooth adapter {self.name} is gone")
-        return self._device
-
-    async def open(self) -> None:
-        """Open the transport and bring up the host."""
-        try:
-            async with asyncio.timeout(_OPEN_TIMEOUT):
-                self._transport = await transport.open_transport(self.name)
-                self._transport.source.terminated.add_done_callback(self._on_lost)
-                address = hci.Address.generate_static_address()
-                device = Device.with_hci("Anontrace", address, self._transport.source, self._transport.sink)
-                up = asyncio.ensure_future(device.power_on())
-                lost = asyncio.ensure_future(asyncio.shield(self._transport.source.terminated))
-                try:
-                    await asyncio.wait((up, lost), return_when=asyncio.FIRST_COMPLETED)
-                    if not up.done():
-                        raise ConnectionResetError("it closed the connection")
-                    up.result()
-                finally:
-                    up.cancel()
-                    lost.cancel()
-        except TimeoutError:
-            await self.close()
-            raise BleakError(f"Bluetooth adapter {self.name} does not answer") from None
-        except (OSError, ValueError, core.BaseBumbleError, hci.HCI_Error) as error:
-            await self.close()
-            raise BleakError(f"Bluetooth adapter {self.name} cannot be opened: {error}") from None
-        self._device = device
-
-    async def close(self) -> None:
-        """Close the transport."""
-        self.lost = True
-        if self._transport is not None:
-            await self._transport.close()
-
-    def _on_lost(self, _terminated: object) -> None:
-        if not self.lost:
-            self.lost = True
-            for client in list(self.clients):
-                client._on_disconnected()
-
-
-_adapters: dict[tuple[asyncio.AbstractEventLoop, str], _Adapter] = {}
-_opening: dict[asyncio.AbstractEventLoop, asyncio.Lock] = {}
-
-
-async def _acquire(name: str) -> _Adapter:
-    loop = asyncio.get_running_loop()
-    async with _opening.setdefault(loop, asyncio.Lock()):
-        adapter = _adapters.get((loop, name))
-        if adapter is None or adapter.lost:
-            adapter = _Adapter(name)
-            await adapter.open()
-            _adapters[loop, name] = adapter
-        adapter.users += 1
-        return adapter
-
-
-async def _release(adapter: _Adapter) -> None:
-    loop = asyncio.get_running_loop()
-    async with _opening.setdefault(loop, asyncio.Lock()):
-        adapter.users -= 1
-        if not adapter.users:
-            if _adapters.get((loop, adapter.name)) is adapter:
-                del _adapters[loop, adapter.name]
-            await adapter.close()
-    if not any(key[0] is loop for key in _adapters):
-        _opening.pop(loop, None)
-
-
-@asynccontextmanager
-async def open_adapter(name: str) -> AsyncIterator[None]:
-    """Keep the adapter open across scans and connections; otherwise each opens it anew. Raises BleakError."""
-    adapter = await _acquire(name)
-    try:
-        yield
-    finally:
-        await _release(adapter)
 
 
 def _adapter_name(kwargs: dict[str, Any]) -> str:
@@ -206,7 +106,7 @@ class BumbleScanner(BaseBleakScanner):
         super().__init__(detection_callback, service_uuids)
         self._active = scanning_mode == "active"
         self._adapter_name = _adapter_name(kwargs)
-        self._adapter: _Adapter | None = None
+        self._adapter: Adapter | None = None
         self._first_parts: dict[str, bytes] = {}
 
     async def start(self) -> None:
@@ -215,7 +115,7 @@ class BumbleScanner(BaseBleakScanner):
             raise BleakError("this scanner is scanning already")
         self.seen_devices = {}
         self._first_parts = {}
-        adapter = await _acquire(self._adapter_name)
+        adapter = await acquire(self._adapter_name)
         try:
             async with adapter.lock:
                 adapter.device.host.on("advertising_report", self._on_report)
@@ -228,7 +128,7 @@ class BumbleScanner(BaseBleakScanner):
                     adapter.active_scan = self._active
                 adapter.scanners += 1
         except (core.BaseBumbleError, hci.HCI_Error) as error:
-            await _release(adapter)
+            await release(adapter)
             raise BleakError(f"Bluetooth adapter {adapter.name} cannot scan: {error}") from None
         self._adapter = adapter
 
@@ -247,7 +147,7 @@ class BumbleScanner(BaseBleakScanner):
         except (core.BaseBumbleError, hci.HCI_Error, BleakError) as error:
             _logger.debug("scan not ended: %s", error)
         finally:
-            await _release(adapter)
+            await release(adapter)
 
     def _on_report(self, report: hci.HCI_LE_Advertising_Report_Event.Report) -> None:
         key = _address(report.address)
@@ -279,7 +179,7 @@ class BumbleClient(BaseBleakClient):
         self._name = known.name if known is not None else None
         self._wanted: set[str] | None = kwargs.get("services")
         self._adapter_name = _adapter_name(kwargs)
-        self._adapter: _Adapter | None = None
+        self._adapter: Adapter | None = None
         self._connection: Connection | None = None
         self._leaving = False
 
@@ -305,7 +205,7 @@ class BumbleClient(BaseBleakClient):
         if pair:
             _logger.warning("pairing is not supported here: ignored")
         self._leaving = False
-        adapter = self._adapter = await _acquire(self._adapter_name)
+        adapter = self._adapter = await acquire(self._adapter_name)
         try:
             target = self._target if isinstance(self._target, hci.Address) else await self._look_for()
             async with adapter.lock:
@@ -313,7 +213,7 @@ class BumbleClient(BaseBleakClient):
                     target, own_address_type=hci.OwnAddressType.RANDOM, timeout=self._timeout
                 )
             self._connection = connection
-            adapter.clients.add(self)
+            adapter.on_lost.add(self._on_disconnected)
             connection.on(Connection.EVENT_DISCONNECTION, lambda _reason: self._on_disconnected())
             await self._answer(connection.gatt_client.request_mtu(MTU))
             self.services = await self._answer(self._discover(connection))
@@ -349,16 +249,16 @@ class BumbleClient(BaseBleakClient):
         adapter, self._adapter = self._adapter, None
         if adapter is None:
             return
-        adapter.clients.discard(self)
+        adapter.on_lost.discard(self._on_disconnected)
         try:
             if connection is not None and not adapter.lost:
-                async with asyncio.timeout(_OPEN_TIMEOUT):
+                async with asyncio.timeout(OPEN_TIMEOUT):
                     await connection.disconnect()
         except (core.BaseBumbleError, hci.HCI_Error, TimeoutError) as error:
             _logger.debug("not disconnected: %s", error)
         finally:
             self.services = None
-            await _release(adapter)
+            await release(adapter)
 
     def _on_disconnected(self) -> None:
         if self._leaving or self._connection is None:
@@ -366,8 +266,8 @@ class BumbleClient(BaseBleakClient):
         self._connection = None
         adapter, self._adapter = self._adapter, None
         if adapter is not None:
-            adapter.clients.discard(self)
-            task = asyncio.ensure_future(_release(adapter))
+            adapter.on_lost.discard(self._on_disconnected)
+            task = asyncio.ensure_future(release(adapter))
             _background.add(task)
             task.add_done_callback(_background.discard)
         if self._disconnected_callback is not None:
