@@ -32,7 +32,8 @@ _FIELDS = (
     "day_key",
     "log_key",
 )
-# The scan interval is no multiple of the advertising interval, or two badges could miss each other for minutes.
+# Eleven adverts in a row, 500 ms apart, fall on eleven places of the scan interval 100 ms apart, and the window always
+# covers one of them: whoever stays in range is heard within 6 seconds.
 _DEFAULTS = (0, UNPROVISIONED, 0, 0, 0, 0, 0, 500, 150, 1100, 0, 0, 0, bytes(32), bytes(32))
 
 

@@ -1,0 +1,125 @@
+"""What is broadcast when: horizon, ratchet, list, and never the same address again after the clock went back."""
+
+import os
+
+from anontrace_shared import answering, schedule
+from badge.addresses import Addresses
+from badge.store import Store
+
+DAY = 20000
+FIRST = DAY * 288
+KEY = bytes(range(32))
+
+
+def provisioned(horizon=FIRST + 1000):
+    state = Store()
+    state.mode, state.horizon, state.day, state.day_key = answering.RATCHET, horizon, DAY, KEY
+    return state, Addresses(state)
+
+
+def expected(slot):
+    return schedule.address_at(schedule.day_key(KEY, DAY, slot // 288), slot)
+
+
+def test_each_slot_below_the_horizon_has_its_address_made_ahead_or_not():
+    state, addresses = provisioned(FIRST + 3)
+    assert addresses.enter(FIRST).address == expected(FIRST)
+    addresses.prepare(FIRST + 1)
+    assert addresses.enter(FIRST + 1).address == expected(FIRST + 1)
+    addresses.prepare(FIRST + 2)
+    assert addresses.enter(FIRST + 2).address == expected(FIRST + 2)
+    addresses.prepare(FIRST + 3)
+    assert addresses.enter(FIRST + 3) is None
+    state.horizon = FIRST + 5
+    assert addresses.enter(FIRST + 4).address == expected(FIRST + 4)
+
+
+def test_without_provision_there_is_nothing_to_broadcast():
+    assert Addresses(Store()).enter(FIRST) is None
+
+
+def test_a_slot_is_durable_before_it_is_broadcast():
+    _, addresses = provisioned()
+    addresses.enter(FIRST + 7)
+    assert Store().broadcast == FIRST + 7
+
+
+def test_the_day_key_goes_forward_and_the_old_one_is_nowhere():
+    state, addresses = provisioned()
+    state.save_over()
+    addresses.prepare(FIRST + 288)
+    assert state.day == DAY  # today's key is still needed
+    slot = addresses.enter(FIRST + 288)
+    assert slot.address == expected(FIRST + 288)
+    for name in os.listdir():
+        with open(name, "rb") as file:
+            assert KEY not in file.read()
+    assert addresses.enter(FIRST + 3 * 288).address == expected(FIRST + 3 * 288)
+    assert addresses.enter(FIRST + 5) is None  # the way back is closed
+
+
+def test_the_day_key_stays_usable_when_the_clock_runs_away():
+    state, addresses = provisioned(FIRST + 300)
+    assert addresses.enter(FIRST + 100 * 288) is None
+    assert state.day == DAY + 1
+    state.horizon = FIRST + 102 * 288
+    assert addresses.enter(FIRST + 101 * 288).address == expected(FIRST + 101 * 288)
+
+
+def test_a_clock_set_back_repeats_no_address():
+    _, addresses = provisioned()
+    for slot in range(FIRST, FIRST + 5):
+        assert addresses.enter(slot) is not None
+    addresses.clock_set(FIRST + 2)
+    for slot in range(FIRST + 2, FIRST + 5):
+        assert addresses.enter(slot) is None
+    assert addresses.enter(FIRST + 5).address == expected(FIRST + 5)
+    addresses.clock_set(FIRST + 5)
+    assert addresses.enter(FIRST + 5) is not None  # set within the slot: it goes on
+
+
+def test_a_clock_set_back_after_a_reboot_repeats_no_address_either():
+    state, addresses = provisioned()
+    state.save_over()
+    addresses.enter(FIRST + 9)
+    again = Addresses(Store())
+    again.clock_set(FIRST + 4)
+    assert Addresses(Store()).enter(FIRST + 9) is None
+    assert Addresses(Store()).enter(FIRST + 10).address == expected(FIRST + 10)
+
+
+def test_a_wiped_slot_answers_no_challenge():
+    _, addresses = provisioned()
+    slot = addresses.enter(FIRST)
+    secret = slot.secret
+    assert schedule.public_key(secret) == slot.public_key
+    slot.wipe()
+    assert slot.secret is None and secret == bytes(32)
+
+
+def test_a_list_is_kept_by_day_and_past_days_go():
+    state = Store()
+    state.mode, state.horizon = answering.LIST, FIRST + 1000
+    addresses = Addresses(state)
+    given = [bytes((number,)) * 20 for number in range(1, 5)]
+    addresses.store_list(FIRST + 286, given)
+    assert sorted(os.listdir("list")) == [f"{DAY:08x}", f"{DAY + 1:08x}"]
+    for number in range(4):
+        slot = addresses.enter(FIRST + 286 + number)
+        assert slot.address == given[number] and slot.secret is None
+    assert addresses.enter(FIRST + 290) is None
+    assert os.listdir("list") == [f"{DAY + 1:08x}"]
+    addresses.erase()
+    assert os.listdir("list") == []
+
+
+def test_a_torn_entry_of_a_list_is_not_broadcast():
+    state = Store()
+    state.mode, state.horizon = answering.LIST, FIRST + 1000
+    addresses = Addresses(state)
+    addresses.store_list(FIRST, [b"a" * 20, b"b" * 20])
+    with open(f"list/{DAY:08x}", "r+b") as file:
+        file.seek(24 + 3)
+        file.write(b"x")
+    assert addresses.enter(FIRST).address == b"a" * 20
+    assert addresses.enter(FIRST + 1) is None
