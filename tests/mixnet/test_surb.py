@@ -101,7 +101,7 @@ def test_a_sealed_notification_does_not_begin_with_a_public_key() -> None:
     assert any(notification.seal(key, SAMPLE)[31] & 0x80 for _ in range(64))
 
 
-@pytest.mark.parametrize(("address", "slot"), [(bytes(20), 7), (ADDRESS, 8)])
+@pytest.mark.parametrize(("address", "slot"), [(bytes(20), 7), (ADDRESS, 8)], ids=["address", "slot"])
 def test_a_blob_opens_only_with_its_address_and_slot(address: bytes, slot: int) -> None:
     made, _ = surb.make(path(NUMBERS[:2]), bytes(32))
     assert blob.open(ADDRESS, 7, blob.seal(ADDRESS, 7, made)) == made

@@ -52,6 +52,7 @@ KEY_OF_1 = NETWORK.pins[1].key.hex()
         (replaced("[network]", "[network]\ncolour = 1"), "name", "colour"),
         (replaced('"mix", "nymserver"', '"mix"'), None, "no mix has the role nymserver"),
     ],
+    ids=[f"fault {number}" for number in range(1, 13)],  # the texts hold random keys
 )
 def test_a_fault_is_reported_with_its_line(text: str, line: str | None, complaint: str) -> None:
     with pytest.raises(FormatError, match=complaint) as caught:
