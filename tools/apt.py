@@ -118,9 +118,12 @@ def debian_source() -> Source:
 
 
 class Apt:
-    """apt with its state in `folder`: the machine's own sources and lists, or one `suite` of its Debian archive."""
+    """apt with its state in `folder`. Sources: the machine's own, or one `suite` of its Debian archive.
 
-    def __init__(self, folder: Path, suite: str | None = None) -> None:
+    Package lists: the machine's, or with `fresh` (always with `suite`) private ones, which update() fetches.
+    """
+
+    def __init__(self, folder: Path, suite: str | None = None, fresh: bool = False) -> None:
         self.folder = folder
         self.architecture = _run(["dpkg", "--print-architecture"]).strip()
         folder.mkdir(parents=True, exist_ok=True)
@@ -147,8 +150,9 @@ class Apt:
                 'Dir::Etc::sourceparts "/dev/null";',
                 'Dir::Etc::preferences "/dev/null";',
                 'Dir::Etc::preferencesparts "/dev/null";',
-                f'Dir::State::lists "{folder}/lists";',
             ]
+        if suite is not None or fresh:
+            settings.append(f'Dir::State::lists "{folder}/lists";')
         self._configuration = folder / "apt.conf"
         self._configuration.write_text("\n".join(settings) + "\n")
 

@@ -73,32 +73,32 @@ def _fetch(folder: Path) -> list[str]:
     if not apt.available():
         raise MissingRuntime(f"no MicroPython found, and no apt to fetch it with: {_ADVICE}")
     print("Fetching MicroPython through apt into the cache ...", file=sys.stderr, flush=True)
-    problems = []
-    for suite in (None, apt.NEWER_RELEASE):
+    reason = ""
+    # The machine's release, by its own package lists and, if those are empty, by fresh ones; then a newer release.
+    for suite, fresh in ((None, False), (None, True), (apt.NEWER_RELEASE, True)):
         with tempfile.TemporaryDirectory(dir=folder, prefix="apt-") as work:
             try:
-                manager = apt.Apt(Path(work), suite)
-                if suite is not None:
+                manager = apt.Apt(Path(work), suite, fresh)
+                if fresh:
                     manager.update()
                 candidate = manager.candidate("micropython")
                 if candidate is None or _upstream(candidate) < OLDEST:
-                    problems.append(f"{suite or 'this release'} has {candidate or 'no version of it'}")
+                    reason = f"{suite or 'this release'} has {candidate or 'no version of it'}"
                     continue
                 manager.unpack("micropython", Path(work) / "root")
             except apt.AptError as error:
-                problems.append(str(error))
+                reason = str(error)
                 continue
             command = unpacked_command(Path(work) / "root")
             if command is None or not _usable(command):
-                problems.append(f"the package of version {candidate} does not run here")
+                reason = f"the package of version {candidate} does not run here"
                 continue
             shutil.rmtree(folder / "root", ignore_errors=True)
             (Path(work) / "root").rename(folder / "root")
             final = unpacked_command(folder / "root")
             assert final is not None
             return final
-    reason = f" ({problems[-1]})" if problems else ""
-    raise MissingRuntime(f"no MicroPython found, and apt could not fetch it{reason}: {_ADVICE}")
+    raise MissingRuntime(f"no MicroPython found, and apt could not fetch it ({reason}): {_ADVICE}")
 
 
 def _upstream(debian_version: str) -> tuple[int, int]:
