@@ -22,7 +22,8 @@ from bleak.uuids import normalize_uuid_str
 
 from anontrace.companion.bumble_adapter import OPEN_TIMEOUT, Adapter, acquire, open_adapter, release
 
-# isort: split  (after the adapter's module, which says what to do when Bumble is missing)
+# After the adapter's module, which says what to do when Bumble is missing.
+# isort: split
 from bumble import att, core, gatt_client, hci
 from bumble.device import Connection
 
