@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench flash update provision clean
+.PHONY: help setup demo test lint format vectors bench flash update provision clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,13 @@ lint: $(READY) ## style and types only
 format: $(READY) ## rewrite the sources in the project's style
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+vectors: $(READY) ## write tests/vectors/ anew, after a change to a format
+	@for part in shared mixnet wire; do $(BIN)/python -m tests.$$part.make_vectors || exit 1; done
+
+bench: $(READY) ## what the badge's and a mix's cryptography costs on this machine
+	@$(BIN)/python -m tools.bench.primitives
+	@$(BIN)/python -m tools.bench.unwrap
 
 flash: $(READY) ## MicroPython and the firmware onto a badge: PORT=... [BOARD=ESP32_GENERIC_S3] [FIRMWARE=file.bin]
 	@$(BIN)/python -m tools.flash flash --port '$(PORT)' $(if $(BOARD),--board '$(BOARD)') \

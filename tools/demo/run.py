@@ -135,7 +135,7 @@ async def _meet(stage: _Stage) -> None:
     await air.run_until(origin + recording.start)
     slots = (recording.end - recording.start) // SLOT
     now = recording.start
-    with stage.progress("meeting", recording.end - recording.start) as advance:
+    with stage.progress("meeting, in seconds", recording.end - recording.start) as advance:
         for moment, near, one, other in [*sorted(changes), (recording.end, False, "", "")]:
             # In strides, so that the bar moves and a badge that has died is noticed.
             while now < moment:
