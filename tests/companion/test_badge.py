@@ -15,10 +15,12 @@ import pytest
 from anontrace.companion.errors import NO_BADGE
 from anontrace_shared import log
 
-from tests.companion.conftest import START, Cli, Network, Result, SimulatedClock
-from tools.simulator.air import Air
+from tests.companion.conftest import PATIENCE, START, Cli, Network, Result, SimulatedClock
+from tools.simulator.air import Adapter, Air
 
 SLOTS = 48
+ACL_DATA = 2  # HCI packet type
+LONG_PACKET = 150  # bytes
 
 
 class AirClock(SimulatedClock):
@@ -143,20 +145,32 @@ def test_a_sync_brings_what_the_badge_heard_and_the_badge_forgets_it(world):
     assert status["badge"]["last_sync"] is not None
 
 
-def test_a_broken_sync_goes_on_where_it_stopped(world):
+def test_a_broken_sync_goes_on_where_it_stopped(world, monkeypatch):
     for _ in range(2):
         world.meet("bob", "cyd", 10)
     world.pass_time(6)
+    begun = asyncio.Event()
+    hand_over = Adapter.on_packet
+
+    def until_log_comes(adapter: Adapter, packet: bytes) -> None:
+        """Only a piece of the log is as long; with it time stops, so that the rest cannot come before the end."""
+        hand_over(adapter, packet)
+        if packet[0] == ACL_DATA and len(packet) > LONG_PACKET:
+            world.air.hold()
+            begun.set()
 
     async def broken() -> None:
         cli = world.people["bob"]
         process = await asyncio.create_subprocess_exec(*cli.command("badge", "sync"), env=cli.environment, stderr=-1)
-        await asyncio.sleep(1.6)
+        await asyncio.wait_for(begun.wait(), PATIENCE)
+        assert process.returncode is None
         process.kill()
         await process.wait()
 
+    monkeypatch.setattr(Adapter, "on_packet", until_log_comes)
     world.air.realtime(5, talking=1)
     world.run(broken())
+    monkeypatch.undo()
     world.do("bob", "badge", "sync")
     assert world.do("bob", "status")["log"]["records"] >= 8  # four slots with ada, four with cyd, each once
     records = world.do("bob", "status")["log"]["records"]
