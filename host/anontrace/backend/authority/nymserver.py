@@ -33,6 +33,10 @@ class Nymserver:
         """Hand over a decision (JSON). Refused with the nymserver's reason if it does not take it."""
         return await self._ask("POST", f"/v1/reports/{report}/decision", decision)
 
+    async def retract(self, report: str, retraction: bytes) -> dict[str, Any]:
+        """Have everybody told who was notified of a report. Refused with the nymserver's reason if it does not."""
+        return await self._ask("POST", f"/v1/reports/{report}/retraction", retraction)
+
     async def _ask(self, method: str, path: str, body: bytes) -> dict[str, Any]:
         url = await self._peers.nymserver_url() + path
         now = int(clock.now())

@@ -9,6 +9,7 @@ from anontrace.backend.roles import Context
 
 from . import routes
 from .nymserver import Nymserver
+from .retractions import RetractionKeys
 from .throttle import Throttle
 from .tokens import Tokens
 
@@ -22,6 +23,7 @@ class AuthorityRole:
         self.router: APIRouter = routes.router(
             Tokens(context.store, context.counters, signing_key, settings.token_hours, settings.permit_hours),
             Nymserver(context.peers, signing_key),
+            RetractionKeys(context.store),
             Throttle(settings.bad_tries),
             keyfiles.read(folder, keyfiles.STAFF),
         )

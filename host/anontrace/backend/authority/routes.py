@@ -4,6 +4,7 @@ Staff endpoints want `Authorization: Bearer` with the staff token of the server'
 """
 
 import hmac
+import json
 
 from fastapi import APIRouter, Depends, Path, Request
 from pydantic import BaseModel, ConfigDict
@@ -14,6 +15,7 @@ from anontrace.wire import redeem
 from anontrace.wire.redeem import RedeemReply
 
 from .nymserver import Nymserver
+from .retractions import RetractionKeys
 from .throttle import Throttle
 from .tokens import Tokens
 
@@ -36,7 +38,17 @@ class IssueReply(BaseModel):
     expires: int
 
 
-def router(tokens: Tokens, nymserver: Nymserver, throttle: Throttle, staff_token: bytes) -> APIRouter:
+class RetractionRequest(BaseModel):
+    """What the contacts are told beside that the report is taken back (at most 58 bytes)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    message: str = ""
+
+
+def router(
+    tokens: Tokens, nymserver: Nymserver, retractions: RetractionKeys, throttle: Throttle, staff_token: bytes
+) -> APIRouter:
     """All endpoints of the authority."""
     routes = APIRouter(tags=["health authority"])
     expected = staff_token.hex()
@@ -83,7 +95,24 @@ def router(tokens: Tokens, nymserver: Nymserver, throttle: Throttle, staff_token
 
     @routes.post("/v1/staff/reports/{report}/decision", dependencies=for_staff)
     async def decide(request: Request, report: str = _REPORT) -> dict[str, object]:
-        """Approve or refuse a report: the body is a decision of docs/protocol.md section 9."""
-        return await nymserver.decide(report, await json_octets(request))
+        """Approve or refuse a report: the body is a decision of docs/protocol.md section 9, without the retraction key,
+        which the server adds."""
+        try:
+            decision = json.loads(await json_octets(request))
+        except ValueError:
+            raise Refused(422, "body: this is not JSON") from None
+        if isinstance(decision, dict) and decision.get("approve") is True:
+            decision["retraction_key"] = (await retractions.make(bytes.fromhex(report))).hex()
+        return await nymserver.decide(report, json.dumps(decision).encode())
+
+    @routes.post("/v1/staff/reports/{report}/retraction", dependencies=for_staff)
+    async def retract(request: Request, report: str = _REPORT) -> dict[str, object]:
+        """Take an approved report back: everybody who was notified of it is told so."""
+        wanted = await json_body(request, RetractionRequest)
+        key = await retractions.find(bytes.fromhex(report))
+        body = json.dumps({"key": key.hex(), "message": wanted.message}).encode()
+        answer = await nymserver.retract(report, body)
+        await retractions.forget(bytes.fromhex(report))
+        return answer
 
     return routes

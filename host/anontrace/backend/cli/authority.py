@@ -58,7 +58,7 @@ def _staff(folder: Path) -> _Staff:
 
 @click.group()
 def authority() -> None:
-    """Issue one-time tokens; look at reports; approve or refuse them."""
+    """Issue one-time tokens; look at reports; approve or refuse them; take back what was approved."""
 
 
 @authority.command()
@@ -134,7 +134,9 @@ def show(report: str, folder: Path, as_json: bool) -> None:
 @click.option("--minutes", required=True, type=click.IntRange(0, 65535), help="Rule: tell who was near this long.")
 @click.option("--attenuation", type=click.IntRange(0, 255), metavar="DB", help="Only contacts at most this far off.")
 @click.option("--depth", type=click.IntRange(1, 255), help="Deepest generation to be told. [new case: 1]")
-@click.option("--budget", type=click.IntRange(0), help="Most notifications.")
+@click.option("--budget", type=click.IntRange(0), help="Most notifications of this report.")
+@click.option("--case-budget", type=click.IntRange(0), help="Most notifications of the whole case.")
+@click.option("--day-budget", type=click.IntRange(0), help="Most notifications of the whole case on one day (UTC).")
 @click.option("--exposure", "exposures", type=int, multiple=True, metavar="ID", help="Only this one. May be repeated.")
 @click.option("--message", default="", help="For the contacts, up to 58 bytes.")
 @_options
@@ -144,6 +146,8 @@ def approve(
     attenuation: int | None,
     depth: int | None,
     budget: int | None,
+    case_budget: int | None,
+    day_budget: int | None,
     exposures: tuple[int, ...],
     message: str,
     folder: Path,
@@ -157,6 +161,8 @@ def approve(
         "attenuation": attenuation,
         "depth": depth,
         "budget": budget,
+        "case_budget": case_budget,
+        "day_budget": day_budget,
         "message": message,
     }
     answer = _staff(folder).ask("POST", f"reports/{report}/decision", decision)
@@ -170,6 +176,16 @@ def refuse(report: str, folder: Path, as_json: bool) -> None:
     """Notify nobody of REPORT."""
     answer = _staff(folder).ask("POST", f"reports/{report}/decision", {"approve": False})
     click.echo(json.dumps(answer) if as_json else "refused: nobody is notified")
+
+
+@authority.command()
+@click.argument("report")
+@click.option("--message", default="", help="For the contacts, up to 58 bytes.")
+@_options
+def retract(report: str, message: str, folder: Path, as_json: bool) -> None:
+    """Take back REPORT: everybody who was notified of it is told so. A patient's own report ends its case."""
+    answer = _staff(folder).ask("POST", f"reports/{report}/retraction", {"message": message})
+    click.echo(json.dumps(answer) if as_json else f"retracted: {answer['notifications']} messages are on their way")
 
 
 def _when(unix: int) -> str:

@@ -18,6 +18,7 @@ from anontrace.backend.errors import StoreError
 from anontrace.backend.mix import items
 from anontrace.backend.store import Entry, Store
 from anontrace.mixnet import blob, keydays, notification, surb, swap
+from anontrace.mixnet.notification import Kind, Notification
 from anontrace.mixnet.sizes import BLOB, CONTACT_ADDRESS, NOTIFICATION
 
 _TABLE = "nyms"
@@ -36,6 +37,7 @@ class Outcome(Enum):
     UNKNOWN = "unknown"
     FULL = "full"
     UNUSABLE = "unusable"
+    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,10 @@ class Nyms:
             if outgoing in nym.waiting:
                 return Outcome.WAITING, None
             entry = None
-            if nym.used:
+            cancelled = _without_retracted(nym, outgoing)
+            if cancelled is not None:
+                new, outcome = replace(cancelled, last=digest), Outcome.CANCELLED
+            elif nym.used:
                 if len(nym.waiting) >= _MOST_WAITING:
                     return self._count(Outcome.FULL), None
                 new, outcome = replace(nym, waiting=(*nym.waiting, outgoing)), Outcome.WAITING
@@ -178,11 +183,26 @@ class Nyms:
         return b"".join(sorted(swap.fingerprint(key, _Nym.decode(value).blob) for key, value in rows))
 
 
+def _without_retracted(nym: _Nym, outgoing: Outgoing) -> _Nym | None:
+    """If this is the retraction of what still waits for a new SURB: the nym without it. So who was not told yet is
+    told neither."""
+    content = Notification.decode(outgoing.content)
+    if content.kind is not Kind.RETRACTION:
+        return None
+
+    def is_retracted(waiting: Outgoing) -> bool:
+        found = Notification.decode(waiting.content)
+        return found.kind is Kind.NOTIFICATION and found.report_id == content.report_id
+
+    kept = tuple(each for each in nym.waiting if not is_retracted(each))
+    return None if len(kept) == len(nym.waiting) else replace(nym, waiting=kept)
+
+
 def _to_mix(stored_blob: bytes, outgoing: Outgoing) -> Entry | None:
     """Open the SURB, seal the message to its maker, address it to the SURB's first mix. None if the SURB is no good."""
     try:
         opened = surb.parse(blob.open(outgoing.address, outgoing.slot, stored_blob))
-        payload = notification.seal(opened.message_key, notification.Notification.decode(outgoing.content))
+        payload = notification.seal(opened.message_key, Notification.decode(outgoing.content))
         onward = items.onward(surb.use(opened, payload), clock.now())
     except (AnontraceError, ValueError):
         return None

@@ -7,6 +7,7 @@ from anontrace_shared.slots import SLOTS_PER_DAY
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator
 
 from anontrace.mixnet.sizes import NOTE
+from anontrace.wire.fields import Hex32
 
 
 def _from_hex(value: object) -> bytes:
@@ -26,6 +27,7 @@ class State(StrEnum):
     PENDING = "pending"
     APPROVED = "approved"
     REFUSED = "refused"
+    RETRACTED = "retracted"
 
 
 class Tally(BaseModel):
@@ -96,19 +98,47 @@ class Report(BaseModel):
 class Decision(BaseModel):
     """What the authority decides about a report."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     approve: bool
     exposures: list[int] | Literal["all"] = "all"
     minutes: int = Field(default=0, ge=0, le=0xFFFF)
     attenuation: int | None = Field(default=None, ge=0, le=255)
     depth: int | None = Field(default=None, ge=1, le=255)
-    budget: int | None = Field(default=None, ge=0)
+    budget: int | None = Field(default=None, ge=0)  # of this report
+    case_budget: int | None = Field(default=None, ge=0)  # of all reports of the case together
+    day_budget: int | None = Field(default=None, ge=0)  # of all reports of the case on one day (UTC)
+    message: str = ""
+    retraction_key: Hex32 | None = Field(default=None, repr=False)
+
+    def fits(self) -> bool:
+        """Whether the message fits a notification."""
+        return note_fits(self.message)
+
+
+class Retraction(BaseModel):
+    """The authority takes back what it had told people: the key it chose with its decision, and what it says now."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    key: Hex32 = Field(repr=False)
     message: str = ""
 
     def fits(self) -> bool:
         """Whether the message fits a notification."""
-        return len(self.message.encode()) <= NOTE and "\0" not in self.message
+        return note_fits(self.message)
+
+
+def note_fits(message: str) -> bool:
+    """Whether a message of the authority fits a notification."""
+    return len(message.encode()) <= NOTE and "\0" not in message
+
+
+class Spent(BaseModel):
+    """How many notifications a report of a case caused, and on which day."""
+
+    day: int
+    number: int
 
 
 class Case(BaseModel):
@@ -116,3 +146,22 @@ class Case(BaseModel):
 
     disease: str
     depth: int
+    case_budget: int | None = None
+    day_budget: int | None = None
+    spent: dict[str, Spent] = Field(default_factory=dict)  # by report-ID
+    retracted: bool = False  # the patient's own report was: nothing of this case goes on
+
+    def room(self, report_id: bytes, today: int) -> int | None:
+        """How many notifications a report may cause beside what the others have; None: any number."""
+        others = [each for report, each in self.spent.items() if report != report_id.hex()]
+        rooms = []
+        if self.case_budget is not None:
+            rooms.append(self.case_budget - sum(each.number for each in others))
+        if self.day_budget is not None:
+            rooms.append(self.day_budget - sum(each.number for each in others if each.day == today))
+        return max(0, min(rooms)) if rooms else None
+
+    def spend(self, report_id: bytes, today: int, number: int) -> None:
+        """Count a report's notifications. Decided twice at one moment, it counts with the larger number."""
+        before = self.spent.get(report_id.hex())
+        self.spent[report_id.hex()] = Spent(day=today, number=max(number, before.number if before else 0))

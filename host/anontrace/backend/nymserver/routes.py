@@ -10,10 +10,12 @@ from anontrace.mixnet.sizes import REPORT_ID
 from anontrace.wire.upload import CHUNK
 
 from .nyms import Nyms
-from .records import Decision, Report
+from .records import Decision, Report, Retraction
 from .reports import Reports
 from .requests import AuthorityRequests
 from .uploads import Uploads
+
+_REPORT = Path(pattern=f"^[0-9a-f]{{{2 * REPORT_ID}}}$")
 
 
 class ReportList(BaseModel):
@@ -52,10 +54,17 @@ def router(nyms: Nyms, uploads: Uploads, reports: Reports, requests: AuthorityRe
         return ReportList(reports=await reports.all())
 
     @routes.post("/v1/reports/{report}/decision")
-    async def decide(request: Request, report: str = Path(pattern=f"^[0-9a-f]{{{2 * REPORT_ID}}}$")) -> Decided:
+    async def decide(request: Request, report: str = _REPORT) -> Decided:
         """Approve or refuse a report."""
         await requests.check(request)
         decision = await json_body(request, Decision)
         return Decided(notifications=await reports.decide(bytes.fromhex(report), decision))
+
+    @routes.post("/v1/reports/{report}/retraction")
+    async def retract(request: Request, report: str = _REPORT) -> Decided:
+        """Take an approved report back: who was notified of it is told so."""
+        await requests.check(request)
+        wanted = await json_body(request, Retraction)
+        return Decided(notifications=await reports.retract(bytes.fromhex(report), wanted))
 
     return routes
