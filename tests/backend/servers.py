@@ -43,11 +43,11 @@ class Servers:
         self._clock = clock
         self._processes: dict[tuple[str, ...], subprocess.Popen[str]] = {}
 
-    def start(self, *names: str) -> None:
-        """Run these servers in one process, and wait until they serve."""
+    def start(self, *names: str, clock: Path | None = None) -> None:
+        """Run these servers in one process, and wait until they serve. `clock`: one of their own."""
         environment = dict(os.environ)
-        if self._clock is not None:
-            environment["ANONTRACE_CLOCK"] = str(self._clock)
+        if clock is not None or self._clock is not None:
+            environment["ANONTRACE_CLOCK"] = str(clock or self._clock)
         process = subprocess.Popen(
             [COMMAND, "run", *(str(self.folder / name) for name in names)],
             stdout=subprocess.PIPE,

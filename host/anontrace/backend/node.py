@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.responses import JSONResponse
 
 import anontrace.backend.store as stores
@@ -12,9 +12,11 @@ from anontrace.mixnet import keydays
 
 from .authority.role import AuthorityRole
 from .background import Background
+from .clockcheck import ClockCheck
 from .config import Server
 from .counters import Counters
 from .discovery.role import DiscoveryRole
+from .errors import Refused
 from .mailbox.role import MailboxRole
 from .mix import keys as mix_keys
 from .mix.delivery import for_nobody
@@ -23,10 +25,11 @@ from .nymserver.role import NymserverRole
 from .peers import Peers
 from .roles import Context, Role
 from .store import Store
-from .web import BodyLimit, install_error_handlers
+from .web import BodyLimit, Dated, install_error_handlers
 
 _MOST_BODY = 128 << 10  # the longest body that any endpoint takes is 256 messages
 _TICK_SECONDS = 1.0
+_CLOCK_RETRY_SECONDS = 60
 
 
 class Node:
@@ -35,7 +38,8 @@ class Node:
     def __init__(self, server: Server, store: Store) -> None:
         self._counters = Counters()
         self._background = Background(server.config.name)
-        self._peers = Peers(store, server.network)
+        self._clock_check = ClockCheck(server.config.name)
+        self._peers = Peers(store, server.network, self._clock_check)
         self._store = store
         self._server = server
         context = Context(server, store, self._counters, self._background, self._peers)
@@ -63,6 +67,7 @@ class Node:
             await role.start()
         self._background.start("clock", self._tick)
         self._background.start("directory", self._peers.keep_fresh)
+        self._background.start("clocks", self._peers.compare_clocks)
 
     async def stop(self) -> None:
         """End background work and close the store; what is queued stays queued."""
@@ -85,9 +90,15 @@ class Node:
         config = self._server.config
         app = FastAPI(title=f"Anontrace {config.name}", docs_url=None, redoc_url=None)
         app.add_middleware(BodyLimit, most=_MOST_BODY)
+        app.add_middleware(Dated)
         install_error_handlers(app)
+
+        async def right_clock() -> None:
+            if self._clock_check.is_wrong:
+                raise Refused(503, "this server's clock is wrong", _CLOCK_RETRY_SECONDS)
+
         for role in self._roles.values():
-            app.include_router(role.router)
+            app.include_router(role.router, dependencies=[Depends(right_clock)] if config.is_mix else [])
 
         @app.get("/healthz")
         async def health() -> dict[str, bool]:
@@ -96,9 +107,10 @@ class Node:
 
         @app.get("/readyz")
         async def ready() -> JSONResponse:
-            """Whether this server knows every other one, and is known itself (503 if not yet)."""
-            missing = self._peers.missing()
-            return JSONResponse({"ready": not missing, "missing": missing}, 503 if missing else 200)
+            """Whether this server knows every other one, and is known itself, and its clock is right (503 if not)."""
+            missing, wrong = self._peers.missing(), self._clock_check.is_wrong
+            found = {"ready": not (missing or wrong), "missing": missing, "clock_wrong": wrong}
+            return JSONResponse(found, 200 if found["ready"] else 503)
 
         @app.get("/v1/status")
         async def status() -> dict[str, Any]:
@@ -107,6 +119,7 @@ class Node:
                 "name": config.name,
                 "number": config.number,
                 "counters": self._counters.snapshot(),
+                "clock_offset": round(self._clock_check.offset, 1),
                 "queues": await self._store.backlog(),
                 "roles": {name: role.status() for name, role in self._roles.items()},
             }

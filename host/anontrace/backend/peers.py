@@ -5,6 +5,7 @@ signed by a pinned key (docs/protocol.md section 10).
 """
 
 import asyncio
+import random
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,6 +21,7 @@ from anontrace.wire.keylist import KeyList
 from anontrace.wire.network import Network
 from anontrace.wire.signed import Signed
 
+from .clockcheck import CHECK_AGAIN_SECONDS, CHECK_SECONDS, ClockCheck
 from .errors import PeerError
 from .http import JSON, OCTETS, reason_in
 from .store import Store
@@ -31,14 +33,16 @@ _MOST_DIRECTORY = 4 << 20
 _REFRESH_SECONDS = 600.0
 _LOOK_SECONDS = 2.0
 _SECONDS_BETWEEN_REFRESHES = 10.0
+_CLOCKS = 16  # asked for the time in one go
 
 
 class Peers:
     """What one server knows of the others, and its connections to them."""
 
-    def __init__(self, store: Store, network: Network) -> None:
+    def __init__(self, store: Store, network: Network, clock_check: ClockCheck) -> None:
         self._store = store
         self._network = network
+        self._clock_check = clock_check
         self._http = httpx.AsyncClient(timeout=_TIMEOUT, limits=_LIMITS, trust_env=False)
         self._lists: Mapping[int, KeyList] = {}
         self._seen: Seen | None = None
@@ -129,10 +133,28 @@ class Peers:
 
     async def request(self, who: str, method: str, url: str, **details: Any) -> httpx.Response:
         """Any answer of another server, an error too. PeerError if there is none."""
+        before = clock.now()
         try:
-            return await self._http.request(method, url, **details)
+            answer = await self._http.request(method, url, **details)
         except httpx.HTTPError as error:
             raise PeerError(f"{who}: does not answer ({type(error).__name__})") from None
+        self._clock_check.observe(who, answer.headers.get("date"), before, clock.now())
+        return answer
+
+    async def compare_clocks(self) -> None:
+        """Ask discovery and some of the mixes for the time, at start and now and then; often while it is not right."""
+        while True:
+            began = time.monotonic()
+            places = {f"mix {number}": each.url for number, each in self._lists.items()}
+            chosen = random.sample(sorted(places), min(_CLOCKS, len(places)))
+            asked = [("discovery", self._network.discovery.url), *((who, places[who]) for who in chosen)]
+            found = await asyncio.gather(
+                *(self.request(who, "GET", f"{url}/healthz") for who, url in asked), return_exceptions=True
+            )
+            if not all(isinstance(each, BaseException) for each in found):
+                self._clock_check.forget_before(began)
+            alone = self._clock_check.is_wrong or not self._clock_check.observed
+            await asyncio.sleep(CHECK_AGAIN_SECONDS if alone else CHECK_SECONDS)
 
     async def _request(self, who: str, method: str, url: str, **details: Any) -> httpx.Response:
         answer = await self.request(who, method, url, **details)

@@ -66,6 +66,7 @@ async def _running(server: Server, stopping: asyncio.Event) -> AsyncIterator[Non
                 access_log=False,
                 lifespan="off",
                 server_header=False,
+                date_header=False,  # ours is of anontrace.clock
                 backlog=_BACKLOG,
                 limit_concurrency=_MOST_CONNECTIONS,
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,

@@ -5,6 +5,7 @@ Never logs a request: neither its body, nor its path, nor who sent it.
 
 import asyncio
 import logging
+from email.utils import formatdate
 from typing import TypeVar
 
 from anontrace_shared.errors import FormatError
@@ -14,6 +15,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from anontrace import clock
 
 from .errors import BackendError, Overloaded, Refused, StoreError
 from .http import JSON, OCTETS
@@ -60,6 +63,21 @@ class BodyLimit:
             return message
 
         await self._app(scope, bounded, send)
+
+
+class Dated:
+    """ASGI middleware: answers carry the Date of anontrace.clock, by which other servers check theirs."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"date", formatdate(clock.now(), usegmt=True).encode())]
+            await send(message)
+
+        await self._app(scope, receive, dated)
 
 
 async def octets(request: Request, *, at_least: int, at_most: int, unit: int) -> bytes:

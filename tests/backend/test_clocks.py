@@ -1,0 +1,72 @@
+"""A server whose clock is wrong says so and does not serve; one that hears from a liar goes on."""
+
+import struct
+import time
+from email.utils import formatdate
+from pathlib import Path
+
+from anontrace.backend.clockcheck import ClockCheck
+
+from .servers import Servers, eventually
+
+REST = ("discovery", "mix-1", "mix-2", "nymserver", "mailbox")
+
+
+def at(unix: float) -> str:
+    return formatdate(unix, usegmt=True)
+
+
+def test_a_mix_whose_clock_is_wrong_says_so_and_does_not_serve_until_it_is_right(tmp_path: Path) -> None:
+    servers = Servers(tmp_path / "net", "--delay", "0")
+    right, clock = tmp_path / "right", tmp_path / "clock"
+    now = time.time()
+    right.write_bytes(struct.pack("<d", now))
+    clock.write_bytes(struct.pack("<d", now + 90))
+    try:
+        servers.start(*REST, clock=right)
+        servers.start("mix-3", clock=clock)
+        url = servers.url("mix-3")
+        headers = {"Content-Type": "application/octet-stream"}
+
+        def posted() -> int:
+            return servers.http.post(url + "/v1/messages", content=bytes(380), headers=headers).status_code
+
+        eventually("it noticed", lambda: servers.http.get(url + "/readyz").json()["clock_wrong"])
+        assert servers.http.get(url + "/readyz").status_code == 503
+        answer = servers.http.post(url + "/v1/messages", content=bytes(380), headers=headers)
+        assert (answer.status_code, "clock" in answer.json()["error"]) == (503, True)
+        assert int(answer.headers["retry-after"]) > 0
+        assert servers.status("mix-3")["clock_offset"] > 60
+        assert not servers.http.get(servers.url("mix-1") + "/readyz").json()["clock_wrong"]
+
+        with clock.open("r+b") as file:
+            file.write(struct.pack("<d", now))
+        eventually("it serves again", lambda: posted() == 202)
+    finally:
+        servers.close()
+
+
+def test_what_counts_is_the_middle_of_the_others() -> None:
+    check = ClockCheck("me")
+    assert not check.observed
+    check.observe("liar", at(10_000), 1000, 1001)
+    assert check.is_wrong
+    check.observe("a", at(1000), 1000, 1001)
+    assert (check.offset, check.is_wrong) == (0, False)
+    check.observe("b", at(1000), 1070, 1071)
+    check.observe("c", at(1000), 1070, 1071)
+    check.observe("d", at(1000), 1070, 1071)
+    assert (check.offset, check.is_wrong) == (69, True)
+
+
+def test_a_slow_answer_is_not_a_wrong_clock_and_a_date_that_is_none_is_ignored() -> None:
+    check = ClockCheck("me")
+    check.observe("slow", at(1100), 1000, 1200)
+    assert check.offset == 0
+    for date in (None, "", "yesterday", "Mon, 99 Nov 2026 00:00:00 GMT"):
+        check.observe("odd", date, 0, 0)
+    assert check.offset == 0
+    check.observe("other", at(2000), 1000, 1001)
+    check.observe("third", at(2000), 1000, 1001)
+    check.forget_before(time.monotonic() + 1)
+    assert (check.observed, check.is_wrong) == (False, False)
