@@ -47,9 +47,8 @@ format: $(READY) ## rewrite the sources in the project's style
 vectors: $(READY) ## write tests/vectors/ anew, after a change to a format
 	@for part in shared mixnet wire; do $(BIN)/python -m tests.$$part.make_vectors || exit 1; done
 
-bench: $(READY) ## what the badge's and a mix's cryptography costs on this machine
-	@$(BIN)/python -m tools.bench.primitives
-	@$(BIN)/python -m tools.bench.unwrap
+bench: $(READY) ## measure badge and mix, print tables, write build/bench.json: [ONLY=NAME]
+	@$(BIN)/python -m tools.bench $(if $(ONLY),--only '$(ONLY)')
 
 flash: $(READY) ## MicroPython and the firmware onto a badge: PORT=... [BOARD=ESP32_GENERIC_S3] [FIRMWARE=file.bin]
 	@$(BIN)/python -m tools.flash flash --port '$(PORT)' $(if $(BOARD),--board '$(BOARD)') \

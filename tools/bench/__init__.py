@@ -1,1 +1,1 @@
-"""Benchmarks: each is a script that prints what it measured."""
+"""Benchmarks: `make bench` runs all of them; what each of them measures stands in its module."""

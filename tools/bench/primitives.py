@@ -1,6 +1,6 @@
 """What the badge's cryptographic primitives cost, on the Unix MicroPython with the heap of an ESP32.
 
-    python -m tools.bench.primitives
+    python -m tools.bench --only primitives
 
 The plain ladder beside X25519 is the textbook one with `% P`, timed in the same run.
 """
@@ -8,13 +8,10 @@ The plain ladder beside X25519 is the textbook one with `% P`, timed in the same
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from tools import micropython
+from tools.bench.report import Report
 
 ROOT = Path(__file__).parent.parent.parent
 SCRIPT = Path(__file__).parent / "on_badge" / "primitives.py"
@@ -45,13 +42,10 @@ def measure() -> dict[str, float]:
     return least
 
 
-def main() -> int:
-    """Print the table; 1 if X25519 misses its target."""
+def run() -> Report:
+    """The figures; they fail if X25519 misses its target."""
     figures = measure()
-    ratio = figures["x25519"] / figures["plain_x25519"]
-    spread = figures["x25519_dense"] / figures["x25519_sparse"]
-    table = Table("badge primitive", "time")
-    table.columns[1].justify = "right"
+    report = Report("Primitives of the badge")
     for label, name in (
         ("X25519", "x25519"),
         ("plain ladder with % P", "plain_x25519"),
@@ -60,13 +54,10 @@ def main() -> int:
         ("seal a session frame (960 + 16 bytes)", "seal_frame"),
         ("HMAC-SHA256 of 24 bytes", "hmac"),
     ):
-        table.add_row(label, f"{figures[name] / 1000:.3f} ms")
-    console = Console()
-    console.print(table)
-    console.print(f"X25519 takes {ratio:.2f} of the plain ladder (target: at most {TARGET})")
-    console.print(f"X25519 with a scalar of ones takes {spread:.2f} of one of zeros")
-    return 0 if ratio <= TARGET else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        report.add(f"{name}_ms", label, figures[name] / 1000, "ms")
+    report.add("x25519_ratio", "X25519 to the plain ladder", figures["x25519"] / figures["plain_x25519"], "")
+    report.add(
+        "x25519_spread", "scalar of ones to one of zeros", figures["x25519_dense"] / figures["x25519_sparse"], ""
+    )
+    report.limit("x25519_ratio", TARGET)
+    return report

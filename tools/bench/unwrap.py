@@ -1,16 +1,14 @@
 """What one mix spends on one message, against the two X25519 that it cannot do without.
 
-    python -m tools.bench.unwrap [--seconds S] [--limit RATIO]
+    python -m tools.bench --only unwrap
 
 Measures processor time in turns of a few milliseconds, one function after the other, and compares the tenth of the
 turns that were disturbed least: what else runs on a machine can only add. With `sphinxmix` installed, its Python
-implementation runs in the same turns. Exits 1 if the ratio is over the limit.
+implementation runs in the same turns.
 """
 
-import argparse
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from importlib import import_module
@@ -20,7 +18,10 @@ from anontrace.mixnet.path import Hop
 from anontrace_primitives import x25519_base
 from nacl import bindings
 
+from tools.bench.report import Report
+
 LIMIT = 1.35
+SECONDS = 3.0
 TURN = 40  # calls
 
 
@@ -73,24 +74,17 @@ def measure(functions: dict[str, Callable[[], object]], seconds: float) -> dict[
     return times
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command; its exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--seconds", type=float, default=3.0, help="how long to measure in all (3)")
-    parser.add_argument("--limit", type=float, default=LIMIT, help=f"highest ratio that passes ({LIMIT})")
-    options = parser.parse_args(arguments)
-    times = measure(contenders(), options.seconds)
+def run() -> Report:
+    """The figures; they fail if an unwrap costs too much more than its two X25519."""
+    times = measure(contenders(), SECONDS)
     quiet = {name: statistics.quantiles(each, n=10)[0] for name, each in times.items()}
     base = next(iter(quiet.values()))
-    ratios = {name: each / base for name, each in quiet.items()}
-    print(f"{'':12}{'us':>8}{'median us':>12}{'per second':>12}{'ratio':>8}")
+    report = Report("One message at a mix")
     for name, each in quiet.items():
-        print(f"{name:12}{each:8.1f}{statistics.median(times[name]):12.1f}{1e6 / each:12.0f}{ratios[name]:8.2f}")
-    if ratios["unwrap"] > options.limit:
-        print(f"unwrap takes {ratios['unwrap']:.2f} times two X25519; the limit is {options.limit}", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        key = name.replace(" ", "_")
+        report.add(f"{key}_us", name, each, "us")
+        report.add(f"{key}_median_us", f"{name}, median turn", statistics.median(times[name]), "us")
+        report.add(f"{key}_per_second", f"{name}, a second and core", 1e6 / each, "")
+        report.add(f"{key}_ratio", f"{name} to two X25519", each / base, "")
+    report.limit("unwrap_ratio", LIMIT)
+    return report

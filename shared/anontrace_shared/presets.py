@@ -1,0 +1,13 @@
+"""How a badge shares the air between speaking and listening, by name: what `make bench` prints the merits of.
+
+Values for the settings of docs/protocol.md, section 4, in ms. Never sets anything; the companion does.
+"""
+
+# Adverts fall on ever other places of the scan interval where that is no near multiple of the advertising interval:
+# none is missed for long. Window and interval alike: the receiver is always on but for the badge's own adverts.
+PRESETS = {
+    # name: (advertising interval, scan window, scan interval)
+    "always": (250, 1000, 1000),
+    "balanced": (500, 150, 1100),
+    "saver": (1000, 100, 3300),
+}

@@ -1,0 +1,37 @@
+"""What each preset detects and what it costs: the models of detection.py and energy.py.
+
+python -m tools.bench --only presets
+"""
+
+from anontrace_shared.presets import PRESETS
+
+from tools.bench import detection, energy
+from tools.bench.report import Report
+
+TRIALS = 2000
+MINUTES = (5, 10, 15)
+LOSS = 0.5  # of all adverts, in a pocket behind a body
+
+
+def run() -> Report:
+    """Per preset: probability of detection by length of contact, mean current, days per 1000 mAh."""
+    report = Report("Presets")
+    for name, preset in PRESETS.items():
+        settings = "{}/{}/{} ms".format(*preset)
+        for loss, what in ((0.0, ""), (LOSS, ", half of the adverts lost")):
+            suffix = "_lossy" if loss else ""
+            for minutes in MINUTES:
+                found = detection.probability(preset, minutes, TRIALS // (10 if preset[1] == preset[2] else 1), loss)
+                report.add(f"{name}_{minutes}min{suffix}", f"{name}: {minutes} min contact{what}", 100 * found, "%")
+            covered = detection.coverage(preset, TRIALS, loss)
+            report.add(f"{name}_coverage{suffix}", f"{name}: its thirds of a minute heard{what}", 100 * covered, "%")
+        current = energy.mean_current(*preset)
+        report.add(f"{name}_current", f"{name}: mean current ({settings})", current, "mA")
+        report.add(f"{name}_days", f"{name}: days per 1000 mAh", energy.days(current), "")
+    report.remark(
+        f"Current: ESP32 Series Datasheet, idle {energy.IDLE_MA:g} mA (modem-sleep, 160 MHz), transmit "
+        f"{energy.SEND_MA:g} mA, receive {energy.RECEIVE_MA:g} mA; a model of the chip, no measurement of a board. "
+        "Most of it is the idle processor: MicroPython does not put the chip to sleep while Bluetooth is on."
+    )
+    report.remark("Settings: advertising interval / scan window / scan interval.")
+    return report

@@ -1,0 +1,44 @@
+"""What a benchmark hands over: figures with labels and units, limits on them, and remarks. Prints nothing itself."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """One number: `name` in build/bench.json, `label` in the table."""
+
+    name: str
+    label: str
+    value: float
+    unit: str
+
+
+class Report:
+    """The outcome of one benchmark."""
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self.figures: list[Figure] = []
+        self.remarks: list[str] = []
+        self.failures: list[str] = []
+
+    def add(self, name: str, label: str, value: float, unit: str) -> None:
+        """One more figure; names are unique."""
+        if any(figure.name == name for figure in self.figures):
+            raise ValueError(f"there is a figure {name} already")
+        self.figures.append(Figure(name, label, value, unit))
+
+    def remark(self, text: str) -> None:
+        """What one has to know to read the figures."""
+        self.remarks.append(text)
+
+    def __getitem__(self, name: str) -> float:
+        return next(figure.value for figure in self.figures if figure.name == name)
+
+    def limit(self, name: str, most: float) -> None:
+        """The figure fails if it is above `most`."""
+        figure = next(figure for figure in self.figures if figure.name == name)
+        if figure.value > most:
+            self.failures.append(f"{figure.label}: {figure.value:.4g} {figure.unit}".rstrip() + f" is over {most:g}")
+        else:
+            self.remarks.append(f"{figure.label}: at most {most:g} {figure.unit}".rstrip() + " is kept.")
