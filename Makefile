@@ -22,7 +22,7 @@ $(READY): pyproject.toml tools/constraints.txt
 	@echo "Setting up $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV)
 	@PIP_CONSTRAINT=tools/constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	    --editable '.[simulator,flash,dev]'
+	    --editable '.[keyring,simulator,flash,dev]'
 	@$(BIN)/python -m tools.micropython >/dev/null
 	@touch $(READY)
 

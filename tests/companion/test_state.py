@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from anontrace import clock
-from anontrace.companion import database, lock, state, vault
+from anontrace.companion import database, keyfile, lock, state, vault
 from anontrace.companion.errors import BusyError, SetupError, StateError
 from anontrace.companion.store.addresses import CONFIRMED, MADE, REPLACED, SENT, NewSurb
 from anontrace.companion.store.badges import RATCHET
@@ -270,7 +270,7 @@ def test_a_newer_or_damaged_database_is_left_alone(folder):
 def test_without_its_vault_key_or_with_another_the_state_says_so(folder):
     with state.changing(folder) as opened:
         opened.badges.ensure(TODAY)
-    key = folder / vault.KEY_FILE
+    key = folder / keyfile.FILE
     key.write_bytes(os.urandom(32))
     with pytest.raises(StateError, match="another vault key"), state.reading(folder) as opened:
         opened.badges.get()

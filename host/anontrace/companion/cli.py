@@ -24,6 +24,7 @@ COMMANDS = {
     "report": "report",
     "pass-on": "report",
     "status": "status",
+    "passphrase": "passphrase",
 }
 
 _EPILOG = """\b

@@ -5,13 +5,13 @@ Opened by a command for its whole run: `changing` with the lock held, `reading` 
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from anontrace_shared.slots import day_of, slot_of
 
 from anontrace import clock
-from anontrace.companion import database, vault
+from anontrace.companion import database, keyfile
 from anontrace.companion.errors import SetupError, StateError
 from anontrace.companion.lock import exclusive
 from anontrace.companion.store.addresses import AddressStore
@@ -20,14 +20,16 @@ from anontrace.companion.store.logs import LogStore
 from anontrace.companion.store.network import NetworkStore
 from anontrace.companion.store.notifications import NotificationStore
 from anontrace.companion.store.uploads import UploadStore
+from anontrace.companion.vault import Vault
 
 
 class State:
     """The open state folder; each attribute owns its tables."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, key: bytes | None = None) -> None:
+        """`key`: the vault key, where it was loaded already."""
         self.folder = folder
-        keys = vault.open_vault(folder)
+        keys = Vault(keyfile.load(folder) if key is None else key)
         self._db = database.open_database(folder)
         self.transaction = self._db.transaction
         self.network = NetworkStore(self._db)
@@ -48,13 +50,17 @@ class State:
         self._db.close()
 
 
-def create(folder: Path) -> None:
-    """Make the folder, for its user only, and its vault key; both are kept where they exist."""
+def create(folder: Path, protection: str = keyfile.PLAIN, passphrase: str | None = None) -> bytes:
+    """Make the folder, for its user only, and its vault key, both kept where they exist; returns the key."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if os.name == "posix":
             folder.chmod(0o700)
-        vault.create_key(folder)
+        if keyfile.exists(folder):
+            return keyfile.load(folder)
+        key = os.urandom(keyfile.KEY_SIZE)
+        keyfile.store(folder, key, protection, passphrase)
+        return key
     except OSError as error:
         raise StateError(f"the state folder {folder} cannot be made: {error.strerror}") from error
 
@@ -62,20 +68,20 @@ def create(folder: Path) -> None:
 @contextmanager
 def reading(folder: Path) -> Iterator[State]:
     """The state, to be looked at; another process may change it meanwhile."""
-    if not (folder / database.FILE).exists():
-        raise SetupError(f"there is no anontrace state in {folder}; begin with: anontrace init NETWORK.toml")
-    state = State(folder)
-    try:
+    with closing(State(folder, _key(folder))) as state:
         yield state
-    finally:
-        state.close()
 
 
 @contextmanager
 def changing(folder: Path) -> Iterator[State]:
     """The state, to be changed by this process alone; what has had its time is deleted first."""
-    if not (folder / database.FILE).exists():
-        raise SetupError(f"there is no anontrace state in {folder}; begin with: anontrace init NETWORK.toml")
-    with exclusive(folder), reading(folder) as state:
+    key = _key(folder)  # before the lock: nobody has to wait while a passphrase is typed
+    with exclusive(folder), closing(State(folder, key)) as state:
         state.keep_house(int(clock.now()))
         yield state
+
+
+def _key(folder: Path) -> bytes:
+    if not (folder / database.FILE).exists():
+        raise SetupError(f"there is no anontrace state in {folder}; begin with: anontrace init NETWORK.toml")
+    return keyfile.load(folder)

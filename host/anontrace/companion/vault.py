@@ -1,19 +1,15 @@
 """Encryption of what is secret in the state folder: XChaCha20-Poly1305 under one vault key.
 
-Owns the vault key, which lies beside the database in a file that only its user may read. Every sealed value is bound
-to the name of its column, so that values cannot be moved between columns. Never logs or shows a key.
+Every sealed value is bound to the name of its column, so that values cannot be moved between columns. How the vault
+key itself is kept is `keyfile`'s business. Never logs or shows a key.
 """
 
 import os
-from pathlib import Path
 
 from nacl import bindings, exceptions
 
 from anontrace.companion.errors import StateError
-
-KEY_FILE = "vault.key"
-KEY_SIZE = bindings.crypto_aead_xchacha20poly1305_ietf_KEYBYTES
-NONCE_SIZE = bindings.crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
+from anontrace.companion.keyfile import KEY_SIZE, NONCE_SIZE
 
 
 class Vault:
@@ -39,24 +35,3 @@ class Vault:
             raise StateError(
                 f"a secret in the state folder does not open ({column}): it was sealed with another vault key"
             ) from error
-
-
-def create_key(folder: Path) -> None:
-    """Make the vault key of a new state folder; an existing one is kept."""
-    path = folder / KEY_FILE
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(os.urandom(KEY_SIZE))
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def open_vault(folder: Path) -> Vault:
-    path = folder / KEY_FILE
-    try:
-        return Vault(path.read_bytes())
-    except FileNotFoundError:
-        raise StateError(f"the vault key {path} is missing: without it the state folder cannot be read") from None

@@ -5,29 +5,38 @@ from typing import Any
 
 import click
 
+from anontrace.companion.commands.protecting import PASSPHRASE_FILE, PROTECT, SAID, choose
 from anontrace.companion.context import Context, pass_context
 
 
 @click.command()
 @click.argument("network", metavar="NETWORK")
 @click.option("--proxy", metavar="URL", envvar="ANONTRACE_PROXY",
-              help="Reach all servers through this HTTP proxy.  [env: ANONTRACE_PROXY]")  # fmt: skip
+              help="Reach all servers through this proxy (http, https, socks5h).  [env: ANONTRACE_PROXY]")  # fmt: skip
+@PROTECT
+@PASSPHRASE_FILE
 @pass_context
-def init(context: Context, network: str, proxy: str | None) -> None:
+def init(context: Context, network: str, proxy: str | None, protect: str | None, passphrase_file: Path | None) -> None:
     """Make the state folder for a network.
 
     NETWORK is the network file (TOML): a path, or an https:// address. Its keys are pinned: from then on, only these
     servers are believed. Running it again with the same network is safe; your keys and log stay.
 
+    Your secrets are encrypted on disk. On a terminal you are asked for a passphrase; with none, and where nobody can
+    be asked, the key lies beside them in a file for you alone. `anontrace passphrase` changes that later.
+
     \b
-    Example:
+    Examples:
       anontrace init network.toml
+      anontrace init https://example.org/network.toml --protect keyring
+      anontrace init network.toml --proxy socks5h://127.0.0.1:9050     through Tor
     """
     from anontrace_shared.errors import AnontraceError
 
     from anontrace import clock
     from anontrace.companion import state as folder
     from anontrace.companion.errors import SetupError
+    from anontrace.companion.keyfile import PLAIN, exists, protection
     from anontrace.companion.lock import exclusive
     from anontrace.companion.store.network import StoredNetwork
     from anontrace.wire.network import parse
@@ -37,20 +46,27 @@ def init(context: Context, network: str, proxy: str | None) -> None:
         parsed = parse(text, network)
     except AnontraceError as error:
         raise SetupError(str(error)) from error
-    folder.create(context.folder)
+    kind, chosen = (PLAIN, None) if exists(context.folder) else choose(protect, passphrase_file)
+    key = folder.create(context.folder, kind, chosen)
     with exclusive(context.folder):
-        state = folder.State(context.folder)
+        state = folder.State(context.folder, key)
         try:
             _check_same(state, parsed)
             state.network.put(StoredNetwork(parsed.name, text, proxy), int(clock.now()))
         finally:
             state.close()
-    document = {"state": str(context.folder), "network": parsed.name, "servers": len(parsed.mix)}
+    protected = protection(context.folder)
+    document = {
+        "state": str(context.folder),
+        "network": parsed.name,
+        "servers": len(parsed.mix),
+        "protection": protected,
+    }
     context.output.show(
         document,
         lambda: [
             f"This is now a companion in the network {parsed.name!r}; its keys are pinned.",
-            f"Your state folder: {context.folder}",
+            f"Your state folder: {context.folder} ({SAID[protected]})",
             "Next: anontrace register, then anontrace badge provision",
         ],
     )
