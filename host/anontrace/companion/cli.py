@@ -25,6 +25,9 @@ COMMANDS = {
     "pass-on": "report",
     "status": "status",
     "passphrase": "passphrase",
+    "backup": "backup",
+    "restore": "backup",
+    "erase-all": "backup",
 }
 
 _EPILOG = """\b

@@ -68,20 +68,21 @@ def create(folder: Path, protection: str = keyfile.PLAIN, passphrase: str | None
 @contextmanager
 def reading(folder: Path) -> Iterator[State]:
     """The state, to be looked at; another process may change it meanwhile."""
-    with closing(State(folder, _key(folder))) as state:
+    with closing(State(folder, vault_key(folder))) as state:
         yield state
 
 
 @contextmanager
 def changing(folder: Path) -> Iterator[State]:
     """The state, to be changed by this process alone; what has had its time is deleted first."""
-    key = _key(folder)  # before the lock: nobody has to wait while a passphrase is typed
+    key = vault_key(folder)  # before the lock: nobody has to wait while a passphrase is typed
     with exclusive(folder), closing(State(folder, key)) as state:
         state.keep_house(int(clock.now()))
         yield state
 
 
-def _key(folder: Path) -> bytes:
+def vault_key(folder: Path) -> bytes:
+    """The vault key of a folder that `init` has made; asks for the passphrase where there is one."""
     if not (folder / database.FILE).exists():
         raise SetupError(f"there is no anontrace state in {folder}; begin with: anontrace init NETWORK.toml")
     return keyfile.load(folder)

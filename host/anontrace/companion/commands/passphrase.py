@@ -25,13 +25,11 @@ def passphrase(context: Context, protect: str | None, passphrase_file: Path | No
       anontrace passphrase --protect file       no passphrase any more
     """
     from anontrace.companion import keyfile
-    from anontrace.companion.errors import SetupError
     from anontrace.companion.lock import exclusive
     from anontrace.companion.passphrase import ask_new
+    from anontrace.companion.state import vault_key
 
-    if not keyfile.exists(context.folder):
-        raise SetupError(f"there is no anontrace state in {context.folder}; begin with: anontrace init NETWORK.toml")
-    key = keyfile.load(context.folder)
+    key = vault_key(context.folder)
     kind, chosen = protect or "passphrase", None
     if kind == "passphrase":
         chosen = ask_new("New passphrase", passphrase_file)
