@@ -8,7 +8,7 @@ import binascii
 import os
 
 from anontrace_primitives import wipe
-from anontrace_shared import answering, schedule, slots
+from anontrace_shared import names, schedule, slots
 from micropython import const
 
 from . import store
@@ -80,18 +80,18 @@ class Addresses:
     def _ratchet(self, slot):
         """Bring the stored day key to the slot's day and overwrite it; no further than the horizon's day."""
         state = self._state
-        if state.mode == answering.RATCHET:
+        if state.mode == names.RATCHET:
             today = slots.day_of(min(slot, state.horizon))
             if today > state.day:
                 state.day_key = schedule.day_key(state.day_key, state.day, today)
                 state.day = today
                 state.save_over()
-        elif state.mode == answering.LIST:
+        elif state.mode == names.LIST:
             self._drop_days(slots.day_of(slot))
 
     def _make(self, slot):
         state = self._state
-        if state.mode == answering.LIST:
+        if state.mode == names.LIST:
             address = _read_list(slot)
             return None if address is None else Slot(slot, address)
         day = slots.day_of(slot)

@@ -14,7 +14,7 @@ from anontrace_primitives import memory
 from anontrace_shared import challenge, errors, schedule, sealing, slots
 from micropython import const
 
-from . import health, requests, sealer, store
+from . import guests, health, sealer, store
 from .addresses import Addresses
 from .clock import INTERVAL_MS, Clock
 from .contacts import Contacts
@@ -118,6 +118,8 @@ class Badge:
             self._try(self.logbook.expire, self._expired)
         if known and not self.safe:
             self._try(self.addresses.prepare, number + 1)
+        if not self._links.in_session:
+            guests.leave()
         gc.disable()  # scrub collects by itself; every allocation that it makes until it fails need not
         memory.scrub()
         gc.enable()
@@ -154,6 +156,8 @@ class Badge:
         health.record(error, self.clock.uptime_ms() // 1000)
 
     def _answer(self, request, reply, uptime_ms):
+        from . import requests  # a guest
+
         return requests.answer(self, request, reply, uptime_ms)
 
     def _answer_challenge(self, question):

@@ -8,7 +8,6 @@ import asyncio
 import errno
 
 from anontrace_shared import errors
-from anontrace_shared.session import BadgeSession
 from micropython import const
 
 from . import radio as air
@@ -21,6 +20,8 @@ _MOST_WAITING = const(2048)  # bytes from one companion not yet looked at
 _AGAIN_MS = const(20)
 _TRIES = const(250)  # of one notification: five seconds
 _CHALLENGES = const(20)  # answered in one slot: a scalar multiplication each
+_HANDSHAKES = const(12)  # of recordings or the owner's own in a minute: two scalar multiplications each
+_MINUTE_MS = const(60000)
 _MOST_HANDLES = const(9)
 
 
@@ -51,6 +52,8 @@ class Links:
         self._links = {}
         self._owner = None
         self._challenges = 0
+        self._handshakes = 0
+        self._minute = 0  # in which the handshakes were
 
     def handle(self, event, connection, value):
         """Take an event from the radio."""
@@ -85,6 +88,14 @@ class Links:
         for link in list(self._links.values()):
             if link.session is None or not link.session.established:
                 self._end(link)
+
+    @property
+    def in_session(self):
+        """Whether anybody has begun a session."""
+        for link in self._links.values():
+            if link.session is not None:
+                return True
+        return False
 
     def end_all(self):
         """End every connection there may be, known or not: events were lost."""
@@ -129,14 +140,19 @@ class Links:
     async def _receive(self, link):
         chunk, link.inbox = bytes(link.inbox), bytearray()
         arrived = link.arrived
+        if link.session is None or not link.session.established:
+            self._limit_handshakes()
         if link.session is None:
             key = store.owner_key()
             if key is None:
                 raise errors.FormatError("no owner")
+            from anontrace_shared.session import BadgeSession  # a guest
+
             link.session = BadgeSession(key)
         plaintexts = link.session.receive(chunk)
         opening = link.session.open()
         if opening:
+            self._handshakes += 1
             await self._send(link, self._radio.outbox, opening)
         for plaintext in plaintexts:
             if self._owner is not link:  # only now is it sure that this is no recorded handshake
@@ -148,6 +164,14 @@ class Links:
                 await self._send(link, self._radio.outbox, link.session.send(response))
 
             await self._requests(plaintext, reply, arrived)
+
+    def _limit_handshakes(self):
+        minute = self._clock.uptime_ms() // _MINUTE_MS
+        if minute != self._minute:
+            self._minute = minute
+            self._handshakes = 0
+        if self._handshakes >= _HANDSHAKES:
+            raise errors.FormatError("too many handshakes in a minute")
 
     async def _answer_challenge(self, link):
         if self._challenges >= _CHALLENGES:

@@ -10,7 +10,7 @@ import time
 
 import bluetooth
 import micropython
-from anontrace_shared import advert, answering
+from anontrace_shared import advert, names
 from micropython import const
 
 CONNECTED = 1
@@ -129,10 +129,10 @@ class Radio:
         except ValueError:
             pass  # builds that call the handler at once, without a buffer in between, do not know it
         uuid = bluetooth.UUID
-        inbox = (uuid(answering.INBOX), _FLAG_WRITE | _FLAG_WRITE_NO_RESPONSE)
-        outbox = (uuid(answering.OUTBOX), _FLAG_NOTIFY)
-        challenge = (uuid(answering.CHALLENGE), _FLAG_WRITE | _FLAG_NOTIFY)
-        service = (uuid(answering.SERVICE), (inbox, outbox, challenge))
+        inbox = (uuid(names.INBOX), _FLAG_WRITE | _FLAG_WRITE_NO_RESPONSE)
+        outbox = (uuid(names.OUTBOX), _FLAG_NOTIFY)
+        challenge = (uuid(names.CHALLENGE), _FLAG_WRITE | _FLAG_NOTIFY)
+        service = (uuid(names.SERVICE), (inbox, outbox, challenge))
         ((self.inbox, self.outbox, self.challenge),) = ble.gatts_register_services((service,))
         ble.gatts_set_buffer(self.inbox, _INBOX_BUFFER, True)
         ble.gatts_set_buffer(self.challenge, _CHALLENGE_BUFFER)

@@ -8,7 +8,7 @@ import binascii
 import os
 import struct
 
-UNPROVISIONED = 0  # RATCHET and LIST are anontrace_shared.answering'
+UNPROVISIONED = 0  # RATCHET and LIST are anontrace_shared.names'
 SETTINGS = ("advertising_ms", "window_ms", "scan_ms", "place")  # in the order of their numbers, 1 to 4
 
 _COPIES = ("state.0", "state.1")

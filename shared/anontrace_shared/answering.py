@@ -4,20 +4,17 @@ Strict: a body that is a byte too long is malformed. Apart from `commands`, whic
 a badge need not hold code that it cannot use. Never does what is asked.
 """
 
+# ruff: noqa: F403, F405
 import struct
 
 from .errors import FormatError
+from .names import *
 from .slots import SLOT_LIMIT
 
 try:
     from typing import Any
 except ImportError:  # MicroPython, which does not evaluate annotations
     pass
-
-SERVICE = "a7ce0001-0a7e-4c1d-9a55-5f0a3c7e1b00"
-INBOX = "a7ce0002-0a7e-4c1d-9a55-5f0a3c7e1b00"
-OUTBOX = "a7ce0003-0a7e-4c1d-9a55-5f0a3c7e1b00"
-CHALLENGE = "a7ce0004-0a7e-4c1d-9a55-5f0a3c7e1b00"
 
 # Operations
 INFO = 1
@@ -56,10 +53,6 @@ ADVERTISING_INTERVAL_MS = 1
 SCAN_WINDOW_MS = 2
 SCAN_INTERVAL_MS = 3
 PLACE = 4
-
-# Modes of provision
-RATCHET = 1
-LIST = 2
 
 MOST_PLAINTEXT = 960
 MOST_DATA = MOST_PLAINTEXT - 2  # bytes of a log or text in one response

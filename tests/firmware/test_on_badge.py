@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tools import micropython
+from tools import micropython, mpy
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 HEAP = 1 << 20  # the tests keep more than the firmware does; a module with a HEAP of its own has that
-FOLDERS = [".frozen", HERE / "on_badge", HERE / "doubles", ROOT / "firmware", ROOT / "shared"]
+TESTING = [".frozen", HERE / "on_badge", HERE / "doubles"]
+SOURCES = [ROOT / "firmware", ROOT / "shared"]
 TESTS = [
     (path.stem, name)
     for path in sorted((HERE / "on_badge").glob("try_*.py"))
@@ -20,12 +21,24 @@ TESTS = [
 ]
 
 
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The firmware compiled for this machine's MicroPython, as `make flash` compiles it for the chip."""
+    command = [*micropython.find(), "-c", "import sys; print(sys.implementation._mpy >> 10 & 15)"]
+    architecture = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    folder = tmp_path_factory.mktemp("compiled")
+    mpy.build(mpy.ARCHITECTURES[int(architecture)], folder)
+    return folder
+
+
 @pytest.mark.parametrize(("module", "function"), TESTS, ids=[f"{m.removeprefix('try_')}-{f[5:]}" for m, f in TESTS])
-def test_on_badge(module: str, function: str, tmp_path: Path) -> None:
-    own = re.search(r"^HEAP = (\d+)$", (HERE / "on_badge" / f"{module}.py").read_text(), re.MULTILINE)
+def test_on_badge(module: str, function: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    source = (HERE / "on_badge" / f"{module}.py").read_text()
+    own = re.search(r"^HEAP = (\d+)$", source, re.MULTILINE)
+    sources = [request.getfixturevalue("compiled")] if "\nCOMPILED = True" in source else SOURCES
     heap = own.group(1) if own else HEAP
     command = [*micropython.find(), "-X", f"heapsize={heap}", str(HERE / "on_badge" / "run.py"), module, function]
-    environment = os.environ | {"MICROPYPATH": ":".join(map(str, FOLDERS))}
+    environment = os.environ | {"MICROPYPATH": ":".join(map(str, TESTING + sources))}
     done = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
     )

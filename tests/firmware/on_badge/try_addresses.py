@@ -2,7 +2,7 @@
 
 import os
 
-from anontrace_shared import answering, schedule
+from anontrace_shared import names, schedule
 from badge.addresses import Addresses
 from badge.store import Store
 
@@ -13,7 +13,7 @@ KEY = bytes(range(32))
 
 def provisioned(horizon=FIRST + 1000):
     state = Store()
-    state.mode, state.horizon, state.day, state.day_key = answering.RATCHET, horizon, DAY, KEY
+    state.mode, state.horizon, state.day, state.day_key = names.RATCHET, horizon, DAY, KEY
     return state, Addresses(state)
 
 
@@ -99,7 +99,7 @@ def test_a_wiped_slot_answers_no_challenge():
 
 def test_a_list_is_kept_by_day_and_past_days_go():
     state = Store()
-    state.mode, state.horizon = answering.LIST, FIRST + 1000
+    state.mode, state.horizon = names.LIST, FIRST + 1000
     addresses = Addresses(state)
     given = [bytes((number,)) * 20 for number in range(1, 5)]
     addresses.store_list(FIRST + 286, given)
@@ -115,7 +115,7 @@ def test_a_list_is_kept_by_day_and_past_days_go():
 
 def test_a_torn_entry_of_a_list_is_not_broadcast():
     state = Store()
-    state.mode, state.horizon = answering.LIST, FIRST + 1000
+    state.mode, state.horizon = names.LIST, FIRST + 1000
     addresses = Addresses(state)
     addresses.store_list(FIRST, [b"a" * 20, b"b" * 20])
     with open(f"list/{DAY:08x}", "r+b") as file:

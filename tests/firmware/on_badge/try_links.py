@@ -222,3 +222,20 @@ async def test_challenges_are_answered_once_each_and_twenty_times_a_slot():
     await place.connect(32)
     await place.write(32, bytes(32), 17)
     assert len(place.sent(32, 17)) == 48
+
+
+async def test_recorded_handshakes_are_answered_twelve_times_a_minute_and_strangers_do_not_count():
+    place = Place()
+    recorded = CompanionSession(KEY).open()
+    answered = 0
+    for connection in range(20):
+        await place.connect(connection)
+        await place.write(connection, CompanionSession(bytes(32)).open())
+        await place.connect(connection)
+        await place.write(connection, recorded)
+        answered += place.sent(connection) != b""
+    assert answered == 12
+    await place.settle(60000)
+    await place.connect(1)
+    companion = await place.session(1)
+    assert companion.established

@@ -1,0 +1,17 @@
+"""Modules that a badge needs only while its companion is there: a seventh of its memory, given back after the session.
+
+They are imported where they are used, in functions; `leave` forgets them, and the collector takes the rest.
+"""
+
+import sys
+
+_GUESTS = ("badge.requests", "anontrace_shared.answering", "anontrace_shared.session", "anontrace_shared.noise")
+
+
+def leave():
+    """Forget the guests, if they came. Nothing of theirs may be in use."""
+    for name in _GUESTS:
+        if name in sys.modules:
+            del sys.modules[name]
+            package, module = name.split(".")
+            delattr(sys.modules[package], module)

@@ -1,0 +1,28 @@
+"""Modules that come for a session and leave after it."""
+
+import gc
+import sys
+
+from badge import guests
+
+
+def test_what_came_for_a_session_gives_its_memory_back_and_can_come_again():
+    from anontrace_shared import session
+    from badge import requests
+
+    del session, requests
+    guests.leave()
+    gc.collect()
+    before = gc.mem_alloc()
+    for _ in range(2):
+        from anontrace_shared import session
+        from badge import requests
+
+        assert session.BadgeSession(bytes(32)).state == session.HANDSHAKE and requests.answer
+        loaded = gc.mem_alloc()
+        del session, requests
+        guests.leave()
+        gc.collect()
+        assert "badge.requests" not in sys.modules and "anontrace_shared.noise" not in sys.modules
+        assert gc.mem_alloc() - before < 512 < 8192 < loaded - before
+    guests.leave()
