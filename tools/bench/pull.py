@@ -16,7 +16,7 @@ from anontrace.companion.badge.link import BadgeLink
 from anontrace.companion.badge.radio import Radio
 from anontrace.companion.badge.sync import READ_BYTES
 from anontrace_primitives import x25519_base
-from anontrace_shared import commands, schedule, sealing
+from anontrace_shared import commands, figures, schedule, sealing
 
 from tools.bench.report import Report
 from tools.simulator.air import Air
@@ -42,13 +42,14 @@ def write_log(flash: Path, size: int, log_key: bytes) -> bytes:
     folder.mkdir(parents=True)
     log = b""
     number, slot = 0, 5_800_000
+    figure = figures.pack(False, 0, 1, 2, -60, -62, 3, 40)
     while len(log) < size:
         number += 1
         segment = b""
         while len(segment) < SEGMENT and len(log) + len(segment) < size:
             sealer = sealing.Sealer(log_key, sealing.KNOWN_SLOT, slot)
             segment += sealer.begin(CONTACTS)
-            segment += b"".join(sealer.record(os.urandom(sealing.ADDRESS), bytes(4)) for _ in range(CONTACTS))
+            segment += b"".join(sealer.record(os.urandom(sealing.ADDRESS), figure) for _ in range(CONTACTS))
             segment += sealer.end()
             slot += 1
         (folder / f"{number:08x}.seg").write_bytes(segment)
