@@ -60,6 +60,23 @@ class AuthoritySettings(_Section):
     bad_tries: Count = 10  # of one sender within ten minutes
 
 
+class TlsSettings(_Section):
+    """What a server that speaks TLS itself shows; paths count from the server's folder."""
+
+    certificate: str  # PEM, with the whole chain
+    key: str
+
+
+class HttpSettings(_Section):
+    """What clients may take of a server."""
+
+    connections: Annotated[int, Field(ge=16, le=1 << 16)] = 4096  # at once
+    head_seconds: Annotated[float, Field(gt=0, le=600)] = 15.0  # for a request's line and headers to come
+    body_seconds: Annotated[float, Field(gt=0, le=600)] = 30.0
+    idle_seconds: Annotated[int, Field(ge=1, le=3600)] = 75  # between two requests on one connection
+    forwarded_from: list[str] = []  # proxies whose X-Forwarded-For is believed
+
+
 class ServerConfig(_Section):
     """server.toml."""
 
@@ -69,6 +86,8 @@ class ServerConfig(_Section):
     listen: Annotated[str, Field(pattern=r"^.+:\d{1,5}$")]
     url: Url
     network: str = "../network.toml"
+    tls: TlsSettings | None = None
+    http: HttpSettings = HttpSettings()
     mix: MixSettings = MixSettings()
     nymserver: NymserverSettings = NymserverSettings()
     mailbox: MailboxSettings = MailboxSettings()
@@ -80,6 +99,8 @@ class ServerConfig(_Section):
             raise ValueError("number: mixes have one, and only they")
         if not self.is_mix and {"nymserver", "mailbox"} & set(self.roles):
             raise ValueError('roles: a nymserver or mailbox server is also a "mix"')
+        if self.tls is not None and not self.url.startswith("https://"):
+            raise ValueError("url: a server with [tls] is reached by https://")
         if {"nymserver", "mailbox"} <= set(self.roles):
             raise ValueError("roles: a server is a nymserver or a mailbox server, not both")
         return self

@@ -15,7 +15,7 @@ from anontrace_shared.errors import AnontraceError
 
 from anontrace import clock
 from anontrace.wire import directory as directories
-from anontrace.wire import signed
+from anontrace.wire import signed, trust
 from anontrace.wire.directory import Seen
 from anontrace.wire.keylist import KeyList
 from anontrace.wire.network import Network
@@ -43,7 +43,9 @@ class Peers:
         self._store = store
         self._network = network
         self._clock_check = clock_check
-        self._http = httpx.AsyncClient(timeout=_TIMEOUT, limits=_LIMITS, trust_env=False)
+        self._http = httpx.AsyncClient(
+            timeout=_TIMEOUT, limits=_LIMITS, trust_env=False, verify=trust.client_context(network.network.ca)
+        )
         self._lists: Mapping[int, KeyList] = {}
         self._seen: Seen | None = None
         self._tag: str | None = None

@@ -13,12 +13,12 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 import uvicorn
 
 from .config import Server
+from .connections import BoundedProtocol
 from .errors import ConfigError
 from .node import Node
+from .tls import server_context
 
 _GRACE_SECONDS = 5
-_KEEP_ALIVE_SECONDS = 75
-_MOST_CONNECTIONS = 4096
 _BACKLOG = 2048
 
 
@@ -55,10 +55,12 @@ async def serve(servers: Sequence[Server], ready: Callable[[Server], None]) -> N
 
 @contextlib.asynccontextmanager
 async def _running(server: Server, stopping: asyncio.Event) -> AsyncIterator[None]:
+    tls = None if server.config.tls is None else server_context(server.folder, server.config.tls)
     listening = _bind(server)
     node = await Node.open(server)
     try:
         await node.start()
+        http = server.config.http
         listener = _Listener(
             uvicorn.Config(
                 node.app,
@@ -68,8 +70,13 @@ async def _running(server: Server, stopping: asyncio.Event) -> AsyncIterator[Non
                 server_header=False,
                 date_header=False,  # ours is of anontrace.clock
                 backlog=_BACKLOG,
-                limit_concurrency=_MOST_CONNECTIONS,
-                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+                http=_protocol(http.head_seconds),
+                ws="none",
+                proxy_headers=bool(http.forwarded_from),
+                forwarded_allow_ips=http.forwarded_from,
+                ssl_context_factory=None if tls is None else lambda config, default: tls,
+                limit_concurrency=http.connections,
+                timeout_keep_alive=http.idle_seconds,
                 timeout_graceful_shutdown=_GRACE_SECONDS,
             )
         )
@@ -89,6 +96,15 @@ async def _running(server: Server, stopping: asyncio.Event) -> AsyncIterator[Non
     finally:
         await node.stop()
         listening.close()
+
+
+def _protocol(seconds: float) -> type[BoundedProtocol]:
+    """The protocol with a server's own patience."""
+
+    class Protocol(BoundedProtocol):
+        head_seconds = seconds
+
+    return Protocol
 
 
 def _bind(server: Server) -> socket.socket:

@@ -22,18 +22,18 @@ from .errors import BackendError, Overloaded, Refused, StoreError
 from .http import JSON, OCTETS
 
 _log = logging.getLogger("anontrace.backend")
-_BODY_SECONDS = 30.0
 _STORE_RETRY_SECONDS = 10
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
 class BodyLimit:
-    """ASGI middleware: a body longer than `most` bytes, or slower than half a minute, is refused before it is read."""
+    """ASGI middleware: a body longer than `most` bytes, or slower than `seconds`, is refused before it is read."""
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
+    def __init__(self, app: ASGIApp, most: int, seconds: float) -> None:
         self._app = app
         self._most = most
+        self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -44,7 +44,7 @@ class BodyLimit:
             await error_response(413, f"a body here has at most {self._most} bytes")(scope, receive, send)
             return
         received = 0
-        deadline = asyncio.get_running_loop().time() + _BODY_SECONDS
+        deadline = asyncio.get_running_loop().time() + self._seconds
         complete = False
 
         async def bounded() -> Message:

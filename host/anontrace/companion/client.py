@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from anontrace.companion.errors import OfflineError, RefusedError, SetupError
+from anontrace.wire import trust
 
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 30.0
@@ -27,8 +28,9 @@ _TRY_AGAIN = frozenset((408, 425, 429, 500, 502, 503, 504))
 class Client:
     """HTTP to servers, each addressed by what the wearer calls it and its URL."""
 
-    def __init__(self, proxy: str | None = None) -> None:
+    def __init__(self, proxy: str | None = None, ca: str | None = None) -> None:
         self._proxy = proxy
+        self._ca = ca
         self._by_scheme: dict[str, httpx.Client] = {}
 
     def __enter__(self) -> "Client":
@@ -47,7 +49,7 @@ class Client:
                 self._by_scheme[scheme] = httpx.Client(
                     proxy=self._proxy,
                     trust_env=False,  # only the proxy that the wearer chose
-                    verify=scheme != "http" or self._proxy is not None,
+                    verify=trust.client_context(self._ca) if scheme != "http" or self._proxy is not None else False,
                     timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
                     headers={"user-agent": "anontrace"},
                 )

@@ -40,7 +40,7 @@ class Servers:
         except AnontraceError as error:
             raise SetupError(f"{error}; run anontrace init again") from error
         self._store = store
-        self._client = Client(stored.proxy)
+        self._client = Client(stored.proxy, self._network.network.ca)
         self._silent: set[int] = set()  # mixes that did not answer: not a first hop again
 
     def __enter__(self) -> "Servers":

@@ -10,17 +10,19 @@ from pathlib import Path
 from typing import Annotated, Self
 
 from anontrace_shared.errors import FormatError
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from .fields import AS_TUPLE, Document, Hex32, MixNumber, Name, Role, Roles, Url, first_problem
 from .tomllines import line_of_first
+from .trust import checked_ca
 
 
 class Named(Document):
-    """The network itself."""
+    """The network itself. `ca`: certificates in PEM that its servers' TLS is verified by, instead of the system's."""
 
     name: Name
+    ca: Annotated[str, Field(max_length=1 << 16), AfterValidator(checked_ca)] | None = None
 
 
 class Service(Document):
@@ -83,6 +85,8 @@ class Network(Document):
     def to_toml(self) -> str:
         """The text of the file."""
         lines = ["[network]", f"name = {_quoted(self.name)}"]
+        if self.network.ca is not None:
+            lines.append(f"ca = {_quoted(self.network.ca)}")
         for name, service in (("discovery", self.discovery), ("authority", self.authority)):
             lines += ["", f"[{name}]", f"url = {_quoted(service.url)}", f'key = "{service.key.hex()}"']
         for mix in self.mix:

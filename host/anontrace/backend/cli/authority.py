@@ -13,6 +13,7 @@ import httpx
 from anontrace.backend import config, keyfiles
 from anontrace.backend.errors import PeerError
 from anontrace.backend.http import reason_in
+from anontrace.wire import trust
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _SECONDS_A_DAY = 86400
@@ -24,12 +25,19 @@ class _Staff:
 
     url: str
     headers: dict[str, str]
+    ca: str | None
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """The JSON answer. PeerError, with the server's reason, if it is another one."""
         try:
             answer = httpx.request(
-                method, f"{self.url}/v1/staff/{path}", json=body, headers=self.headers, timeout=30, trust_env=False
+                method,
+                f"{self.url}/v1/staff/{path}",
+                json=body,
+                headers=self.headers,
+                timeout=30,
+                trust_env=False,
+                verify=trust.client_context(self.ca) if self.url.startswith("https:") else False,
             )
         except httpx.HTTPError as error:
             raise PeerError(f"{self.url}: the authority's server does not answer ({type(error).__name__})") from None
@@ -53,7 +61,8 @@ def _options(command: _F) -> _F:
 
 def _staff(folder: Path) -> _Staff:
     token = keyfiles.read(folder, keyfiles.STAFF).hex()
-    return _Staff(config.load(folder).config.url, {"Authorization": f"Bearer {token}"})
+    server = config.load(folder)
+    return _Staff(server.config.url, {"Authorization": f"Bearer {token}"}, server.network.network.ca)
 
 
 @click.group()
