@@ -3,7 +3,7 @@
     magic ‖ salt (16) ‖ operations (4) ‖ memory in bytes (4) ‖ secretstream header (24) ‖ chunks
 
 The key is Argon2id's of the passphrase; the chunks are libsodium's secretstream (XChaCha20-Poly1305), 64 KiB of
-plaintext each, the last one tagged final, so that neither a changed nor a shortened file opens. Plaintext: vault key (32)
+plaintext each, the last one tagged final: neither a changed nor a shortened file opens. Plaintext: vault key (32)
 ‖ the database. What comes before the header is the additional data of the first chunk.
 """
 

@@ -63,6 +63,14 @@ class Client:
     def post(self, server: str, url: str, body: bytes) -> bytes:
         return self._request(server, "POST", url, body, _OCTETS)
 
+    def probe(self, server: str, url: str) -> tuple[int, str | None]:
+        """One request without a repeat: the status, and the Date that the server gave."""
+        try:
+            response = self._client(urlsplit(url).scheme).get(url)
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise OfflineError(f"{server} at {_host(url)} cannot be reached; {type(error).__name__}") from error
+        return response.status_code, response.headers.get("date")
+
     def post_json(self, server: str, url: str, document: Mapping[str, Any]) -> bytes:
         return self._request(server, "POST", url, json.dumps(document).encode(), "application/json")
 

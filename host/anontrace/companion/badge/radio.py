@@ -67,8 +67,8 @@ class Radio:
         """The device whose advertised 20 bytes are the own badge's; BadgeNotFoundError after `seconds`."""
 
         def matches(_device: BLEDevice, advertisement: AdvertisementData) -> bool:
-            data = advertisement.service_data.get(_SERVICE_DATA, b"")
-            return len(data) == _SERVICE_DATA_SIZE and data[0] == _VERSION and is_own(bytes(data[2:]))
+            data = _advertised(advertisement)
+            return data is not None and is_own(data)
 
         with _sentences("scanning for the badge failed"):
             device = await BleakScanner.find_device_by_filter(matches, timeout=seconds, **self._scanner)
@@ -77,6 +77,19 @@ class Radio:
                 f"the badge was not heard within {seconds:.0f} seconds; bring it near, and check that it is switched on"
             )
         return device
+
+    async def listen(self, seconds: float) -> int:
+        """How many badges are heard, whosever they are: whether the adapter can be used at all."""
+        heard: set[bytes] = set()
+
+        def hear(_device: BLEDevice, advertisement: AdvertisementData) -> None:
+            if (data := _advertised(advertisement)) is not None:
+                heard.add(data)
+
+        with _sentences("scanning failed"):
+            async with BleakScanner(hear, **self._scanner):
+                await asyncio.sleep(seconds)
+        return len(heard)
 
     @asynccontextmanager
     async def connect(self, device: BLEDevice) -> AsyncIterator["GattPipe"]:
@@ -122,6 +135,12 @@ class GattPipe:
             self._arrived.put_nowait(None)
             raise BadgeLinkError("the connection to the badge broke")
         return data
+
+
+def _advertised(advertisement: AdvertisementData) -> bytes | None:
+    """The 20 bytes, K or beacon, of a badge's advertisement; None for anything else on the air."""
+    data = advertisement.service_data.get(_SERVICE_DATA, b"")
+    return bytes(data[2:]) if len(data) == _SERVICE_DATA_SIZE and data[0] == _VERSION else None
 
 
 @contextmanager

@@ -1,0 +1,62 @@
+"""`anontrace doctor`: what is well, and how to mend what is not."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from anontrace.companion.context import Context, pass_context
+
+if TYPE_CHECKING:
+    from anontrace.companion.doctor import Check
+
+
+@click.command()
+@click.option("--no-bluetooth", is_flag=True, help="Leave Bluetooth out: this computer needs none.")
+@pass_context
+def doctor(context: Context, no_bluetooth: bool) -> None:
+    """Look over everything around you: versions, permissions, Bluetooth, network, clock.
+
+    Each line is well, or says how to mend it; ends with 1 if anything is wrong. Changes nothing.
+
+    \b
+    Examples:
+      anontrace doctor
+      anontrace --json doctor
+    """
+    from anontrace.companion.errors import CompanionError
+
+    found: list[Check] = []
+    for check in _checks(context, no_bluetooth):
+        found.append(check)
+        if not context.output.as_json:
+            _show(check)
+    wrong = [check.name for check in found if not check.ok]
+    document = {
+        "checks": [{"name": each.name, "ok": each.ok, "said": each.said, "mend": each.mend} for each in found],
+        "ok": not wrong,
+    }
+    if wrong:
+        context.output.show_part(document, list, CompanionError(f"not well: {', '.join(wrong)}"))
+    context.output.show(document, lambda: ["All is well."])
+
+
+def _checks(context: Context, no_bluetooth: bool) -> "Iterator[Check]":
+    from anontrace.companion import database, doctor
+
+    yield doctor.versions()
+    yield doctor.permissions(context.folder)
+    if not no_bluetooth:
+        yield doctor.bluetooth(context.adapter)
+    if not (context.folder / database.FILE).exists():
+        return
+    with context.reading() as state:
+        yield from doctor.badges(state)
+        yield from doctor.servers(state)
+
+
+def _show(check: "Check") -> None:
+    click.echo(f"{click.style('ok   ', fg='green') if check.ok else click.style('WRONG', fg='red')} ", nl=False)
+    click.echo(f"{check.name}: {check.said}")
+    if check.mend:
+        click.echo(f"      -> {check.mend}")

@@ -1,0 +1,152 @@
+"""What can be wrong around the companion, one check after the other: each ends as well, or says how to mend it.
+
+Looks and asks, changes nothing. The commands of the companion fail with the same sentences; here they come all at once.
+"""
+
+import asyncio
+import os
+import platform
+import sqlite3
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from importlib import metadata
+from pathlib import Path
+
+from anontrace_shared.errors import AnontraceError
+
+from anontrace import clock
+from anontrace.companion import database, keyfile
+from anontrace.companion.client import Client
+from anontrace.companion.directory import key_lists
+from anontrace.companion.errors import CompanionError
+from anontrace.companion.state import State
+from anontrace.wire import network
+
+CLOCK_SECONDS = 60  # a slot is five minutes; from here on something is set wrong
+LISTEN_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line: what was looked at, what it is, and how to mend it where it is not well."""
+
+    name: str
+    ok: bool
+    said: str
+    mend: str = ""
+
+
+def versions() -> Check:
+    said = (
+        f"anontrace {metadata.version('anontrace')}, Python {platform.python_version()}, SQLite"
+        f" {sqlite3.sqlite_version}, bleak {metadata.version('bleak')}, {platform.system()} {platform.release()}"
+    )
+    return Check("versions", True, said)
+
+
+def bluetooth(adapter: str) -> Check:
+    """Whether this program may listen with the adapter."""
+    from anontrace.companion.badge.radio import Radio
+
+    async def listen() -> int:
+        async with Radio(adapter) as radio:
+            return await radio.listen(LISTEN_SECONDS)
+
+    try:
+        heard = asyncio.run(listen())
+    except CompanionError as error:
+        said, _, mend = str(error).partition("; ")
+        return Check("bluetooth", False, said, mend or "check the adapter, and that the Bluetooth service runs")
+    return Check("bluetooth", True, f"it listens; badges heard within a second: {heard}")
+
+
+def permissions(folder: Path) -> Check:
+    """Whether the state folder can be written by its user, and be read by nobody else."""
+    if not folder.exists():
+        return Check("permissions", False, f"there is no state folder {folder}", "run: anontrace init NETWORK.toml")
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        return Check("permissions", False, f"{folder} cannot be written", f"make it yours: chown -R $USER {folder}")
+    if os.name == "posix":
+        secret = [folder, *(folder / name for name in (database.FILE, keyfile.FILE))]
+        for path in (path for path in secret if path.exists()):
+            if stat.S_IMODE(path.stat().st_mode) & 0o077:
+                return Check("permissions", False, f"others may read {path}", f"close it: chmod -R go= {folder}")
+    return Check("permissions", True, f"{folder} is for you alone; secrets: {keyfile.protection(folder)}")
+
+
+def badges(state: State) -> Iterator[Check]:
+    """What the last sync told of each badge."""
+    for badge in state.badges.all():
+        name = f"badge {badge.number}"
+        flags = badge.info.get("flags", [])
+        if badge.provisioned is None:
+            yield Check(name, False, "not provisioned yet", "run: anontrace badge provision --usb PORT")
+        elif badge.last_sync is None:
+            yield Check(name, False, "never synchronised", "run: anontrace badge sync")
+        elif "safe mode" in flags:
+            yield Check(name, False, "in safe mode after crashes", "update it: anontrace badge update --usb PORT")
+        else:
+            yield Check(name, True, f"firmware {badge.info.get('firmware', 'unknown')}")
+
+
+def servers(state: State) -> Iterator[Check]:
+    """Whether discovery, every mix and the health authority answer, and whether this computer's clock agrees."""
+    stored = state.network.get()
+    if stored is None:
+        yield Check("network", False, "no network is set", "run: anontrace init NETWORK.toml")
+        return
+    try:
+        pinned = network.parse(stored.file, "the stored network file")
+    except AnontraceError as error:
+        yield Check("network", False, str(error), "run: anontrace init NETWORK.toml, with a new network file")
+        return
+    clocks: list[float] = []
+    with Client(stored.proxy) as client:
+        addresses = {"discovery": pinned.discovery.url, "health authority": pinned.authority.url}
+        try:
+            lists = key_lists(state.network, pinned, client)
+        except CompanionError as error:
+            yield Check("directory", False, str(error), "go online, and check the proxy if there is one")
+        else:
+            missing = sorted(pinned.pins.keys() - lists.keys())
+            if missing:
+                said = f"without key lists in force: mix {', '.join(map(str, missing))}"
+                yield Check("directory", False, said, "wait: their operators have to mend it")
+            else:
+                yield Check("directory", True, f"{len(lists)} servers, all with keys in force")
+            addresses |= {f"mix {number} ({each.name})": each.url for number, each in sorted(lists.items())}
+        for name, url in addresses.items():
+            try:
+                status, dated = client.probe(name, f"{url}/healthz")
+            except CompanionError as error:
+                yield Check(name, False, str(error).partition("; ")[0], "go online; if you are, it is down: wait")
+                continue
+            if dated:
+                clocks.append(_difference(dated))
+            yield (
+                Check(name, True, f"{url} answers")
+                if status == 200
+                else Check(name, False, f"{url} answers with status {status}", "wait: its operator has to mend it")
+            )
+    yield _clock(clocks)
+
+
+def _difference(dated: str) -> float:
+    """Seconds by which this computer is ahead of a server's Date; 0 for one that makes no sense."""
+    try:
+        return clock.now() - parsedate_to_datetime(dated).timestamp()
+    except (ValueError, TypeError):
+        return 0.0
+
+
+def _clock(differences: list[float]) -> Check:
+    """The middle one counts: a single server whose clock is wrong does not matter."""
+    if not differences:
+        return Check("clock", False, "nobody could be asked what time it is", "go online")
+    ahead = sorted(differences)[len(differences) // 2]
+    if abs(ahead) > CLOCK_SECONDS:
+        said = f"this computer's clock is {abs(ahead):.0f} seconds {'ahead' if ahead > 0 else 'behind'}"
+        return Check("clock", False, said, "set it, or switch on time synchronisation in the system's settings")
+    return Check("clock", True, "agrees with the servers'")
