@@ -92,9 +92,13 @@ def _ticks(ring: ptr8, cell: int) -> int:  # noqa: F821
 
 @micropython.viper
 def _pop(ring: ptr8):  # noqa: F821
-    """Free the oldest cell: one store, since the handler may read the position at any time."""
+    """Wipe and free the oldest cell: by one store, since the handler may read the position at any time."""
     words = ptr16(ring)  # noqa: F821
-    cell = int(words[_READ]) + _CELL
+    cell = int(words[_READ])
+    end = cell + _CELL
+    while cell < end:
+        ring[cell] = 0  # who was heard is not to be read here after the slot
+        cell += 1
     if cell == _END:
         cell = _FIRST
     words[_READ] = cell
