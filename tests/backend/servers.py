@@ -7,6 +7,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -43,17 +44,20 @@ class Servers:
         self._clock = clock
         self._processes: dict[tuple[str, ...], subprocess.Popen[str]] = {}
 
-    def start(self, *names: str, clock: Path | None = None) -> None:
-        """Run these servers in one process, and wait until they serve. `clock`: one of their own."""
+    def start(self, *names: str, clock: Path | None = None, log: Path | None = None) -> None:
+        """Run these servers in one process, and wait until they serve. `clock`: one of their own; `log`: a file that
+        their log is added to, as JSON lines."""
         environment = dict(os.environ)
         if clock is not None or self._clock is not None:
             environment["ANONTRACE_CLOCK"] = str(clock or self._clock)
-        process = subprocess.Popen(
-            [COMMAND, "run", *(str(self.folder / name) for name in names)],
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
+        with nullcontext() if log is None else log.open("ab") as sink:
+            process = subprocess.Popen(
+                [COMMAND, "run", *(["--log-json"] if log else []), *(str(self.folder / name) for name in names)],
+                stdout=subprocess.PIPE,
+                stderr=sink,
+                text=True,
+                env=environment,
+            )
         self._processes[names] = process
         assert process.stdout is not None
         for name in names:

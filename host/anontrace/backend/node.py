@@ -4,12 +4,13 @@ import asyncio
 from typing import Any
 
 from fastapi import Depends, FastAPI
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 
 import anontrace.backend.store as stores
 from anontrace import clock
 from anontrace.mixnet import keydays
 
+from . import metrics
 from .authority.role import AuthorityRole
 from .background import Background
 from .clockcheck import ClockCheck
@@ -86,6 +87,10 @@ class Node:
                 self._today = today
             await asyncio.sleep(_TICK_SECONDS)
 
+    def _readiness(self) -> dict[str, Any]:
+        missing, wrong = self._peers.missing(), self._clock_check.is_wrong
+        return {"ready": not (missing or wrong), "missing": missing, "clock_wrong": wrong}
+
     def _assemble(self) -> FastAPI:
         config = self._server.config
         app = FastAPI(title=f"Anontrace {config.name}", docs_url=None, redoc_url=None)
@@ -108,9 +113,21 @@ class Node:
         @app.get("/readyz")
         async def ready() -> JSONResponse:
             """Whether this server knows every other one, and is known itself, and its clock is right (503 if not)."""
-            missing, wrong = self._peers.missing(), self._clock_check.is_wrong
-            found = {"ready": not (missing or wrong), "missing": missing, "clock_wrong": wrong}
+            found = self._readiness()
             return JSONResponse(found, 200 if found["ready"] else 503)
+
+        @app.get("/metrics")
+        async def numbers() -> Response:
+            """The same numbers as /v1/status, and the process', for Prometheus."""
+            snapshot = metrics.Snapshot(
+                counters=self._counters.snapshot(),
+                queues=await self._store.backlog(),
+                missing_peers=len(self._peers.missing()),
+                clock_offset=self._clock_check.offset,
+                ready=bool(self._readiness()["ready"]),
+                losses={},
+            )
+            return Response(metrics.exposition(snapshot), media_type=metrics.CONTENT_TYPE)
 
         @app.get("/v1/status")
         async def status() -> dict[str, Any]:

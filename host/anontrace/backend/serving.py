@@ -5,7 +5,6 @@ SIGTERM and SIGINT end them: no new requests, what runs is answered, stores are 
 
 import asyncio
 import contextlib
-import logging
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -118,12 +117,3 @@ def _bind(server: Server) -> socket.socket:
         listening.close()
         raise ConfigError(f"{config.name}: cannot listen on {config.listen}: {error.strerror}") from None
     return listening
-
-
-def set_up_logging(debug: bool) -> None:
-    """To standard error. No library may log requests: httpx and uvicorn would name addresses."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("anontrace").setLevel(logging.DEBUG if debug else logging.INFO)
-    logging.getLogger("uvicorn.access").disabled = True
-    if not debug:  # it would log the text of an exception, which may quote a request
-        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)

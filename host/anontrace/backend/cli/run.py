@@ -13,10 +13,10 @@ def _ready(server: Server) -> None:
     click.echo(f"ready {server.config.name} {server.config.url}")
 
 
-def _run(servers: list[Server], debug: bool) -> None:
-    from anontrace.backend import serving  # slow to load, and of no use to the other commands
+def _run(servers: list[Server], debug: bool, log_json: bool) -> None:
+    from anontrace.backend import logs, serving  # slow to load, and of no use to the other commands
 
-    serving.set_up_logging(debug)
+    logs.set_up(debug, log_json)
     work = serving.serve(servers, _ready)
     try:
         import uvloop
@@ -30,7 +30,8 @@ def _run(servers: list[Server], debug: bool) -> None:
 @click.argument(
     "folders", nargs=-1, required=True, metavar="CONFIGDIR...", type=click.Path(file_okay=False, path_type=Path)
 )
+@click.option("--log-json", is_flag=True, help="Log one JSON object a line.")
 @click.pass_obj
-def run(debug: bool, folders: tuple[Path, ...]) -> None:
+def run(debug: bool, folders: tuple[Path, ...], log_json: bool) -> None:
     """Run the servers whose folders are given, in one process. Ends on SIGTERM or Ctrl-C."""
-    _run([config.load(folder) for folder in folders], debug)
+    _run([config.load(folder) for folder in folders], debug, log_json)

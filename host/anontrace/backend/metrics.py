@@ -1,0 +1,57 @@
+"""The numbers of a server in Prometheus' text format, for `GET /metrics`. Never a label that identifies anybody."""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+_STARTED = time.time()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What is told at one moment. `losses`: share of our own loops lost on the link to each next mix."""
+
+    counters: Mapping[str, int]
+    queues: Mapping[str, int]
+    missing_peers: int
+    clock_offset: float
+    ready: bool
+    losses: Mapping[int, float]
+
+
+class _Numbers(Collector):
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+
+    def collect(self) -> Iterator[Metric]:
+        now = self._snapshot
+        for name, count in now.counters.items():
+            yield CounterMetricFamily(f"anontrace_{name}", "Events since the start.", value=count)
+        queues = GaugeMetricFamily("anontrace_queue_entries", "Entries that wait in a queue.", labels=["queue"])
+        for queue, length in now.queues.items():
+            queues.add_metric([queue], length)
+        yield queues
+        losses = GaugeMetricFamily("anontrace_link_loss", "Share of loops lost on a link.", labels=["next_mix"])
+        for number, share in now.losses.items():
+            losses.add_metric([str(number)], share)
+        yield losses
+        for name, told, value in (
+            ("missing_peers", "Pinned mixes without a key list in force.", now.missing_peers),
+            ("clock_offset_seconds", "Our clock against the others', ahead is above 0.", now.clock_offset),
+            ("ready", "1 if /readyz says so.", int(now.ready)),
+            ("start_time_seconds", "When the process started, unix time.", _STARTED),
+        ):
+            yield GaugeMetricFamily(f"anontrace_{name}", told, value=value)
+
+
+def exposition(snapshot: Snapshot) -> bytes:
+    """The text, with the memory, CPU and files of the process."""
+    registry = CollectorRegistry()
+    registry.register(_Numbers(snapshot))
+    ProcessCollector(registry=registry)
+    return generate_latest(registry)
