@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from anontrace.companion.badge.link import BadgeLink
 from anontrace_primitives import x25519, x25519_base
 from anontrace_shared import hpke, log, schedule, slots
 
@@ -75,6 +76,16 @@ def test_nothing_on_the_badge_opens_an_ended_slot(tmp_path: Path) -> None:
             ada.day = bob.day = slots.day_of(slots.slot_of(air.now))
             await ada.provision()
             await bob.provision()
+
+            async def session_keys(link: BadgeLink) -> dict[str, bytes]:
+                transport = link._session._transport
+                assert transport is not None
+                return {
+                    "key to the badge": bytes(transport._sending._key),
+                    "key from the badge": bytes(transport._receiving._key),
+                }
+
+            secrets = await ada.talk(session_keys)
             air.set_range("ada", "bob", -60)
             yesterday, last = ada.day, slots.slot_of(MIDNIGHT) + 2
             await air.run_until(slots.slot_start(last) + 45)
@@ -95,7 +106,7 @@ def test_nothing_on_the_badge_opens_an_ended_slot(tmp_path: Path) -> None:
             assert set(scalars_of(found[: found.index(secret) + 64], {point})) == {point}
 
             past = range(slots.slot_of(MIDNIGHT) - 5, last)
-            secrets = {"log key": LOG_SECRET, "yesterday's key": key(yesterday)}
+            secrets |= {"log key": LOG_SECRET, "yesterday's key": key(yesterday)}
             for slot in past:
                 secrets[f"secret of slot {slot}"] = schedule.slot_secret(key(slots.day_of(slot)), slot)
                 secrets[f"own address of slot {slot}"] = ada.address(slot)
