@@ -17,6 +17,7 @@ from tools.simulator.badge import HEAP
 
 HERE = Path(__file__).parent / "on_badge"
 SECONDS = 60
+MOST_HEAP = 100 * 1024
 
 
 def _architecture() -> str:
@@ -45,7 +46,7 @@ def measure(seconds: int = SECONDS) -> dict[str, int]:
 
 
 def run() -> Report:
-    """The figures."""
+    """The figures; they fail if the heap goes over 100 KB."""
     figures = measure()
     report = Report("The badge in a crowd of 500, then 700, at 2,000 adverts a second")
     for name, label, unit in (
@@ -56,9 +57,10 @@ def run() -> Report:
         ("adverts_per_second", "adverts sustained", "a second"),
         ("heard", "addresses logged of 500", ""),
         ("dropped", "dropped of 700", ""),
-        ("heap_high", "heap of the firmware, high-water, garbage included", "B"),
-        ("heap_kept", "heap of the firmware, in use afterwards", "B"),
+        ("heap_used", "heap of the firmware, high-water", "B"),
+        ("heap_high", "the same with garbage not yet collected", "B"),
     ):
         report.add(name, label, figures[name], unit)
+    report.limit("heap_used", MOST_HEAP)
     report.remark("Sighting: handler, ring, table; of this machine. Pointers take twice the chip's 4 bytes here.")
     return report

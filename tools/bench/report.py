@@ -39,6 +39,6 @@ class Report:
         """The figure fails if it is above `most`."""
         figure = next(figure for figure in self.figures if figure.name == name)
         if figure.value > most:
-            self.failures.append(f"{figure.label}: {figure.value:.4g} {figure.unit}".rstrip() + f" is over {most:g}")
+            self.failures.append(f"{figure.label}: {figure.value:,.5g} {figure.unit}".rstrip() + f" is over {most:g}")
         else:
             self.remarks.append(f"{figure.label}: at most {most:g} {figure.unit}".rstrip() + " is kept.")
