@@ -131,6 +131,7 @@ class Server(BaseModel):
     folder: Path
     config: ServerConfig
     network: Network
+    network_path: Path
 
 
 def load(folder: Path) -> Server:
@@ -155,7 +156,7 @@ def load(folder: Path) -> Server:
             raise ConfigError(f"{path}: number {config.number} is not in {network_path}")
         if set(pin.roles) != set(config.mix_roles):
             raise ConfigError(f"{path}: the roles of number {config.number} are others in {network_path}")
-    return Server(folder=folder, config=config, network=network)
+    return Server(folder=folder, config=config, network=network, network_path=network_path)
 
 
 def _text(path: Path) -> str:

@@ -136,7 +136,9 @@ class Node:
                 "name": config.name,
                 "number": config.number,
                 "counters": self._counters.snapshot(),
+                **self._readiness(),
                 "clock_offset": round(self._clock_check.offset, 1),
+                "peers": self._peers.table(),
                 "queues": await self._store.backlog(),
                 "roles": {name: role.status() for name, role in self._roles.items()},
             }

@@ -72,6 +72,18 @@ class Peers:
             number for number in self._network.pins if number not in self._lists or self._lists[number].expires <= now
         ]
 
+    def table(self) -> list[dict[str, Any]]:
+        """The pinned mixes, and what their key lists say."""
+        rows = []
+        for number in sorted(self._network.pins):
+            found = self._lists.get(number)
+            row: dict[str, Any] = {"number": number, "roles": list(self._network.pins[number].roles), "listed": False}
+            if found is not None and found.expires > clock.now():
+                row |= {"listed": True, "name": found.name, "issued": found.issued, "expires": found.expires}
+                row |= {"newest_key_day": found.keys[-1].day, "losses": dict(found.losses)}
+            rows.append(row)
+        return rows
+
     async def keep_fresh(self) -> None:
         """Ask discovery now and then; soon, while a list is missing, has expired, or led to a server that is not there.
 

@@ -13,8 +13,8 @@ import uvicorn
 
 from .config import Server
 from .connections import BoundedProtocol
-from .errors import ConfigError
 from .node import Node
+from .sockets import bind
 from .tls import server_context
 
 _GRACE_SECONDS = 5
@@ -55,7 +55,7 @@ async def serve(servers: Sequence[Server], ready: Callable[[Server], None]) -> N
 @contextlib.asynccontextmanager
 async def _running(server: Server, stopping: asyncio.Event) -> AsyncIterator[None]:
     tls = None if server.config.tls is None else server_context(server.folder, server.config.tls)
-    listening = _bind(server)
+    listening = bind(server.config)
     node = await Node.open(server)
     try:
         await node.start()
@@ -104,16 +104,3 @@ def _protocol(seconds: float) -> type[BoundedProtocol]:
         head_seconds = seconds
 
     return Protocol
-
-
-def _bind(server: Server) -> socket.socket:
-    config = server.config
-    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((config.host, config.port))
-    except OSError as error:
-        listening.close()
-        raise ConfigError(f"{config.name}: cannot listen on {config.listen}: {error.strerror}") from None
-    return listening

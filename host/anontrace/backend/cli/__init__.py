@@ -6,6 +6,7 @@ import click
 from anontrace_shared.errors import AnontraceError
 
 from .authority import authority
+from .check import check, status
 from .network import init
 from .run import run
 
@@ -22,6 +23,8 @@ def group(context: click.Context, debug: bool) -> None:
 group.add_command(init)
 group.add_command(run)
 group.add_command(authority)
+group.add_command(check)
+group.add_command(status)
 
 
 def main() -> None:

@@ -1,0 +1,116 @@
+"""`anontrace-server check` and `anontrace-server status`: servers before and while they run."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+_DAY_SECONDS = 86400
+
+
+@click.command()
+@click.argument(
+    "folders", nargs=-1, required=True, metavar="CONFIGDIR...", type=click.Path(file_okay=False, path_type=Path)
+)
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+def check(folders: tuple[Path, ...], as_json: bool) -> None:
+    """Say what is wrong with the servers of these folders, by file and line. Exit status 1 if anything is."""
+    from anontrace.backend import checking
+
+    found = checking.faults(folders)
+    if as_json:
+        click.echo(json.dumps({"ok": not found, "faults": found}))
+    else:
+        for fault in found:
+            click.echo(fault, err=True)
+        if not found:
+            click.echo(f"nothing is wrong with {len(folders)} {'folder' if len(folders) == 1 else 'folders'}")
+    sys.exit(1 if found else 0)
+
+
+@click.command()
+@click.argument("places", nargs=-1, required=True, metavar="URL|DIR...")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+def status(places: tuple[str, ...], as_json: bool) -> None:
+    """Show peers, keys, queues and losses of running servers. DIR: a server's folder, or one with a network.
+
+    Exit status 1 if one does not answer or is not ready.
+    """
+    found = [_asked(*place) for name in places for place in _places(name)]
+    if as_json:
+        click.echo(json.dumps({"servers": found}))
+    else:
+        _show(found)
+    sys.exit(0 if all(each.get("ready") for each in found) else 1)
+
+
+def _places(name: str) -> list[tuple[str, str | None]]:
+    """URL and pinned certificates of each server that a URL or folder means."""
+    if name.startswith(("http://", "https://")):
+        return [(name.rstrip("/"), None)]
+    from anontrace.backend import config
+
+    folder = Path(name)
+    inside = sorted(path.parent for path in folder.glob(f"*/{config.FILE}"))
+    homes = [folder] if (folder / config.FILE).exists() or not inside else inside
+    return [(server.config.url, server.network.network.ca) for server in map(config.load, homes)]
+
+
+def _asked(url: str, ca: str | None) -> dict[str, Any]:
+    import httpx
+
+    from anontrace.wire import trust
+
+    verify = trust.client_context(ca) if url.startswith("https:") else False
+    try:
+        answer = httpx.get(f"{url}/v1/status", verify=verify, timeout=10, trust_env=False)
+        document = answer.raise_for_status().json()
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        return {"url": url, "ready": False, "error": type(error).__name__}
+    return {"url": url, **document} if isinstance(document, dict) else {"url": url, "ready": False, "error": "no JSON"}
+
+
+def _show(found: list[dict[str, Any]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    servers = Table(
+        "server", "ready", "clock s", "keys (days)", "peers", "queued", "accepted", "dropped", box=box.SIMPLE
+    )
+    for each in found:
+        if "error" in each:
+            click.echo(f"{each['url']}: no usable answer ({each['error']})", err=True)
+            continue
+        keys = each["roles"].get("mix", {})
+        counters = each["counters"]
+        servers.add_row(
+            each["name"],
+            "yes" if each["ready"] else "[red]no[/red]",
+            f"{each['clock_offset']:+.0f}",
+            f"{keys['first_key_day']} to {keys['last_key_day']}" if keys else "-",
+            f"{len(each['peers']) - len(each['missing'])} of {len(each['peers'])}",
+            str(sum(each["queues"].values())),
+            str(counters.get("accepted", 0)),
+            str(sum(count for name, count in counters.items() if name.startswith("dropped"))),
+        )
+    console.print(servers)
+    known = next((each for each in found if each.get("peers")), None)
+    if known is None:
+        return
+    peers = Table(
+        "mix", "name", "roles", "list", "newest key", "losses", box=box.SIMPLE, title=f"as {known['name']} sees"
+    )
+    for peer in known["peers"]:
+        if not peer["listed"]:
+            peers.add_row(str(peer["number"]), "", " ".join(peer["roles"]), "[red]missing[/red]")
+            continue
+        losses = ", ".join(f"to {number}: {share:.0%}" for number, share in peer["losses"].items() if share)
+        left = f"{(peer['expires'] - peer['issued']) / _DAY_SECONDS:.0f} days"
+        peers.add_row(
+            str(peer["number"]), peer["name"], " ".join(peer["roles"]), left, str(peer["newest_key_day"]), losses or "-"
+        )
+    console.print(peers)
