@@ -279,6 +279,60 @@ def test_a_badge_may_be_given_a_list_instead_of_a_key(world):
     assert world.do("cyd", "badge", "sync")["horizon"] == provisioned["horizon"]
 
 
+def test_a_preset_is_set_and_nonsense_is_refused(world):
+    for preset in ("always", "saver", "balanced"):  # from each to another: the badge takes no window above its interval
+        assert world.do("ada", "badge", "set", preset)["preset"] == preset
+    assert world.do("ada", "badge", "set", "--place")["place"] is True
+    assert "place badge" in world.do("ada", "badge", "info")["flags"]
+    world.do("ada", "badge", "set", "--person")
+    assert "place badge" not in world.do("ada", "badge", "info")["flags"]
+    assert world.cli("ada", "badge", "set").code == 2
+
+
+def test_a_crash_is_shown_by_info(world):
+    assert world.do("ada", "badge", "info")["crash_log"] == ""
+    (world.folder / "ada" / "crash.txt").write_text("Traceback: something went wrong\n")
+    assert "something went wrong" in world.do("ada", "badge", "info")["crash_log"]
+    (world.folder / "ada" / "crash.txt").unlink()
+
+
+def test_an_erased_badge_is_empty_and_still_ones_own(world):
+    refused = world.cli("bob", "badge", "erase")
+    assert (refused.code, "give --yes" in refused.err) == (2, True)
+    world.do("bob", "badge", "erase", "--yes")
+    assert world.do("bob", "badge", "list")["badges"][0]["provisioned"] is False
+    assert world.cli("bob", "badge", "sync").code == 2
+    world.pass_time(1)
+    assert world.do("bob", "badge", "provision")["provisioned"]
+    info = world.do("bob", "badge", "info")
+    assert "provisioned" in info["flags"] and info["log_bytes"] < 200
+
+
+def test_several_badges_of_one_person(world):
+    flash = world.folder / "ada's second"
+    flash.mkdir()
+    assert world.cli("ada", "badge", "provision", "--new").code == 2
+    second = world.do("ada", "badge", "provision", "--new", "--usb", str(flash), "--usb-only")
+    assert second["badge"] == 2
+    assert (flash / "owner.key").read_bytes() != (world.folder / "ada" / "owner.key").read_bytes()
+    ambiguous = world.cli("ada", "badge", "sync")
+    assert (ambiguous.code, "say which one: --badge N" in ambiguous.err) == (2, True)
+    assert world.do("ada", "badge", "sync", "--badge", "1")["badge"] == 1
+    world.run(world.air.start_badge("ada's second", flash))
+    world.air.set_range("ada's second", "ada's desk", -50)
+    registered = world.do("ada", "register", "--slots", "24")
+    assert registered["made"] == 24  # the first badge has its addresses already
+    provisioned = world.do("ada", "badge", "provision", "--badge", "2")
+    assert provisioned["horizon"] == registered["horizon"]
+    assert world.do("ada", "badge", "sync", "--badge", "2")["horizon"] == registered["horizon"]
+    assert [each["badge"] for each in world.do("ada", "badge", "list")["badges"]] == [1, 2]
+    assert world.cli("ada", "badge", "forget", "2").code == 2
+    world.do("ada", "badge", "forget", "2", "--yes")
+    assert [each["badge"] for each in world.do("ada", "badge", "list")["badges"]] == [1]
+    assert world.do("ada", "badge", "sync")["badge"] == 1
+    assert world.cli("ada", "badge", "info", "--badge", "2").code == 2
+
+
 def test_every_document_is_json_and_nothing_else(world):
     for command in (["status"], ["badge", "list"], ["exposures", "list"], ["poll"]):
         assert isinstance(json.loads(world.cli("bob", *command).out), dict)

@@ -1,22 +1,25 @@
-"""`anontrace badge`: provision the badge, ask it, and keep it going."""
+"""`anontrace badge`: provision a badge, ask it, and keep it going."""
 
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from anontrace.companion.commands.badge_care import erase, forget, set_, update
+from anontrace.companion.commands.choosing import BADGE, SCAN, known
 from anontrace.companion.context import Context, pass_context
 
 if TYPE_CHECKING:
     from anontrace.companion.state import State
     from anontrace.companion.store.badges import Badge
 
-_SCAN = click.option("--scan", "scan_seconds", type=click.FloatRange(1), default=30.0, show_default=True,
-                     help="Seconds to look for the badge.")  # fmt: skip
-
 
 @click.group()
 def badge() -> None:
-    """Your badge: provision it, pull its log, set its clock."""
+    """Your badges: provision them, pull their logs, set their clocks."""
+
+
+for _command in (set_, erase, update, forget):
+    badge.add_command(_command)
 
 
 @badge.command()
@@ -26,9 +29,19 @@ def badge() -> None:
 @click.option("--usb-only", is_flag=True, help="Write the owner key and stop; go on over Bluetooth later.")
 @click.option("--list", "by_list", is_flag=True,
               help="Give the badge a list of addresses instead of a key: it then holds no secret.")  # fmt: skip
-@_SCAN
+@click.option("--new", is_flag=True, help="One more badge, with keys and addresses of its own.")
+@BADGE
+@SCAN
 @pass_context
-def provision(context: Context, usb: str | None, usb_only: bool, by_list: bool, scan_seconds: float) -> None:
+def provision(
+    context: Context,
+    usb: str | None,
+    usb_only: bool,
+    by_list: bool,
+    new: bool,
+    number: int | None,
+    scan_seconds: float,
+) -> None:
     """Make a badge yours.
 
     The owner key goes onto it by cable, once; the rest over Bluetooth. A badge that has the owner key already needs no
@@ -38,6 +51,7 @@ def provision(context: Context, usb: str | None, usb_only: bool, by_list: bool, 
     Examples:
       anontrace badge provision --usb /dev/ttyUSB0
       anontrace badge provision                       again, over Bluetooth alone
+      anontrace badge provision --new --usb COM7      a second badge
     """
     import asyncio
 
@@ -46,8 +60,10 @@ def provision(context: Context, usb: str | None, usb_only: bool, by_list: bool, 
 
     if usb_only and usb is None:
         raise SetupError("--usb-only needs --usb PORT")
+    if new and (usb is None or number is not None):
+        raise SetupError("--new needs --usb PORT, for the owner key of the new badge, and no --badge")
     with context.changing() as state:
-        own = _ensure(state)
+        own = _meant(state, new, number)
         if usb is not None:
             from anontrace.companion.badge.usb import write_owner_key
 
@@ -86,33 +102,52 @@ def provision(context: Context, usb: str | None, usb_only: bool, by_list: bool, 
 
 
 @badge.command()
-@_SCAN
+@BADGE
+@SCAN
 @pass_context
-def info(context: Context, scan_seconds: float) -> None:
-    """What the badge says of itself."""
+def info(context: Context, number: int | None, scan_seconds: float) -> None:
+    """What the badge says of itself, and of its last crash if there was one.
+
+    \b
+    Examples:
+      anontrace badge info
+      anontrace --json badge info --badge 2
+    """
     import asyncio
 
     from anontrace.companion.badge.own import converse
+    from anontrace.companion.badge.care import ask
     from anontrace.companion.badge.sync import describe
 
     with context.changing() as state:
-        own = _known(state)
-        said = asyncio.run(converse(state, context.adapter, own, lambda link: link.info(), scan_seconds))
-    document = {"badge": own.number, **describe(said)}
+        own = known(state, number)
+        said, crash_log = asyncio.run(converse(state, context.adapter, own, ask, scan_seconds))
+    document = {"badge": own.number, **describe(said), "crash_log": crash_log}
 
     def lines() -> list[str]:
-        return [f"{name.replace('_', ' '):<16} {_shown(value)}" for name, value in document.items()]
+        shown = [
+            f"{name.replace('_', ' '):<16} {_shown(value)}" for name, value in document.items() if name != "crash_log"
+        ]
+        if crash_log:
+            shown += ["", "It has crashed; please report this:", *(f"  {line}" for line in crash_log.splitlines())]
+        return shown
 
     context.output.show(document, lines)
 
 
 @badge.command()
-@_SCAN
+@BADGE
+@SCAN
 @pass_context
-def sync(context: Context, scan_seconds: float) -> None:
+def sync(context: Context, number: int | None, scan_seconds: float) -> None:
     """Set the badge's clock, fetch its sealed log, and let it broadcast the addresses that are confirmed.
 
     The badge frees what was fetched. A broken transfer goes on where it stopped.
+
+    \b
+    Examples:
+      anontrace badge sync
+      anontrace badge sync --badge 2 --scan 60
     """
     import asyncio
 
@@ -121,7 +156,7 @@ def sync(context: Context, scan_seconds: float) -> None:
 
     done = syncing.Synced()
     with context.changing() as state:
-        own = _known(state)
+        own = known(state, number)
         with context.output.progress("fetching the log") as progress:
             asyncio.run(
                 converse(
@@ -153,7 +188,12 @@ def sync(context: Context, scan_seconds: float) -> None:
 @badge.command("list")
 @pass_context
 def list_(context: Context) -> None:
-    """Your badges, as of the last sync."""
+    """Your badges, as of the last sync.
+
+    \b
+    Example:
+      anontrace badge list
+    """
     from anontrace.companion.presentation import badge_document, badge_lines
 
     with context.reading() as state:
@@ -164,21 +204,16 @@ def list_(context: Context) -> None:
     )
 
 
-def _ensure(state: "State") -> "Badge":
+def _meant(state: "State", new: bool, number: int | None) -> "Badge":
+    """The badge to be provisioned; keys are made for a first or a new one."""
     from anontrace_shared.slots import day_of, slot_of
 
     from anontrace import clock
 
-    return state.badges.ensure(day_of(slot_of(clock.now())))
-
-
-def _known(state: "State") -> "Badge":
-    from anontrace.companion.errors import SetupError
-
-    own = state.badges.get()
-    if own is None or own.provisioned is None:
-        raise SetupError("no badge is provisioned yet; begin with: anontrace badge provision --usb PORT")
-    return own
+    today = day_of(slot_of(clock.now()))
+    if new:
+        return state.badges.add(today)
+    return known(state, number, provisioned=False) if state.badges.all() else state.badges.ensure(today)
 
 
 def _horizon_lines(horizon: int) -> list[str]:

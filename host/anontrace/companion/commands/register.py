@@ -13,7 +13,7 @@ from anontrace.companion.context import Context, pass_context
               help="Seconds to wait for the confirmation.")  # fmt: skip
 @pass_context
 def register(context: Context, days: int | None, slots: int | None, first: int | None, timeout: float) -> None:
-    """Register contact addresses and confirm that they arrived.
+    """Register contact addresses for each of your badges, and confirm that they arrived.
 
     Each address is for one slot of five minutes. What is registered already is left alone, what is not confirmed yet is
     sent again: the command may be broken off and repeated at any time. The badge is told by `badge sync`.
@@ -39,12 +39,13 @@ def register(context: Context, days: int | None, slots: int | None, first: int |
     with context.changing() as state, context.servers(state) as servers:
         slot = slot_of(clock.now())
         start = slot if first is None else first
-        badge = state.badges.ensure(day_of(slot))
+        state.badges.ensure(day_of(slot))
+        badges = state.badges.all()
         with context.output.progress("making addresses") as progress:
-            made = registration.make(state, servers, badge, start, start + count, progress)
+            made = sum(registration.make(state, servers, each, start, start + count, progress) for each in badges)
         with context.output.progress("registering") as progress:
             settled = Swaps(state, servers).settle(timeout, progress)
-        horizon = state.addresses.confirmed_until(badge.number, slot)
+        horizon = min(state.addresses.confirmed_until(badge.number, slot) for badge in badges)
     document = {
         "from": start,
         "until": start + count,

@@ -69,22 +69,39 @@ class BadgeStore:
             )
         return badges
 
-    def get(self) -> Badge | None:
-        """The wearer's badge, None before `ensure`."""
-        badges = self.all()
+    def get(self, number: int | None = None) -> Badge | None:
+        """The badge of this number, or the first one; None where there is none."""
+        badges = [badge for badge in self.all() if number in (None, badge.number)]
         return badges[0] if badges else None
 
     def ensure(self, today: int) -> Badge:
-        """The wearer's badge; keys are made, with the day key of `today`, when there is none yet."""
+        """The first badge; keys are made, with the day key of `today`, when there is none yet."""
         with self._db.transaction():
-            if self.get() is None:
-                self._db.run(
-                    "INSERT INTO badges (owner_key, day, day_key) VALUES (?, ?, ?)",
-                    self._vault.seal(_OWNER_KEY, os.urandom(32)), today, self._vault.seal(_DAY_KEY, os.urandom(32)),
-                )  # fmt: skip
-        found = self.get()
-        assert found is not None
-        return found
+            return self.get() or self._new(today)
+
+    def add(self, today: int) -> Badge:
+        """One more badge, with keys of its own."""
+        with self._db.transaction():
+            return self._new(today)
+
+    def _new(self, today: int) -> Badge:
+        number = self._db.run(
+            "INSERT INTO badges (owner_key, day, day_key) VALUES (?, ?, ?)",
+            self._vault.seal(_OWNER_KEY, os.urandom(32)), today, self._vault.seal(_DAY_KEY, os.urandom(32)),
+        )  # fmt: skip
+        made = self.get(number)
+        assert made is not None
+        return made
+
+    def remove(self, badge: Badge) -> None:
+        """Delete a badge with its keys, addresses, mailboxes and log."""
+        with self._db.transaction():
+            self._db.run(
+                "DELETE FROM mailboxes WHERE id IN (SELECT mailbox FROM surbs JOIN addresses"
+                " ON addresses.id = surbs.address WHERE addresses.badge = ?)",
+                badge.number,
+            )  # fmt: skip
+            self._db.run("DELETE FROM badges WHERE id = ?", badge.number)
 
     def ratchet(self, today: int) -> None:
         """Turn the day keys forward to `today` and overwrite the older ones."""
@@ -104,6 +121,11 @@ class BadgeStore:
                 " first_slot = min(ifnull(first_slot, ?), ?), horizon = max(horizon, ?) WHERE id = ?",
                 now, mode, first_slot, first_slot, horizon, badge.number,
             )  # fmt: skip
+
+    def set_erased(self, badge: Badge) -> None:
+        """The badge has forgotten what it was told; what it may have broadcast before stays known."""
+        with self._db.transaction():
+            self._db.run("UPDATE badges SET provisioned = NULL, mode = NULL, info = NULL WHERE id = ?", badge.number)
 
     def set_horizon(self, badge: Badge, horizon: int) -> None:
         """Remember what the badge may have broadcast; written before the badge is told, so that it is never too low."""

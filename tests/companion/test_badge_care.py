@@ -1,0 +1,46 @@
+"""Badges as far as no Bluetooth is needed: presets, several of them, forgetting, updating."""
+
+import pytest
+from anontrace.companion import state
+from anontrace.companion.commands import badge_care
+from anontrace.companion.errors import FAILED, INTERRUPTED, USAGE
+from anontrace_shared import presets
+
+from tests.companion.terminal import talk
+from tests.companion.test_cli import NETWORK
+from tests.companion.test_state import surb
+
+
+@pytest.fixture
+def wearer(cli, tmp_path):
+    (tmp_path / "network.toml").write_text(NETWORK)
+    cli.do("init", str(tmp_path / "network.toml"))
+    return cli
+
+
+def test_the_presets_offered_are_those_that_exist():
+    assert list(badge_care._PRESETS) == list(presets.PRESETS)
+
+
+def test_a_forgotten_badge_leaves_nothing_and_the_others_stay(wearer):
+    with state.changing(wearer.folder) as opened:
+        for number in (1, 2):
+            badge = opened.badges.add(2_000_000)
+            assert badge.number == number
+            opened.addresses.add(badge.number, [(number, bytes(20), surb(number, 2**31))], 0)
+            opened.logs.append(badge.number, 1, 1, 0, b"piece %d" % number, 2_000_000_000)
+    assert talk(wearer, ["badge", "forget", "2"], [("Go on?", "n")])[0] == INTERRUPTED
+    assert talk(wearer, ["badge", "forget", "2"], [("Go on?", "y")])[0] == 0
+    with state.reading(wearer.folder) as opened:
+        assert [badge.number for badge in opened.badges.all()] == [1]
+        assert opened.logs.segments() == [b"piece 1"]
+        assert [mailbox.address for mailbox in opened.addresses.live_mailboxes(0)] == [(1).to_bytes(32, "big")]
+    assert wearer.run("badge", "forget", "2").code == USAGE
+
+
+def test_an_update_without_sources_or_without_a_badge_says_what_to_do(wearer, tmp_path):
+    result = wearer.run("badge", "update", "--usb", "/dev/ttyUSB7", "--source", str(tmp_path))
+    assert (result.code, "make update" in result.err) == (USAGE, True)
+    result = wearer.run("badge", "update", "--usb", "/dev/ttyUSB7")
+    assert (result.code, "there is no /dev/ttyUSB7" in result.err) == (FAILED, True)
+    assert len(result.err.splitlines()) == 1
