@@ -4,11 +4,14 @@ The mirror and the keyring are those of the machine's apt configuration. All sta
 status) lies in a private folder, so neither root nor a previous `apt-get update` is needed. Installs nothing.
 """
 
+import fcntl
 import os
 import re
 import shlex
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,6 +99,25 @@ def _run(arguments: list[str], **environment: str) -> str:
 def available() -> bool:
     """Whether this machine has apt and dpkg at all."""
     return all(shutil.which(tool) for tool in ("apt-get", "apt-cache", "apt-config", "dpkg", "dpkg-deb"))
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """One process at a time in this folder of the cache; the others wait and then find the work done."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def unpacked_command(root: Path, program: str) -> list[str] | None:
+    """The command for a program unpacked into `root`: its own dynamic loader, with its own libraries."""
+    libraries = sorted({path.parent for path in root.glob("**/lib*.so.*") if path.is_file()})
+    loaders = [path for folder in libraries for path in sorted(folder.glob("ld*.so.*"))]
+    binary = root / "usr" / "bin" / program
+    if not loaders or not binary.is_file():
+        return None
+    return [str(loaders[0]), "--library-path", ":".join(map(str, libraries)), str(binary)]
 
 
 def debian_source() -> Source:

@@ -4,7 +4,6 @@ In this order: the command in MICROPYTHON, `micropython` on PATH, the cache, Deb
 (tools/apt.py). Nothing is installed on the system. `python -m tools.micropython` prints the command.
 """
 
-import fcntl
 import functools
 import os
 import shlex
@@ -12,8 +11,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import platformdirs
@@ -49,25 +46,6 @@ def _cache() -> Path:
     return Path(platformdirs.user_cache_path("anontrace")) / "micropython"
 
 
-def unpacked_command(root: Path) -> list[str] | None:
-    """The command for a MicroPython unpacked into `root`: its own dynamic loader, with its own libraries."""
-    libraries = sorted({path.parent for path in root.glob("**/lib*.so.*") if path.is_file()})
-    loaders = [path for folder in libraries for path in sorted(folder.glob("ld*.so.*"))]
-    binary = root / "usr" / "bin" / "micropython"
-    if not loaders or not binary.is_file():
-        return None
-    return [str(loaders[0]), "--library-path", ":".join(map(str, libraries)), str(binary)]
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One process at a time; the others wait and then find the work done."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def _fetch(folder: Path) -> list[str]:
     """Unpack Debian's package into `folder`/root: of the machine's own release if new enough, else of a newer one."""
     if not apt.available():
@@ -89,13 +67,13 @@ def _fetch(folder: Path) -> list[str]:
             except apt.AptError as error:
                 reason = str(error)
                 continue
-            command = unpacked_command(Path(work) / "root")
+            command = apt.unpacked_command(Path(work) / "root", "micropython")
             if command is None or not _usable(command):
                 reason = f"the package of version {candidate} does not run here"
                 continue
             shutil.rmtree(folder / "root", ignore_errors=True)
             (Path(work) / "root").rename(folder / "root")
-            final = unpacked_command(folder / "root")
+            final = apt.unpacked_command(folder / "root", "micropython")
             assert final is not None
             return final
     raise MissingRuntime(f"no MicroPython found, and apt could not fetch it ({reason}): {_ADVICE}")
@@ -121,8 +99,8 @@ def _find() -> tuple[str, ...]:
     on_path = shutil.which("micropython")
     if on_path and _usable([on_path]):
         return (on_path,)
-    with _locked(_cache()):
-        cached = unpacked_command(_cache() / "root")
+    with apt.locked(_cache()):
+        cached = apt.unpacked_command(_cache() / "root", "micropython")
         return tuple(cached if cached and _usable(cached) else _fetch(_cache()))
 
 

@@ -4,7 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tools.redis import MissingRedis
+
 from .client import Client
+from .places import SharedCluster
 from .servers import Servers
 
 STEADY = ("discovery", "mix-1", "mix-2", "nymserver", "mailbox", "authority")
@@ -23,3 +26,14 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         yield Client(servers)
     finally:
         servers.close()
+
+
+@pytest.fixture(scope="session")
+def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedCluster]:
+    """Three masters and three replicas, for tests that do not kill any."""
+    try:
+        cluster = SharedCluster(tmp_path_factory.mktemp("redis"))
+    except MissingRedis as error:
+        pytest.skip(str(error))
+    yield cluster
+    cluster.close()

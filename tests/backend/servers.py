@@ -61,7 +61,7 @@ class Servers:
         self._processes[names] = process
         assert process.stdout is not None
         for name in names:
-            assert process.stdout.readline() == f"ready {name} {self.url(name)}\n"
+            assert process.stdout.readline() == f"ready {self.config(name)['name']} {self.config(name)['url']}\n"
 
     def kill(self, *names: str) -> None:
         """kill -9."""
@@ -92,8 +92,13 @@ class Servers:
         assert old in text
         path.write_text(text.replace(old, new))
 
+    def config(self, name: str) -> dict[str, Any]:
+        """server.toml in the folder of this name."""
+        return tomllib.loads((self.folder / name / "server.toml").read_text())
+
     def url(self, name: str) -> str:
-        return str(tomllib.loads((self.folder / name / "server.toml").read_text())["url"])
+        config = self.config(name)
+        return f"{'https' if 'tls' in config else 'http'}://{config['listen']}"
 
     def ready(self, names: Sequence[str]) -> None:
         """Wait until each of these knows all others."""

@@ -11,14 +11,30 @@ from pathlib import Path
 
 import pytest
 from anontrace.backend.errors import StoreError
-from anontrace.backend.store import Entry, Put, Store, open_store
+from anontrace.backend.store import Entry, Put, Store
+
+from .places import Place
 
 
-def run(folder: Path, body: Callable[[Store], Awaitable[None]]) -> None:
-    """Run a piece of test against the store in a folder, opened and closed around it."""
+@pytest.fixture(params=["folder", "cluster"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Where a test's store is: a folder, or a corner of its own of the six-node cluster."""
+    if request.param == "folder":
+        return Place(tmp_path / "db")
+    return Place(tmp_path / "db", request.getfixturevalue("redis_cluster").corner())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Place:
+    """For what only the embedded store promises."""
+    return Place(tmp_path / "db")
+
+
+def run(place: Place, body: Callable[[Store], Awaitable[None]]) -> None:
+    """Run a piece of test against the store in a place, opened and closed around it."""
 
     async def around() -> None:
-        store = await open_store(folder)
+        store = await place.open()
         try:
             await body(store)
         finally:
@@ -27,7 +43,7 @@ def run(folder: Path, body: Callable[[Store], Awaitable[None]]) -> None:
     asyncio.run(around())
 
 
-def test_what_was_put_is_there_after_reopening(tmp_path: Path) -> None:
+def test_what_was_put_is_there_after_reopening(place: Place) -> None:
     async def write(store: Store) -> None:
         await store.put_many("plain", [(b"a", b"1"), (b"b", b"2")])
         await store.put_many("daily", [(b"a", b"3")], expires=100)
@@ -36,21 +52,21 @@ def test_what_was_put_is_there_after_reopening(tmp_path: Path) -> None:
         assert await store.get_many("plain", [b"b", b"missing", b"a"]) == [b"2", None, b"1"]
         assert await store.get_many("daily", [b"a"]) == [b"3"]
 
-    run(tmp_path / "db", write)
-    run(tmp_path / "db", read)
+    run(place, write)
+    run(place, read)
 
 
-def test_put_if_absent_stores_a_key_once_across_days_and_within_one_call(tmp_path: Path) -> None:
+def test_put_if_absent_stores_a_key_once_across_days_and_within_one_call(place: Place) -> None:
     async def body(store: Store) -> None:
         puts = [Put(b"k", b"1"), Put(b"l", b"2"), Put(b"k", b"3")]
         assert await store.put_if_absent_many("once", puts, expires=7) == [True, True, False]
         assert await store.put_if_absent_many("once", [Put(b"k", b"4"), Put(b"m", b"5")], expires=8) == [False, True]
         assert await store.get_many("once", [b"k", b"l", b"m"]) == [b"1", b"2", b"5"]
 
-    run(tmp_path / "db", body)
+    run(place, body)
 
 
-def test_of_many_concurrent_swaps_of_one_value_exactly_one_wins(tmp_path: Path) -> None:
+def test_of_many_concurrent_swaps_of_one_value_exactly_one_wins(place: Place) -> None:
     async def body(store: Store) -> None:
         assert await store.compare_and_swap("t", b"k", None, b"first", expires=3)
         wins = await asyncio.gather(
@@ -60,10 +76,10 @@ def test_of_many_concurrent_swaps_of_one_value_exactly_one_wins(tmp_path: Path) 
         assert await store.get_many("t", [b"k"]) == [b"%d" % wins.index(True)]
         assert not await store.compare_and_swap("t", b"k", None, b"squat")
 
-    run(tmp_path / "db", body)
+    run(place, body)
 
 
-def test_a_key_keeps_the_day_it_was_created_with(tmp_path: Path) -> None:
+def test_a_key_keeps_the_day_it_was_created_with(place: Place) -> None:
     async def body(store: Store) -> None:
         await store.compare_and_swap("t", b"old", None, b"1", expires=10)
         await store.compare_and_swap("t", b"old", b"1", b"2", expires=20)
@@ -71,10 +87,10 @@ def test_a_key_keeps_the_day_it_was_created_with(tmp_path: Path) -> None:
         assert await store.expire(11) == 1
         assert await store.get_many("t", [b"old", b"young"]) == [None, b"3"]
 
-    run(tmp_path / "db", body)
+    run(place, body)
 
 
-def test_a_whole_day_is_dropped_and_stays_dropped(tmp_path: Path) -> None:
+def test_a_whole_day_is_dropped_and_stays_dropped(place: Place) -> None:
     async def body(store: Store) -> None:
         await store.append_many("boxes", [(b"a", b"x")], limit=5, expires=10)
         assert await store.expire(10) == 0
@@ -84,21 +100,21 @@ def test_a_whole_day_is_dropped_and_stays_dropped(tmp_path: Path) -> None:
         assert await store.get_lists("boxes", [b"a"]) == [[]]
         assert await store.expire(11) == 0
 
-    run(tmp_path / "db", body)
-    run(tmp_path / "db", after)
+    run(place, body)
+    run(place, after)
 
 
-def test_append_keeps_order_skips_repeats_and_stops_at_the_limit(tmp_path: Path) -> None:
+def test_append_keeps_order_skips_repeats_and_stops_at_the_limit(place: Place) -> None:
     async def body(store: Store) -> None:
         items = [(b"a", b"1"), (b"a", b"22"), (b"b", b""), (b"a", b"1"), (b"a", b"333"), (b"a", b"4")]
         assert await store.append_many("boxes", items, limit=3, expires=10) == [True, True, True, True, True, False]
         assert await store.get_lists("boxes", [b"a", b"b", b"c"]) == [[b"1", b"22", b"333"], [b""], []]
 
-    run(tmp_path / "db", body)
+    run(place, body)
 
 
 @pytest.mark.parametrize("bits", [0, 1, 8, 32])
-def test_a_bucket_holds_the_keys_with_its_leading_bits_and_no_other(tmp_path: Path, bits: int) -> None:
+def test_a_bucket_holds_the_keys_with_its_leading_bits_and_no_other(place: Place, bits: int) -> None:
     keys = [os.urandom(32) for _ in range(200)] + [b"\x00" * 32, b"\xff" * 32]
 
     async def body(store: Store) -> None:
@@ -109,10 +125,10 @@ def test_a_bucket_holds_the_keys_with_its_leading_bits_and_no_other(tmp_path: Pa
             expected = {key for key in keys if int.from_bytes(key[:4], "big") >> (32 - bits) == index}
             assert {key for key, _ in await store.bucket("nyms", bits, index)} == expected
 
-    run(tmp_path / "db", body)
+    run(place, body)
 
 
-def test_queue_entries_come_in_order_of_their_time_and_only_when_due(tmp_path: Path) -> None:
+def test_queue_entries_come_in_order_of_their_time_and_only_when_due(place: Place) -> None:
     async def body(store: Store) -> None:
         await store.enqueue(
             [Entry("q", 30.0, b"c"), Entry("q", 10.0, b"a"), Entry("q", 20.0, b"b"), Entry("r", 1.0, b"r")]
@@ -125,10 +141,10 @@ def test_queue_entries_come_in_order_of_their_time_and_only_when_due(tmp_path: P
         assert [e.item for e in (await store.take("q", now=25.0, limit=10, lease=5.0)).entries] == [b"b"]
         assert await store.backlog() == {"q": 2, "r": 1}
 
-    run(tmp_path / "db", body)
+    run(place, body)
 
 
-def test_leased_entries_come_back_after_a_restart_and_done_ones_do_not(tmp_path: Path) -> None:
+def test_leased_entries_come_back_after_a_restart_and_done_ones_do_not(place: Place) -> None:
     async def body(store: Store) -> None:
         await store.enqueue([Entry("q", 1.0, b"done"), Entry("q", 2.0, b"leased")])
         taking = await store.take("q", now=2.0, limit=10, lease=1000.0)
@@ -137,11 +153,11 @@ def test_leased_entries_come_back_after_a_restart_and_done_ones_do_not(tmp_path:
     async def after(store: Store) -> None:
         assert [entry.item for entry in (await store.take("q", 2.0, 10, 1.0)).entries] == [b"leased"]
 
-    run(tmp_path / "db", body)
-    run(tmp_path / "db", after)
+    run(place, body)
+    run(place, after)
 
 
-def test_an_entry_that_was_put_back_is_due_when_it_was_said_to_be(tmp_path: Path) -> None:
+def test_an_entry_that_was_put_back_is_due_when_it_was_said_to_be(place: Place) -> None:
     async def body(store: Store) -> None:
         await store.enqueue([Entry("q", 1.0, b"x")])
         taken = await store.take("q", 1.0, 1, 1000.0)
@@ -149,10 +165,10 @@ def test_an_entry_that_was_put_back_is_due_when_it_was_said_to_be(tmp_path: Path
         assert (await store.take("q", 6.9, 1, 1.0)).next_due == 7.0
         assert len((await store.take("q", 7.0, 1, 1.0)).entries) == 1
 
-    run(tmp_path / "db", body)
+    run(place, body)
 
 
-def test_a_queue_entry_exists_only_if_its_condition_held(tmp_path: Path) -> None:
+def test_a_queue_entry_exists_only_if_its_condition_held(place: Place) -> None:
     async def body(store: Store) -> None:
         entry = Entry("q", 0.0, b"x")
         await store.put_if_absent_many("t", [Put(b"k", b"v", entry), Put(b"k", b"v", entry)])
@@ -163,18 +179,18 @@ def test_a_queue_entry_exists_only_if_its_condition_held(tmp_path: Path) -> None
         assert await store.backlog() == {"q": 3}
         assert await store.get_many("t", [b"k"]) == [None]
 
-    run(tmp_path / "db", body)
+    run(place, body)
 
 
-def test_a_second_process_cannot_open_the_same_folder(tmp_path: Path) -> None:
+def test_a_second_process_cannot_open_the_same_folder(folder: Place) -> None:
     async def body(_: Store) -> None:
         with pytest.raises(StoreError, match="db"):
-            await open_store(tmp_path / "db")
+            await folder.open()
 
-    run(tmp_path / "db", body)
+    run(folder, body)
 
 
-def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
+def test_what_was_acknowledged_survives_kill_9(folder: Place) -> None:
     script = """
         import asyncio, sys
         from pathlib import Path
@@ -192,7 +208,7 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
         asyncio.run(main())
     """
     process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(script), str(tmp_path / "db")], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", textwrap.dedent(script), str(folder.folder)], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     acknowledged = [int(process.stdout.readline()) for _ in range(50)]
@@ -206,4 +222,4 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
         taken = await store.take("q", 1.0, 10_000, 1.0)
         assert set(keys) <= {entry.item for entry in taken.entries}
 
-    run(tmp_path / "db", after)
+    run(folder, after)

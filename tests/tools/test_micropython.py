@@ -82,14 +82,14 @@ def test_an_unpacked_package_runs_by_its_own_loader(tmp_path: Path) -> None:
     libraries.mkdir(parents=True)
     for name in ("libc.so.6", "ld-linux-some.so.2"):
         (libraries / name).touch()
-    assert micropython.unpacked_command(tmp_path) == [
+    assert apt.unpacked_command(tmp_path, "micropython") == [
         str(libraries / "ld-linux-some.so.2"),
         "--library-path",
         str(libraries),
         str(binary),
     ]
     binary.unlink()
-    assert micropython.unpacked_command(tmp_path) is None
+    assert apt.unpacked_command(tmp_path, "micropython") is None
 
 
 @pytest.mark.parametrize(

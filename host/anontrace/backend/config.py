@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from anontrace_shared.errors import FormatError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from anontrace.wire import network as networks
 from anontrace.wire.fields import MixNumber, Name, Url, first_problem
@@ -17,12 +17,18 @@ from anontrace.wire.network import Network
 from anontrace.wire.tomllines import line_of
 
 from .errors import ConfigError
+from .store import address
 
 FILE = "server.toml"
 Role = Literal["mix", "nymserver", "mailbox", "discovery", "authority"]
 _MIX_ROLES: tuple[MixRole, ...] = ("mix", "nymserver", "mailbox")
 Seconds = Annotated[float, Field(ge=0, le=86400)]
 Count = Annotated[int, Field(ge=1)]
+
+
+def _is_store(value: str) -> str:
+    address.parse(value, "name")
+    return value
 
 
 class _Section(BaseModel):
@@ -86,6 +92,7 @@ class ServerConfig(_Section):
     listen: Annotated[str, Field(pattern=r"^.+:\d{1,5}$")]
     url: Url
     network: str = "../network.toml"
+    store: Annotated[str, AfterValidator(_is_store)] | None = None  # a cluster; None: the folder `store`
     tls: TlsSettings | None = None
     http: HttpSettings = HttpSettings()
     mix: MixSettings = MixSettings()

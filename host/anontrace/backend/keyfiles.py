@@ -13,6 +13,7 @@ STORAGE = "storage.key"  # seals the daily mix keys in the store
 LOG = "log.key"  # X25519: what contact logs are sealed to
 TOKEN = "chain.key"  # noqa: S105  (the name of a file)  seals chain tokens
 STAFF = "staff.token"
+STORE = "store.password"  # of the cluster, if the state is in one
 KEY = 32
 
 

@@ -6,11 +6,10 @@ from typing import Any
 from fastapi import Depends, FastAPI
 from fastapi.responses import JSONResponse, Response
 
-import anontrace.backend.store as stores
 from anontrace import clock
 from anontrace.mixnet import keydays
 
-from . import metrics
+from . import metrics, storeplace
 from .authority.role import AuthorityRole
 from .background import Background
 from .clockcheck import ClockCheck
@@ -19,7 +18,6 @@ from .counters import Counters
 from .discovery.role import DiscoveryRole
 from .errors import Refused
 from .mailbox.role import MailboxRole
-from .mix import keys as mix_keys
 from .mix.delivery import for_nobody
 from .mix.role import MixRole
 from .nymserver.role import NymserverRole
@@ -50,9 +48,8 @@ class Node:
 
     @classmethod
     async def open(cls, server: Server) -> "Node":
-        """With the store in the server's folder. ConfigError or StoreError if it cannot be."""
-        expected = mix_keys.partitions(clock.now()) if server.config.is_mix else []
-        store = await stores.open_store(server.folder / "store", expected)
+        """With the store that the server is configured for. ConfigError or StoreError if it cannot be."""
+        store = await storeplace.open_store(server)
         try:
             return cls(server, store)
         except BaseException:

@@ -4,6 +4,7 @@ A mix that does not answer is tried again with randomised back-off until its mes
 was lost is sent again: the next mix's uniqueness test absorbs the repeat.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from anontrace import clock
@@ -17,6 +18,7 @@ from . import items
 from .items import Arrived, Onward
 
 MOST_MESSAGES = 256
+_LOOK_SECONDS = 5.0
 Accept = Callable[[Sequence[bytes]], Awaitable[None]]
 Deliver = Callable[[Sequence[Arrived]], Awaitable[None]]
 
@@ -44,9 +46,19 @@ class Outbox:
         self._drains: dict[str, Drain] = {}
 
     async def start(self) -> None:
-        """Take up what was queued before the last stop or crash."""
+        """Take up what was queued before the last stop or crash, and go on looking."""
+        await self._look()
+        self._background.start("queues", self._keep_looking)
+
+    async def _keep_looking(self) -> None:
+        """Another worker that shares this store may have filled a queue and died."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            await self._look()
+
+    async def _look(self) -> None:
         for queue in await self._store.backlog():
-            if queue == items.DELIVER or items.queue_number(queue) is not None:
+            if queue not in self._drains and (queue == items.DELIVER or items.queue_number(queue) is not None):
                 self.wake(queue)
 
     def wake(self, queue: str) -> None:

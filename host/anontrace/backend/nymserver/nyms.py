@@ -21,7 +21,7 @@ from anontrace.mixnet import blob, keydays, notification, surb, swap
 from anontrace.mixnet.notification import Kind, Notification
 from anontrace.mixnet.sizes import BLOB, CONTACT_ADDRESS, NOTIFICATION
 
-_TABLE = "nyms"
+TABLE = "nyms"
 _SLOT = 4
 _DIGEST = 16
 _FRESH, _USED = 0, 1
@@ -102,7 +102,7 @@ class Nyms:
         Returns the mix queue that got a waiting message, if one could be sent with the new SURB.
         """
         for _ in range(_MOST_ATTEMPTS):
-            (value,) = await self._store.get_many(_TABLE, [wanted.key])
+            (value,) = await self._store.get_many(TABLE, [wanted.key])
             stored = None if value is None else _Nym.decode(value)
             if stored is None:
                 allowed = wanted.authentication == swap.NEW
@@ -118,7 +118,7 @@ class Nyms:
             new, entry = self._flush(new)
             expires = keydays.day_at(clock.now()) + self._keep_days
             then = [] if entry is None else [entry]
-            if await self._store.compare_and_swap(_TABLE, wanted.key, value, new.encode(), expires, then):
+            if await self._store.compare_and_swap(TABLE, wanted.key, value, new.encode(), expires, then):
                 self._counters.add("swap_new" if stored is None else "swap_replaced")
                 return entry.queue if entry else None
         raise StoreError("a nym changed under every attempt to swap it")
@@ -143,7 +143,7 @@ class Nyms:
         key = nym_key(outgoing.address, outgoing.slot)
         digest = outgoing.digest()
         for _ in range(_MOST_ATTEMPTS):
-            (value,) = await self._store.get_many(_TABLE, [key])
+            (value,) = await self._store.get_many(TABLE, [key])
             if value is None:
                 return self._count(Outcome.UNKNOWN), None
             nym = _Nym.decode(value)
@@ -165,7 +165,7 @@ class Nyms:
                     return self._count(Outcome.UNUSABLE), None
                 new, outcome = replace(nym, used=True, last=digest), Outcome.SENT
             then = [] if entry is None else [entry]
-            if await self._store.compare_and_swap(_TABLE, key, value, new.encode(), None, then):
+            if await self._store.compare_and_swap(TABLE, key, value, new.encode(), None, then):
                 return self._count(outcome), entry.queue if entry else None
         raise StoreError("a nym changed under every attempt to send to it")
 
@@ -175,11 +175,11 @@ class Nyms:
 
     async def registered(self, keys: list[bytes]) -> list[bool]:
         """Which of these nym keys exist."""
-        return [value is not None for value in await self._store.get_many(_TABLE, keys)]
+        return [value is not None for value in await self._store.get_many(TABLE, keys)]
 
     async def bucket(self, index: int) -> bytes:
         """The sorted fingerprints of all blobs in a bucket, one after the other."""
-        rows = await self._store.bucket(_TABLE, self._bucket_bits, index)
+        rows = await self._store.bucket(TABLE, self._bucket_bits, index)
         return b"".join(sorted(swap.fingerprint(key, _Nym.decode(value).blob) for key, value in rows))
 
 

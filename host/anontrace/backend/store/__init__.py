@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from .address import Cluster
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -92,7 +94,7 @@ class Store(Protocol):
 
     async def take(self, queue: str, now: float, limit: int, lease: float) -> Taking:
         """Lease up to `limit` entries that are due. One that is neither done nor put back is due again after `lease`
-        seconds, or when the process was restarted."""
+        seconds, or when the process was stopped; where several processes share the store, not when one crashed."""
 
     async def done(self, queue: str, ids: Sequence[bytes]) -> None:
         """Forget entries. After a crash one may come back: what entries cause must be repeatable."""
@@ -110,9 +112,15 @@ class Store(Protocol):
         """Finish what is under way and let go."""
 
 
-async def open_store(folder: Path, expected: Sequence[tuple[str, int]] = ()) -> Store:
-    """The embedded store in a folder, made at first use. `expected`: tables with their last days that will be needed,
-    which are cheaper to make all at once."""
+async def open_store(folder: Path, expected: Sequence[tuple[str, int]] = (), cluster: Cluster | None = None) -> Store:
+    """The embedded store in a folder, made at first use, or, if one is named, the one in a cluster.
+
+    `expected`: tables with their last days that will be needed, which are cheaper to make all at once in a folder.
+    """
+    if cluster is not None:
+        from .cluster import ClusterStore
+
+        return await ClusterStore.open(cluster)
     from .rocks import RocksStore
 
     return await RocksStore.open(folder, expected)

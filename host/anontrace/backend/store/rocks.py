@@ -14,6 +14,7 @@ from typing import TypeVar
 from anontrace.backend.errors import StoreError
 
 from . import Entry, Put, Taken, Taking
+from .elements import join, split
 from .partitions import Partitions, partition_name
 from .queues import DelayQueues
 from .writer import Changes, Writer, as_store_error
@@ -23,7 +24,6 @@ _T = TypeVar("_T")
 _QUEUES = "queues"
 _ID = 16
 _DUE = struct.Struct("<d")
-_ELEMENT = struct.Struct("<I")
 
 
 class RocksStore:
@@ -140,17 +140,17 @@ class RocksStore:
             kept: list[bool] = []
             for key, element in items:
                 where, value = changes.find(table, key)
-                elements = _elements(value or b"")
+                elements = split(value or b"")
                 known = element in elements
                 kept.append(known or len(elements) < limit)
                 if kept[-1] and not known:
-                    changes.put(table, key, (value or b"") + _ELEMENT.pack(len(element)) + element, expires, where)
+                    changes.put(table, key, (value or b"") + join(element), expires, where)
             return kept
 
         return await self._change(work)
 
     async def get_lists(self, table: str, keys: Sequence[bytes]) -> list[list[bytes]]:
-        return [_elements(value or b"") for value in await self.get_many(table, keys)]
+        return [split(value or b"") for value in await self.get_many(table, keys)]
 
     async def bucket(self, table: str, bits: int, index: int) -> list[tuple[bytes, bytes]]:
         first = (index << (32 - bits)).to_bytes(4, "big")
@@ -225,14 +225,3 @@ class RocksStore:
 
 def _queue_key(name: str, identity: bytes) -> bytes:
     return name.encode() + identity
-
-
-def _elements(value: bytes) -> list[bytes]:
-    elements: list[bytes] = []
-    offset = 0
-    while offset < len(value):
-        (length,) = _ELEMENT.unpack_from(value, offset)
-        offset += _ELEMENT.size
-        elements.append(value[offset : offset + length])
-        offset += length
-    return elements

@@ -1,0 +1,61 @@
+"""Where a cluster store is: the `store` line of server.toml, read. Pure."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, urlsplit
+
+from anontrace_shared.errors import FormatError
+
+_SCHEME = "redis"
+_MOST_SHARDS, _MOST_COPIES = 1024, 8
+_PREFIX = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A place in a cluster of the Redis Cluster protocol.
+
+    `shards`: hash slots that the data is spread over, fixed once in use. `copies`: replicas that have a write before it
+    is acknowledged. `buckets`: for each table that is read by bucket, the leading bits of its buckets.
+    """
+
+    nodes: tuple[tuple[str, int], ...]
+    prefix: str
+    shards: int = 16
+    copies: int = 1
+    password: str | None = field(default=None, repr=False)
+    buckets: Mapping[str, int] = field(default_factory=dict)
+
+
+def parse(text: str, name: str) -> Cluster:
+    """`redis://HOST:PORT[,HOST:PORT...][?prefix=NAME&shards=N&copies=N]`; the prefix is the server's name unless given.
+
+    FormatError says what is wrong. A password does not belong here: server.toml is no secret.
+    """
+    parts = urlsplit(text)
+    if parts.scheme != _SCHEME or parts.path not in ("", "/") or parts.fragment:
+        raise FormatError("store: has to be redis://HOST:PORT[,HOST:PORT...]")
+    if "@" in parts.netloc:
+        raise FormatError("store: a password belongs into the file store.password, not here")
+    nodes = []
+    for place in parts.netloc.split(","):
+        host, _, port = place.rpartition(":")
+        if not host or not port.isdigit() or not 0 < int(port) < 65536:
+            raise FormatError(f"store: {place or 'nothing'} is not HOST:PORT")
+        nodes.append((host.strip("[]"), int(port)))
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    prefix = options.pop("prefix", name)
+    if not _PREFIX.fullmatch(prefix):
+        raise FormatError("store: prefix: letters, digits, dots, dashes and underscores only, at most 64")
+    shards = _number(options.pop("shards", "16"), "shards", 1, _MOST_SHARDS)
+    copies = _number(options.pop("copies", "1"), "copies", 0, _MOST_COPIES)
+    if options:
+        raise FormatError(f"store: there is no option {next(iter(options))}")
+    return Cluster(tuple(nodes), prefix, shards, copies)
+
+
+def _number(text: str, name: str, least: int, most: int) -> int:
+    if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+        raise FormatError(f"store: {name}: a number from {least} to {most}")
+    return int(text)

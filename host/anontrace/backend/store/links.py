@@ -1,0 +1,182 @@
+"""One node of the cluster: commands go to it in batches over kept-open connections, writes with one WAIT a batch.
+
+Tells apart what was certainly not executed from what may have been. Knows nothing of slots, tables or queues.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import Connection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import BusyLoadingError, RedisError, ResponseError
+
+_MOST_IN_ONE_BATCH = 256
+_CONNECT_SECONDS = 3.0
+_ANSWER_SECONDS = 15.0
+_WAIT_MILLISECONDS = 500
+_COPY_SECONDS = 10.0
+
+Address = tuple[str, int]
+Command = tuple[bytes | str | int, ...]
+
+
+class Unsent(Exception):
+    """The command was certainly not executed."""
+
+
+class Unanswered(Exception):
+    """The command may or may not have been executed, or has too few copies: nothing may be acknowledged."""
+
+
+@dataclass(slots=True)
+class _Job:
+    command: Command
+    copied: bool
+    result: "asyncio.Future[Any]"
+
+
+class Link:
+    """One connection, opened when needed. What is asked for while it is busy goes in the next batch.
+
+    `copies` tells how many replicas have to have a write before it counts; it is asked again while too few have.
+    """
+
+    def __init__(self, address: Address, password: str | None, copies: Callable[[bool], Awaitable[int]]) -> None:
+        self._address = address
+        self._password = password
+        self._copies = copies
+        self._connection: Connection | None = None
+        self._jobs: deque[_Job] = deque()
+        self._more = asyncio.Event()
+        self._task = asyncio.create_task(self._run())
+
+    async def call(self, command: Command, copied: bool = False) -> Any:
+        """The reply, an exception of redis-py's if it is an error. `copied`: wait until the replicas have it too.
+
+        Unsent or Unanswered if there is none.
+        """
+        job = _Job(command, copied, asyncio.get_running_loop().create_future())
+        self._jobs.append(job)
+        self._more.set()
+        return await job.result
+
+    async def close(self) -> None:
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        for job in self._jobs:
+            _answer(job, Unsent("closed"))
+        await self._disconnect()
+
+    async def _run(self) -> None:
+        while True:
+            await self._more.wait()
+            batch: list[_Job] = []
+            while self._jobs and len(batch) < _MOST_IN_ONE_BATCH:
+                job = self._jobs.popleft()
+                if not job.result.done():  # else whoever asked has gone away
+                    batch.append(job)
+            if not self._jobs:
+                self._more.clear()
+            if batch:
+                await self._serve(batch)
+
+    async def _serve(self, batch: Sequence[_Job]) -> None:
+        try:
+            connection = await self._connect()
+        except (RedisError, OSError, TimeoutError) as error:
+            for job in batch:
+                _answer(job, Unsent(_kind(error)))
+            return
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                replies = await self._exchange(connection, [job.command for job in batch])
+            enough = not any(job.copied for job in batch) or await self._wait(connection)
+        except BaseException as error:
+            await self._disconnect()
+            unsent = isinstance(error, BusyLoadingError)  # it starts, and executes nothing
+            for job in batch:
+                _answer(job, Unsent(_kind(error)) if unsent else Unanswered(_kind(error)))
+            if not isinstance(error, RedisError | OSError | TimeoutError):
+                raise
+            return
+        for job, reply in zip(batch, replies, strict=True):
+            lacking = job.copied and not enough and not isinstance(reply, ResponseError)
+            _answer(job, Unanswered("too few replicas have it") if lacking else reply)
+
+    async def _wait(self, connection: Connection) -> bool:
+        """Whether enough replicas have what this connection wrote."""
+        needed = await self._copies(False)
+        deadline = asyncio.get_running_loop().time() + _COPY_SECONDS
+        while needed > 0:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                (reached,) = await self._exchange(connection, [("WAIT", needed, _WAIT_MILLISECONDS)])
+            if isinstance(reached, ResponseError):
+                return False  # it is no master any more
+            if reached >= needed:
+                break
+            needed = await self._copies(True)
+            if reached < needed and asyncio.get_running_loop().time() > deadline:
+                return False
+        return True
+
+    async def _exchange(self, connection: Connection, commands: Sequence[Command]) -> list[Any]:
+        await connection.send_packed_command(connection.pack_commands(commands))
+        replies: list[Any] = []
+        for _ in commands:
+            try:
+                replies.append(await connection.read_response(disable_decoding=True))
+            except ResponseError as error:
+                replies.append(error)
+        return replies
+
+    async def _connect(self) -> Connection:
+        if self._connection is not None and self._connection.is_connected and not await self._stale():
+            return self._connection
+        await self._disconnect()
+        connection = Connection(
+            host=self._address[0],
+            port=self._address[1],
+            password=self._password,
+            protocol=2,
+            driver_info=None,
+            socket_connect_timeout=_CONNECT_SECONDS,
+            socket_keepalive=True,
+            retry=Retry(NoBackoff(), 0),  # a write that is repeated unseen could count twice
+        )
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            await connection.connect()  # type: ignore[no-untyped-call]
+        self._connection = connection
+        return connection
+
+    async def _stale(self) -> bool:
+        """Whether the other end has hung up since the last batch: then nothing of the next one is in doubt."""
+        assert self._connection is not None
+        try:
+            return bool(await self._connection.can_read())
+        except (RedisError, OSError):
+            return True
+
+    async def _disconnect(self) -> None:
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            with contextlib.suppress(RedisError, OSError):
+                await connection.disconnect(nowait=True)
+
+
+def _answer(job: _Job, reply: Any) -> None:
+    if job.result.done():
+        return
+    if isinstance(reply, Exception):
+        job.result.set_exception(reply)
+    else:
+        job.result.set_result(reply)
+
+
+def _kind(error: BaseException) -> str:
+    return type(error).__name__

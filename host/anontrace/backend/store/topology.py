@@ -1,0 +1,106 @@
+"""Which node of the cluster is the master of which slot, by CLUSTER SLOTS; and the links to the masters.
+
+Asks whichever node answers, beginning with those of the configuration. Knows nothing of tables or queues.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from redis.exceptions import ResponseError
+
+from anontrace.backend.errors import StoreError
+
+from .links import Address, Link, Unanswered, Unsent
+
+_SLOTS = 16384
+_LOOK_AGAIN_SECONDS = 0.2
+
+
+@dataclass(slots=True)
+class Node:
+    """A master: one link for reads, so that they do not wait for replicas, and one for writes."""
+
+    address: Address
+    reads: Link
+    writes: Link
+    replicas: int = 0  # that the cluster believes to be alive
+
+
+class Topology:
+    """The cluster as it was last seen. `copies`: replicas that are to have each write, as far as there are as many."""
+
+    def __init__(self, seeds: Sequence[Address], password: str | None, copies: int) -> None:
+        self._seeds = list(seeds)
+        self._password = password
+        self._copies = copies
+        self._nodes: dict[Address, Node] = {}
+        self._masters: list[Node | None] = [None] * _SLOTS
+        self._refreshing = asyncio.Lock()
+        self.seen = 0  # how often the cluster was looked at
+
+    @property
+    def masters(self) -> list[Node]:
+        """All masters that hold slots."""
+        held = {id(node): node for node in self._masters if node is not None}
+        return list(held.values())
+
+    def master(self, slot: int) -> Node | None:
+        """The master of a slot, None if the cluster has none now."""
+        return self._masters[slot]
+
+    async def refresh(self, after: int) -> None:
+        """Look at the cluster, unless that was done since `seen` was `after`. StoreError if no node answers."""
+        async with self._refreshing:
+            if self.seen > after:
+                return
+            known = list({*self._nodes, *self._seeds})
+            random.shuffle(known)
+            reason = "it has no nodes"
+            for address in known:
+                try:
+                    self._take(address, await self._node(address).reads.call(("CLUSTER", "SLOTS")))
+                except (Unsent, Unanswered, ResponseError) as error:
+                    reason = f"{address[0]}:{address[1]}: {error}"
+                    continue
+                self.seen += 1
+                return
+            raise StoreError(f"no node of the store's cluster answers ({reason})")
+
+    def _take(self, asked: Address, ranges: Sequence[Any]) -> None:
+        masters: list[Node | None] = [None] * _SLOTS
+        for first, last, master, *replicas in ranges:
+            node = self._node(_address(master, asked))
+            node.replicas = len(replicas)
+            masters[first : last + 1] = [node] * (last - first + 1)
+        self._masters = masters
+
+    def _node(self, address: Address) -> Node:
+        node = self._nodes.get(address)
+        if node is None:
+
+            async def needed(again: bool) -> int:
+                if again:
+                    await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+                    with contextlib.suppress(StoreError):
+                        await self.refresh(self.seen)
+                return min(self._copies, self._nodes[address].replicas)
+
+            reads, writes = (Link(address, self._password, needed) for _ in range(2))
+            node = self._nodes[address] = Node(address, reads, writes)
+        return node
+
+    async def close(self) -> None:
+        """Let go of all nodes."""
+        for node in self._nodes.values():
+            await node.reads.close()
+            await node.writes.close()
+
+
+def _address(described: Sequence[Any], asked: Address) -> Address:
+    """Host and port in an answer to CLUSTER SLOTS; a node that does not know its own host leaves it empty."""
+    host = described[0].decode() if described[0] else ""
+    return (host if host not in ("", "?") else asked[0], int(described[1]))

@@ -1,0 +1,182 @@
+"""A real Redis Cluster on the loopback: three masters, a replica each, every write on disk before it is answered.
+
+For tests and benchmarks. Started in a folder, on free ports; nodes can be killed and started again.
+"""
+
+import contextlib
+import secrets
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from tools import redis as servers
+
+MASTERS = 3
+NODES = 6
+_SLOTS = 16384
+_BUS = 10000
+_WITH_A_REPLICA = 4  # items in a line of CLUSTER SLOTS: first and last slot, master, replica
+_PATIENCE = 60.0
+
+
+class RedisCluster:
+    """Six nodes, running from construction to `close`. Nodes are numbered; the first three begin as masters."""
+
+    def __init__(self, folder: Path, node_timeout: float = 2.0) -> None:
+        """`node_timeout`: seconds until a silent node counts as dead. MissingRedis if there is no redis-server."""
+        self._node_timeout = node_timeout
+        self._command = servers.find()
+        self.folder = folder
+        self.password = secrets.token_hex(32)
+        self.ports = _free_ports(NODES)
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+        self._frozen: set[int] = set()
+        try:
+            for node in range(NODES):
+                self.start(node)
+            self._join()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def url(self) -> str:
+        """What `store` in server.toml has to be."""
+        return "redis://" + ",".join(f"127.0.0.1:{port}" for port in self.ports)
+
+    def start(self, node: int) -> None:
+        """Start a node with what it has on disk, and wait until it answers."""
+        home = self.folder / str(node)
+        home.mkdir(parents=True, exist_ok=True)
+        port = self.ports[node]
+        options = {
+            "port": port,
+            "cluster-port": _bus(port),
+            "bind": "127.0.0.1",
+            "dir": home,
+            "cluster-enabled": "yes",
+            "cluster-node-timeout": int(self._node_timeout * 1000),
+            "cluster-require-full-coverage": "no",
+            "appendonly": "yes",
+            "appendfsync": "always",
+            "save": "",
+            "repl-diskless-sync-delay": 0,
+            "maxmemory-policy": "noeviction",
+            "requirepass": self.password,
+            "masterauth": self.password,
+            "logfile": home / "log",
+        }
+        arguments = [str(word) for name, value in options.items() for word in (f"--{name}", value)]
+        self._processes[node] = subprocess.Popen([*self._command, *arguments], stdout=subprocess.DEVNULL)
+        self._eventually(f"node {node} answers", lambda: self.client(node).ping())
+
+    def client(self, node: int) -> "Redis":
+        """A connection to one node."""
+        return Redis(port=self.ports[node], password=self.password, socket_timeout=5.0)
+
+    def _ask(self, node: int, *command: str | int) -> Any:
+        with self.client(node) as client:
+            return client.execute_command(*command)
+
+    def kill(self, node: int) -> None:
+        """kill -9."""
+        process = self._processes.pop(node)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+    def freeze_replicas(self) -> None:
+        """Let no replica go on (SIGSTOP)."""
+        self._frozen = set(self._processes) - set(self.masters())
+        for node in self._frozen:
+            self._processes[node].send_signal(signal.SIGSTOP)
+
+    def thaw_replicas(self) -> None:
+        """Let the frozen ones go on."""
+        for node in self._frozen:
+            self._processes[node].send_signal(signal.SIGCONT)
+        self._frozen = set()
+
+    def masters(self) -> list[int]:
+        """The nodes that are masters and alive."""
+        return [node for node in self._processes if self._ask(node, "ROLE")[0] == b"master"]
+
+    def copied(self) -> bool:
+        """Whether all six run, serve every slot, and know of three masters with a live replica each."""
+        if len(self._processes) < NODES:
+            return False
+        for node in self._processes:
+            if b"cluster_state:ok" not in self._ask(node, "CLUSTER", "INFO"):
+                return False
+            if any(len(each) < _WITH_A_REPLICA for each in self._ask(node, "CLUSTER", "SLOTS")):
+                return False
+            role = self._ask(node, "ROLE")
+            if role[0] == b"slave" and role[3] != b"connected":
+                return False
+        return True
+
+    def wait_until_copied(self) -> None:
+        """Until `copied`."""
+        self._eventually("every master has a replica", self.copied)
+
+    def _join(self) -> None:
+        share = _SLOTS // MASTERS + 1
+        for node in range(NODES):
+            self._ask(node, "CLUSTER", "SET-CONFIG-EPOCH", node + 1)
+            if node < MASTERS:
+                slots = range(node * share, min((node + 1) * share, _SLOTS))
+                self._ask(node, "CLUSTER", "ADDSLOTSRANGE", slots[0], slots[-1])
+            if node > 0:
+                port = self.ports[0]
+                self._ask(node, "CLUSTER", "MEET", "127.0.0.1", port, _bus(port))
+        ids = [self._ask(node, "CLUSTER", "MYID").decode() for node in range(NODES)]
+        for node in range(MASTERS, NODES):
+
+            def follow(node: int = node) -> bool:
+                self._ask(node, "CLUSTER", "REPLICATE", ids[node - MASTERS])
+                return True
+
+            self._eventually("a replica knows its master", follow)
+        self.wait_until_copied()
+
+    def _eventually(self, what: str, check: Callable[[], Any]) -> None:
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            with contextlib.suppress(RedisError, OSError):
+                if check():
+                    return
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the Redis Cluster: still not so after {_PATIENCE:.0f} s: {what}")
+            time.sleep(0.05)
+
+    def close(self) -> None:
+        """End all nodes."""
+        for node in list(self._processes):
+            self.kill(node)
+
+
+def _bus(port: int) -> int:
+    """The port of a node for the cluster's own traffic."""
+    return port + _BUS if port + _BUS < 65536 else port - _BUS
+
+
+def _free_ports(number: int) -> list[int]:
+    """Ports that are free now, with the ones for the cluster's own traffic."""
+    found: list[int] = []
+    while len(found) < number:
+        with socket.socket() as probe, socket.socket() as second:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+            try:
+                second.bind(("127.0.0.1", _bus(port)))
+            except OSError:
+                continue
+            if port not in found:
+                found.append(port)
+    return found
