@@ -256,7 +256,7 @@ def test_a_wearer_who_is_asked_and_says_no_sends_nothing(world):
         process = await asyncio.create_subprocess_exec(
             *cli.command("pass-on", case), env=cli.environment, stdin=follower, stdout=-1, stderr=-1
         )
-        os.write(leader, b"n\n")
+        os.write(leader, b"\nn\n")
         out, _ = await process.communicate()
         assert process.returncode is not None
         return process.returncode, out.decode()

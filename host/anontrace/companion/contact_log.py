@@ -3,12 +3,14 @@
 Only framing and slots are in the clear (docs/protocol.md, section 3); whom the wearer met, the companion cannot know.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from anontrace_shared import log
 from anontrace_shared.slots import SLOTS_PER_DAY, slot_of
 
 from anontrace.companion.days import day_text
+from anontrace.companion.periods import Period
 
 KEPT_SLOTS = 30 * SLOTS_PER_DAY
 
@@ -24,8 +26,11 @@ class Summary:
     undated: int  # blocks whose time nobody knows
 
 
-def gather(segments: list[bytes], now: float) -> bytes:
-    """One log of the segments' whole blocks, each once, without those older than 30 days."""
+def gather(segments: list[bytes], now: float, without: Sequence[Period] = ()) -> bytes:
+    """One log of the segments' whole blocks, each once, without those older than 30 days and those of some periods.
+
+    Where a period is left out, blocks whose time nobody knows are left out with it: they may be of that period.
+    """
     oldest = slot_of(now) - KEPT_SLOTS
     parsed = [item for segment in segments for item in log.blocks(segment)]
     dated = {block.enc: block.slot for block in log.resolve(parsed)}
@@ -35,9 +40,15 @@ def gather(segments: list[bytes], now: float) -> bytes:
             kept[item.raw] = None
         elif isinstance(item, log.Block):
             slot = dated[item.enc]
-            if item.records and (slot is None or slot >= oldest):
+            if item.records and _is_wanted(slot, oldest, without):
                 kept[item.raw] = None
     return b"".join(kept)
+
+
+def _is_wanted(slot: int | None, oldest: int, without: Sequence[Period]) -> bool:
+    if slot is None:
+        return not without
+    return slot >= oldest and not any(period.touches(slot) for period in without)
 
 
 def summarise(data: bytes) -> Summary:

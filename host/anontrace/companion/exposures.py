@@ -67,7 +67,11 @@ def assess(received: Iterable[Received], own: set[bytes], passed_on: set[bytes])
         ]
         if judged:
             order = (TOLD, OWN, WITHDRAWN, BELOW)
-            exposures.append(min(judged, key=lambda exposure: (order.index(exposure.state), -exposure.minutes)))
+            exposures.append(
+                min(
+                    judged, key=lambda each: (order.index(each.state), -each.minutes, each.rule_minutes, each.report_id)
+                )
+            )
     return exposures
 
 

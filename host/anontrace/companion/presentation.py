@@ -7,6 +7,7 @@ from typing import Any
 
 from anontrace.companion import exposures
 from anontrace.companion.days import day_text, moment_text, slot_text
+from anontrace.companion.diseases import name_of
 from anontrace.companion.exposures import Exposure
 from anontrace.companion.store.badges import MODES, Badge
 
@@ -30,6 +31,7 @@ def document(exposure: Exposure, exact: bool = False) -> dict[str, Any]:
         "case": exposure.case_id.hex(),
         "state": exposure.state,
         "disease": exposure.disease,
+        "disease_name": name_of(exposure.disease),
         "days": days(exposure),
         "minutes": round(exposure.minutes, 1),
         "rule_minutes": exposure.rule_minutes,
@@ -49,12 +51,13 @@ def told_lines(exposure: Exposure) -> list[str]:
     """What a wearer who is told needs to know."""
     case = exposure.case_id.hex()[:SHORT_CASE]
     lines = [
-        f"On {' and '.join(days(exposure))} you were near somebody who tested positive for {exposure.disease},"
-        f" for about {exposure.minutes:.0f} minutes.",
+        f"On {' and '.join(days(exposure))} you were near somebody who tested positive for"
+        f" {name_of(exposure.disease)}, for about {exposure.minutes:.0f} minutes.",
     ]
     if exposure.message:
         lines.append(f"The health authority says: {exposure.message}")
-    lines.append("Keep away from others and get tested, as your health authority advises.")
+    lines.append("What it means: you may have been infected, without feeling it yet.")
+    lines.append("What to do: keep away from others and get tested, as your health authority advises.")
     if exposure.passed_on:
         lines.append("You have passed this on to those you met.")
     else:
@@ -67,7 +70,7 @@ def detail_lines(exposure: Exposure, exact: bool) -> list[str]:
     lines = [
         f"Case      {exposure.case_id.hex()}",
         f"State     {exposure.state}: {MEANING[exposure.state]}",
-        f"Disease   {exposure.disease}",
+        f"Disease   {name_of(exposure.disease)}",
         f"Days      {', '.join(days(exposure))}",
         f"Time      about {exposure.minutes:.0f} minutes (the rule is {exposure.rule_minutes})",
         f"Received  {moment_text(exposure.received)}",
@@ -79,7 +82,7 @@ def detail_lines(exposure: Exposure, exact: bool) -> list[str]:
         lines.append("Times of day, which may tell you who it was. Keep them to yourself:")
         lines += [f"  {slot_text(slot)}  {seconds / 60:.1f} minutes" for slot, seconds in exposure.seconds.items()]
     if exposure.state == exposures.TOLD:
-        lines += ["", *told_lines(exposure)[-2:]]
+        lines += ["", *told_lines(exposure)[-3:]]
     return lines
 
 

@@ -6,7 +6,7 @@ call goes on. Never asks the wearer: consent is the command's business.
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -17,6 +17,7 @@ from anontrace.companion import contact_log, exposures
 from anontrace.companion.contact_log import Summary
 from anontrace.companion.errors import RefusedError, SetupError
 from anontrace.companion.exposures import Exposure
+from anontrace.companion.periods import Period
 from anontrace.companion.servers import Servers
 from anontrace.companion.state import State
 from anontrace.companion.store.notifications import StoredNotification
@@ -54,26 +55,26 @@ class Intent:
         return self.stored is not None and self.stored.state == ACCEPTED
 
 
-def intend_report(state: State, token: str) -> Intent:
-    """What a report with this token would send; SetupError for a mistyped token."""
+def intend_report(state: State, token: str, without: Sequence[Period] = ()) -> Intent:
+    """What a report with this token would send, leaving out some periods; SetupError for a mistyped token."""
     try:
         subject = onetime.token_hash(token)
     except AnontraceError as error:
         raise SetupError(str(error)) from error
-    return _intend(state, REPORT, subject)
+    return _intend(state, REPORT, subject, without)
 
 
-def intend_pass_on(state: State, exposure: Exposure) -> Intent:
+def intend_pass_on(state: State, exposure: Exposure, without: Sequence[Period] = ()) -> Intent:
     """What passing on this case would send."""
     if exposure.state != exposures.TOLD:
         raise SetupError(f"this case cannot be passed on, for its state is: {exposure.state}")
-    return _intend(state, PASS_ON, exposure.case_id)
+    return _intend(state, PASS_ON, exposure.case_id, without)
 
 
-def _intend(state: State, kind: str, subject: bytes) -> Intent:
+def _intend(state: State, kind: str, subject: bytes, without: Sequence[Period]) -> Intent:
     stored = state.uploads.find(kind, subject)
     if stored is None or stored.state == ACCEPTED:
-        data = contact_log.gather(state.logs.segments(), clock.now())
+        data = contact_log.gather(state.logs.segments(), clock.now(), without)
     else:
         data = stored.log if stored.payload is None else upload.parse(stored.payload).log
     return Intent(kind, subject, data, contact_log.summarise(data), stored)

@@ -115,8 +115,8 @@ def info(context: Context, number: int | None, scan_seconds: float) -> None:
     """
     import asyncio
 
-    from anontrace.companion.badge.own import converse
     from anontrace.companion.badge.care import ask
+    from anontrace.companion.badge.own import converse
     from anontrace.companion.badge.sync import describe
 
     with context.changing() as state:

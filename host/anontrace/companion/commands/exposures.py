@@ -14,10 +14,17 @@ def exposures() -> None:
 @click.option("--all", "everything", is_flag=True, help="Also what was too short to matter, and your own reports.")
 @pass_context
 def list_(context: Context, everything: bool) -> None:
-    """The cases that concern you, by day."""
+    """The cases that concern you, by day, with what they mean and what to do.
+
+    \b
+    Examples:
+      anontrace exposures list
+      anontrace exposures list --all
+    """
     from anontrace.companion import exposures as judged
     from anontrace.companion import presentation
     from anontrace.companion.cases import assess
+    from anontrace.companion.diseases import name_of
 
     with context.reading() as state:
         found = assess(state)
@@ -26,17 +33,23 @@ def list_(context: Context, everything: bool) -> None:
     def lines() -> list[str]:
         if not shown:
             return ["Nothing: you were not told of any contact."]
+        advice = [
+            line
+            for exposure in shown
+            if exposure.state == judged.TOLD
+            for line in ["", *presentation.told_lines(exposure)]
+        ]
         rows = [
             [
                 exposure.case_id.hex()[: presentation.SHORT_CASE],
                 ", ".join(presentation.days(exposure)),
-                exposure.disease,
+                name_of(exposure.disease),
                 f"{exposure.minutes:.0f} min",
                 presentation.MEANING[exposure.state] + (" (passed on)" if exposure.passed_on else ""),
             ]
             for exposure in shown
         ]
-        return context.output.table("Exposures", ["case", "day", "disease", "time", "meaning"], rows)
+        return context.output.table("Exposures", ["case", "day", "disease", "time", "meaning"], rows) + advice
 
     context.output.show({"exposures": [presentation.document(exposure) for exposure in shown]}, lines)
 
@@ -47,7 +60,12 @@ def list_(context: Context, everything: bool) -> None:
               help="Also the times of day. They may tell you who it was, who trusts that you do not know.")  # fmt: skip
 @pass_context
 def show(context: Context, case: str, exact: bool) -> None:
-    """One case in full. CASE is its case-ID or the beginning of it."""
+    """One case in full. CASE is its case-ID or the beginning of it.
+
+    \b
+    Example:
+      anontrace exposures show 3fa94c12
+    """
     from anontrace.companion import presentation
     from anontrace.companion.cases import find
 

@@ -11,8 +11,13 @@ def poll(context: Context) -> None:
     """Ask the mailboxes whether somebody you met has tested positive.
 
     Addresses that were written to are armed again, so that a later message (or its withdrawal) reaches you too.
+
+    \b
+    Example:
+      anontrace poll
     """
     from anontrace.companion import polling
+    from anontrace.companion.notify import there_is_news
     from anontrace.companion.presentation import told_lines
 
     with (
@@ -21,6 +26,8 @@ def poll(context: Context) -> None:
         context.output.progress("asking mailboxes") as progress,
     ):
         polled = polling.poll(state, servers, progress)
+    if polled.told:
+        there_is_news()
     document = {
         "mailboxes": polled.mailboxes,
         "requests": polled.requests,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from anontrace.companion.commands.leaving_out import WITHOUT, settle
 from anontrace.companion.context import Context, pass_context
 
 if TYPE_CHECKING:
@@ -16,21 +17,23 @@ _YES = click.option("--yes", is_flag=True, help="Consent without being asked.")
 @click.command()
 @click.option("--token", required=True, metavar="TOKEN", help="The one-time token that you got with the test result.")
 @_YES
+@WITHOUT
 @pass_context
-def report(context: Context, token: str, yes: bool) -> None:
+def report(context: Context, token: str, without: tuple[str, ...], yes: bool) -> None:
     """Report a positive test: hand your sealed contact log to the nymserver.
 
     Nobody on the way can read the log, and the health authority sees how close and how long your contacts were, never
     who they are. Fetch the log first: `anontrace badge sync`. A broken upload goes on when the command is repeated.
 
     \b
-    Example:
+    Examples:
       anontrace report --token 7K2M-9QXR-44TD-0ZC5
+      anontrace report --token 7K2M-9QXR-44TD-0ZC5 --without '2026-01-31 14:00-15:30'
     """
     from anontrace.companion import reporting
 
     with context.changing() as state:
-        intent = reporting.intend_report(state, token)
+        intent = settle(context, without, yes, lambda periods: reporting.intend_report(state, token, periods))
         if not intent.is_done:
             _consent(context, intent, yes, "those whom you met be told that they met somebody who tested positive")
             with context.servers(state) as servers, context.output.progress("uploading") as progress:
@@ -44,8 +47,9 @@ def report(context: Context, token: str, yes: bool) -> None:
 @click.command("pass-on")
 @click.argument("case")
 @_YES
+@WITHOUT
 @pass_context
-def pass_on(context: Context, case: str, yes: bool) -> None:
+def pass_on(context: Context, case: str, without: tuple[str, ...], yes: bool) -> None:
     """Let those whom you met be told as well, after you were told.
 
     CASE is the case-ID from `anontrace exposures list`, or the beginning of it. With your sealed log goes one of your
@@ -60,7 +64,7 @@ def pass_on(context: Context, case: str, yes: bool) -> None:
 
     with context.changing() as state:
         exposure = find(state, case)
-        intent = reporting.intend_pass_on(state, exposure)
+        intent = settle(context, without, yes, lambda periods: reporting.intend_pass_on(state, exposure, periods))
         if not intent.is_done:
             _consent(context, intent, yes, "those whom you met be told that they may be part of a chain of infection")
             with context.servers(state) as servers, context.output.progress("uploading") as progress:

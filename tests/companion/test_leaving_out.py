@@ -1,0 +1,175 @@
+"""What a wearer leaves out of the log, as an option and when asked; what is said of a disease; the desktop's note."""
+
+import os
+import time
+
+import pytest
+from anontrace.companion import diseases, notify, periods, presentation, state
+from anontrace.companion.contact_log import gather, summarise
+from anontrace.companion.errors import INTERRUPTED, OFFLINE, USAGE, SetupError
+from anontrace.companion.exposures import TOLD, WITHDRAWN, Exposure
+from anontrace.wire import onetime
+from anontrace_shared import log
+from anontrace_shared.slots import slot_of
+
+from tests.companion.conftest import START
+from tests.companion.terminal import talk
+from tests.companion.test_cli import NETWORK
+from tests.companion.test_contact_log import block
+
+SLOT = START // 300  # 2026-01-05 08:00 UTC
+TOKEN = onetime.new_token()
+
+
+@pytest.fixture(autouse=True)
+def utc(monkeypatch):
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_a_day_and_a_part_of_a_day():
+    day = periods.parse("2026-01-05")
+    assert (day.end - day.begin, slot_of(day.begin) // 288) == (86400, SLOT // 288)
+    part = periods.parse(" 2026-01-05 8:00 - 9:30 ")
+    assert (part.begin, part.end) == (START, START + 5400)
+    night = periods.parse("2026-01-05 23:00-01:00")
+    assert night.end - night.begin == 7200
+    touched = [slot for slot in range(SLOT - 2, SLOT + 20) if part.touches(slot)]
+    assert touched == list(range(SLOT, SLOT + 18))
+    assert periods.parse("2026-01-05 08:02-08:03").touches(SLOT)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "yesterday", "2026-02-30", "2026-01-05 8-9", "2026-01-05 25:00-26:00", "05.01.2026"]
+)
+def test_what_is_no_period_is_said_with_an_example(text):
+    with pytest.raises(SetupError, match="write 2026-01-31"):
+        periods.parse(text)
+
+
+def test_a_day_without_its_second_hour_when_the_clocks_change(monkeypatch):
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    day = periods.parse("2026-03-29")
+    assert day.end - day.begin == 23 * 3600
+
+
+def test_blocks_of_the_period_stay_behind_and_with_them_those_without_time():
+    first, second, third = block(SLOT), block(SLOT + 1), block(SLOT + 20)
+    lost = block(7 << 16, kind=log.UNKNOWN_SLOT)
+    segments = [first + second + third + lost]
+    assert gather(segments, START) == first + second + third + lost
+    assert gather(segments, START, [periods.parse("2026-01-05 08:06-08:10")]) == first + third
+    assert gather(segments, START, [periods.parse("2026-01-05 07:00-08:10")]) == third
+    assert gather(segments, START, [periods.parse("2026-01-04")]) == first + second + third
+    assert gather(segments, START, [periods.parse("2026-01-05")]) == b""
+
+
+@pytest.fixture
+def wearer(cli, tmp_path):
+    """A companion with a log of two hours, whose servers are all down."""
+    (tmp_path / "network.toml").write_text(NETWORK)
+    cli.do("init", str(tmp_path / "network.toml"))
+    with state.changing(cli.folder) as opened:
+        badge = opened.badges.ensure(2_000_000)
+        data = b"".join(block(slot) for slot in range(SLOT, SLOT + 24))
+        opened.logs.append(badge.number, 1, 1, 0, data, START + 2**28)
+    return cli
+
+
+def fixed_log(cli):
+    with state.reading(cli.folder) as opened:
+        (upload,) = opened.uploads.all()
+    return summarise(upload.log)
+
+
+def test_what_the_option_names_is_never_part_of_the_upload(wearer):
+    token = ["report", "--token", TOKEN, "--yes"]
+    result = wearer.run(*token, "--without", "2026-01-05 08:00-09:00", "--without", "2026-01-05 09:30-10:00")
+    assert result.code == OFFLINE
+    assert fixed_log(wearer).blocks == 6
+    result = wearer.run(*token, "--without", "2026-01-05")
+    assert (result.code, "its log is fixed" in result.err) == (USAGE, True)
+
+
+def test_asked_on_a_terminal_the_wearer_sees_what_is_left(wearer):
+    answers = [
+        ("Leave out", "last Monday"),
+        ("Leave out", "2026-01-05 08:00-09:00"),
+        ("Leave out", ""),
+        ("Send it?", "n"),
+    ]
+    code, screen = talk(wearer, ["report", "--token", TOKEN], answers)
+    assert code == INTERRUPTED
+    assert "Your log: 48 sealed records of 2026-01-05." in screen
+    assert "is no period" in screen
+    assert "Your log: 24 sealed records of 2026-01-05." in screen
+    assert "To be sent to the nymserver: 24 sealed contact records" in screen
+
+
+def test_diseases_by_name_and_unknown_ones_as_such():
+    assert diseases.name_of("U07.1") == "COVID-19 (U07.1)"
+    assert diseases.name_of("B05.9") == "measles (B05.9)"
+    assert diseases.name_of("Z99") == "a disease with the code Z99 (ICD-10)"
+
+
+def exposure(state_name):
+    return Exposure(b"c" * 16, b"r" * 8, state_name, "U07.1", {SLOT: 600}, 15, 50, "Call 116117", START, False)
+
+
+def test_an_exposure_says_day_disease_meaning_what_to_do_and_no_time_of_day():
+    said = "\n".join(presentation.told_lines(exposure(TOLD)))
+    for expected in (
+        "On 2026-01-05",
+        "COVID-19",
+        "10 minutes",
+        "Call 116117",
+        "What it means",
+        "What to do",
+        "pass-on",
+    ):
+        assert expected in said
+    assert "08:00" not in said
+    shown = "\n".join(presentation.detail_lines(exposure(TOLD), exact=False))
+    assert "What to do" in shown and "08:00" not in shown.replace("2026-01-05 08:00", "", 1)  # when it was received
+    assert "Times of day, which may tell you who it was" in "\n".join(presentation.detail_lines(exposure(TOLD), True))
+    assert "withdrawn" in "\n".join(presentation.detail_lines(exposure(WITHDRAWN), exact=False))
+
+
+@pytest.fixture
+def desktop(tmp_path, monkeypatch):
+    """A desktop whose notify-send writes down its arguments."""
+    program = tmp_path / "notify-send"
+    program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/shown\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(notify.platform, "system", lambda: "Linux")
+    return tmp_path / "shown"
+
+
+def test_the_desktop_says_that_there_is_something_and_nothing_more(desktop):
+    notify.there_is_news()
+    shown = desktop.read_text()
+    assert "Anontrace" in shown and "anontrace exposures list" in shown
+    assert "positive" not in shown and "COVID" not in shown
+
+
+def test_without_a_desktop_or_with_a_broken_one_nothing_happens(desktop, monkeypatch):
+    (desktop.parent / "notify-send").write_text("no program at all")
+    notify.there_is_news()
+    monkeypatch.setenv("PATH", "/nonexistent")
+    notify.there_is_news()
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    assert notify.command() is None
+    notify.there_is_news()
+
+
+@pytest.mark.parametrize(("system", "program"), [("Darwin", "osascript"), ("Windows", "powershell")])
+def test_other_systems_use_what_they_bring(monkeypatch, system, program):
+    monkeypatch.setattr(notify.platform, "system", lambda: system)
+    assert notify.command()[0] == program
