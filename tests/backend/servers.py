@@ -63,6 +63,10 @@ class Servers:
         for name in names:
             assert process.stdout.readline() == f"ready {self.config(name)['name']} {self.config(name)['url']}\n"
 
+    def process(self, *names: str) -> "subprocess.Popen[str]":
+        """The process that runs these servers."""
+        return self._processes[names]
+
     def kill(self, *names: str) -> None:
         """kill -9."""
         process = self._processes.pop(names)

@@ -3,13 +3,19 @@
 Made and dropped by the writing thread only; read by any. Knows nothing of keys and values.
 """
 
+import contextlib
+import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from rocksdict import BlockBasedOptions, ColumnFamily, DBCompressionType, Options, Rdict
 
+from anontrace.backend.errors import StoreError
+
 _MEMTABLES = 64 << 20
 _LOG_FILES = 256 << 20
+_ROOM = 4 << 20  # bytes to open a database with, besides those of its log
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +33,39 @@ class Partitions:
 
     def __init__(self, folder: Path, expected: set[str]) -> None:
         """Open or make the database. `expected`: names that will be needed, cheaper to make all at once."""
+        self._folder = folder
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        options = _options()
+        self._load(expected)
+
+    def _load(self, expected: set[str]) -> None:
+        folder, options = self._folder, _options()
         names = set(Rdict.list_cf(str(folder), options)) if (folder / "CURRENT").exists() else set()
         wanted = sorted((names | expected) - {"default"})
         self.database = Rdict(str(folder), options, column_families={name: _options() for name in wanted})
-        self._by_table: dict[str, tuple[Partition, ...]] = {}
+        self._by_table: dict[str, tuple[Partition, ...]] | None = {}
         for name in wanted:
             self._attach(name)
 
+    def reopen(self) -> None:
+        """Begin anew after a failed write, which RocksDB does not get over by itself.
+
+        OSError while there is no room on the disk for that; what is open stays so then, and can be read.
+        """
+        logs = sum(path.stat().st_size for path in self._folder.glob("*.log"))
+        with tempfile.TemporaryFile(dir=self._folder) as probe:
+            os.posix_fallocate(probe.fileno(), 0, _ROOM + logs)
+        self.close()
+        self._load(set())
+
+    @property
+    def _tables(self) -> dict[str, tuple[Partition, ...]]:
+        if self._by_table is None:
+            raise StoreError("the store is closed, or being opened again")
+        return self._by_table
+
     def of(self, table: str) -> tuple[Partition, ...]:
         """The days of a table, newest first: what is young is asked for most."""
-        return self._by_table.get(table, ())
+        return self._tables.get(table, ())
 
     def get(self, table: str, expires: int | None) -> Partition:
         """Where a new key goes, made if need be."""
@@ -57,25 +84,25 @@ class Partitions:
             self.database.get_column_family(name),
             self.database.get_column_family_handle(name),
         )
-        self._by_table[table] = tuple(
-            sorted((*self.of(table), partition), key=lambda each: each.day or 0, reverse=True)
-        )
+        self._tables[table] = tuple(sorted((*self.of(table), partition), key=lambda each: each.day or 0, reverse=True))
         return partition
 
     def drop_before(self, today: int) -> int:
         """Drop the days before this one; how many went."""
         dropped = 0
-        for table, partitions in list(self._by_table.items()):
-            self._by_table[table] = tuple(each for each in partitions if each.day is None or each.day >= today)
+        for table, partitions in list(self._tables.items()):
+            self._tables[table] = tuple(each for each in partitions if each.day is None or each.day >= today)
             for partition in partitions:
-                if partition not in self._by_table[table]:
+                if partition not in self._tables[table]:
                     self.database.drop_column_family(partition.name)
                     dropped += 1
         return dropped
 
     def close(self) -> None:
-        self._by_table.clear()
-        self.database.close()
+        """Let go. After a failed write RocksDB fails to close too; what was acknowledged is in its log all the same."""
+        self._by_table = None
+        with contextlib.suppress(Exception):
+            self.database.close()
 
 
 def partition_name(table: str, day: int | None) -> str:

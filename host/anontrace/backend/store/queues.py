@@ -22,6 +22,13 @@ class DelayQueues:
             self._due.setdefault(queue, {})[identity] = due
             heapq.heappush(self._heaps.setdefault(queue, []), (due, identity))
 
+    def find(self, queue: str, identity: bytes, due: float) -> None:
+        """Add an entry that was found on disk, unless it is known."""
+        with self._lock:
+            known = identity in self._due.get(queue, {})
+        if not known:
+            self.add(queue, identity, due)
+
     def take(self, queue: str, now: float, limit: int, lease: float) -> tuple[list[bytes], float | None]:
         """Ids due by `now`, leased; and the due time of the first entry that was not taken (or of the first lease)."""
         with self._lock:

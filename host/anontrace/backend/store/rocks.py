@@ -32,11 +32,15 @@ class RocksStore:
     def __init__(self, partitions: Partitions) -> None:
         self._partitions = partitions
         self._queues = DelayQueues()
-        for key, value in partitions.get(_QUEUES, None).rows.items():
-            assert isinstance(key, bytes)  # raw mode
-            self._queues.add(key[:-_ID].decode(), key[-_ID:], _DUE.unpack_from(value)[0])
+        self._find_queued()
         self._readers = ThreadPoolExecutor(2, "store-read")
-        self._writer = Writer(partitions)
+        self._writer = Writer(partitions, self._find_queued)
+
+    def _find_queued(self) -> None:
+        """Know of what is queued on disk. After a failed write that may be more than was acknowledged."""
+        for key, value in self._partitions.get(_QUEUES, None).rows.items():
+            assert isinstance(key, bytes)  # raw mode
+            self._queues.find(key[:-_ID].decode(), key[-_ID:], _DUE.unpack_from(value)[0])
 
     @classmethod
     async def open(cls, folder: Path, expected: Sequence[tuple[str, int]]) -> "RocksStore":

@@ -1,11 +1,13 @@
 """The writing thread of the embedded store: atomic calls, group commit.
 
 It takes all calls that wait, evaluates them in order against the database and each other, makes their changes durable
-with one write, and only then answers them. Never interprets values.
+with one write, and only then answers them. After a failed write it refuses all calls until the database could be opened
+again, which takes room on the disk. Never interprets values.
 """
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from .partitions import Partition, Partitions
 
 _T = TypeVar("_T")
 _MOST_IN_ONE_COMMIT = 512
+_SECONDS_BETWEEN_TRIES = 1.0
 
 _Rows = dict[tuple[str, bytes], tuple[Partition, bytes | None]]
 
@@ -68,8 +71,12 @@ class _Call:
 class Writer:
     """The thread, from construction to `stop`."""
 
-    def __init__(self, partitions: Partitions) -> None:
+    def __init__(self, partitions: Partitions, reopened: Callable[[], None]) -> None:
+        """`reopened` is called by the thread when the database was opened again."""
         self._partitions = partitions
+        self._reopened = reopened
+        self._failure: StoreError | None = None
+        self._next_try = 0.0
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="store-write", daemon=True)
         self._thread.start()
@@ -106,6 +113,11 @@ class Writer:
 
     def _commit(self, calls: Sequence[_Call]) -> None:
         """Evaluate the calls in order, write once, then answer them: nobody hears of a change that is not durable."""
+        if self._failure is not None and not self._mend():
+            for call in calls:
+                if call.result.set_running_or_notify_cancel():
+                    call.result.set_exception(StoreError(str(self._failure)))
+            return
         pending: _Rows = {}
         answered: list[tuple[_Call, object, Changes]] = []
         for call in calls:
@@ -122,6 +134,7 @@ class Writer:
         try:
             self._write(pending, any(call.sync for call, _, _ in answered))
         except Exception as error:
+            self._failure = as_store_error(error)
             for call, _, _ in answered:
                 call.result.set_exception(as_store_error(error))
             return
@@ -129,6 +142,20 @@ class Writer:
             for action in changes.afterwards:
                 action()
             call.result.set_result(value)
+
+    def _mend(self) -> bool:
+        """Open the database again, at most once a second; whether it can be written to."""
+        if time.monotonic() < self._next_try:
+            return False
+        self._next_try = time.monotonic() + _SECONDS_BETWEEN_TRIES
+        try:
+            self._partitions.reopen()
+            self._reopened()
+        except Exception as error:
+            self._failure = as_store_error(error)
+            return False
+        self._failure = None
+        return True
 
     def _write(self, pending: _Rows, sync: bool) -> None:
         if not pending:
