@@ -37,7 +37,7 @@ class Servers:
     """A network in a folder and the processes that run it."""
 
     def __init__(self, folder: Path, *options: str, clock: Path | None = None) -> None:
-        made = command("init", folder, *options)
+        made = command("init", folder, "--loops", "0", *options)
         assert made.returncode == 0, made.stderr
         self.folder = folder
         self.http = httpx.Client(trust_env=False, timeout=20)

@@ -83,6 +83,7 @@ def test_a_mailbox_ends_30_days_after_it_was_first_seen_and_keys_roll_over(later
         "published": True,
         "first_key_day": today,
         "last_key_day": today + 30,
+        "losses": {},
     }
     assert later.post(later.mailbox, kept) == 202
     assert later.servers.count("mailbox", "dropped_key") == 1

@@ -40,6 +40,8 @@ class MixSettings(_Section):
 
     delay: Seconds = 5.0  # mean of the exponential delay, seconds
     queue_limit: Count = 200_000  # messages held; beyond it senders are told to come again
+    loops: Seconds = 30.0  # mean seconds between two decoy loops; 0: none
+    loop_patience: Annotated[float, Field(gt=0, le=86400)] = 600.0  # seconds until a loop counts as lost
 
 
 class NymserverSettings(_Section):

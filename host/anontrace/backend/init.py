@@ -21,7 +21,7 @@ MOST_MIXES = 253  # a nymserver and a mailbox server are mixes too
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What `init` was asked for. base_port 0: free ports. delay, pace: seconds; None: the defaults of config.py."""
+    """What `init` was asked for. base_port 0: free ports. delay, pace, loops: seconds; None: as in config.py."""
 
     mixes: int = FEWEST_MIXES
     host: str = "127.0.0.1"
@@ -29,6 +29,7 @@ class Plan:
     delay: float | None = None
     pace: float | None = None
     name: str = "local"
+    loops: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,8 @@ def _server_toml(server: _Server, listen: str, url: str, plan: Plan) -> str:
     if server.number is not None:
         delay = MixSettings().delay if plan.delay is None else plan.delay
         lines += ["", "[mix]", f"delay = {delay}  # mean seconds that a message is held before it goes on"]
+        loops = MixSettings().loops if plan.loops is None else plan.loops
+        lines.append(f"loops = {loops}  # mean seconds between two decoy loops; 0: none")
     if "nymserver" in server.roles:
         settings = NymserverSettings()
         pace = settings.pace if plan.pace is None else plan.pace

@@ -116,13 +116,14 @@ class Node:
         @app.get("/metrics")
         async def numbers() -> Response:
             """The same numbers as /v1/status, and the process', for Prometheus."""
+            mix = self._roles.get("mix")
             snapshot = metrics.Snapshot(
                 counters=self._counters.snapshot(),
                 queues=await self._store.backlog(),
                 missing_peers=len(self._peers.missing()),
                 clock_offset=self._clock_check.offset,
                 ready=bool(self._readiness()["ready"]),
-                losses={},
+                losses=mix.losses if isinstance(mix, MixRole) else {},
             )
             return Response(metrics.exposition(snapshot), media_type=metrics.CONTENT_TYPE)
 

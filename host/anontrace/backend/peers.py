@@ -58,6 +58,11 @@ class Peers:
         if value is not None:
             self._believe(signed.read(value))
 
+    @property
+    def lists(self) -> Mapping[int, KeyList]:
+        """The key lists that were in force when the directory was read, by number."""
+        return self._lists
+
     async def close(self) -> None:
         await self._http.aclose()
 

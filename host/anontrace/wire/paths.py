@@ -53,9 +53,10 @@ def choose(
         raise NoPathError(
             f"a path of {hops} hops needs {hops - 1} mixes besides mix {last}; {len(others)} have a key alive{days}"
         )
+    blamed = {number for number in others if _is_blamed(lists, number)}
     for _ in range(_TRIES):
         numbers = [*rng.sample(others, hops - 1), last]
-        if not any(_loses(lists[a], b) for a, b in pairwise(numbers)):
+        if numbers[0] not in blamed and not any(_loses(lists[a], b) for a, b in pairwise(numbers)):
             break
     return [Hop(number, keydays.key_select(keys[number].day), keys[number].key) for number in numbers]
 
@@ -67,6 +68,12 @@ def usable_key(key_list: KeyList, now: float, minimum_days: int = 0) -> MixKey |
     if newest is None or keydays.days_left(newest.day, now) < minimum_days:
         return None
     return newest
+
+
+def _is_blamed(lists: Mapping[int, KeyList], number: int) -> bool:
+    """Whether most of the mixes that tell anything of this one lose messages to it: then it is no first hop either."""
+    told = [_loses(each, number) for each in lists.values() if number in each.losses]
+    return 2 * sum(told) > len(told)
 
 
 def _loses(key_list: KeyList, next_mix: int) -> bool:

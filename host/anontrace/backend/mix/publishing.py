@@ -3,6 +3,7 @@
 docs/protocol.md section 10. Never holds a mix key's secret.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from anontrace.backend.config import ServerConfig
@@ -24,7 +25,12 @@ class NymserverFacts:
 
 
 def signed_list(
-    config: ServerConfig, keys: MixKeys, nymserver: NymserverFacts | None, signing_key: bytes, now: float
+    config: ServerConfig,
+    keys: MixKeys,
+    nymserver: NymserverFacts | None,
+    losses: Mapping[int, float],
+    signing_key: bytes,
+    now: float,
 ) -> Signed:
     """The key list as of now, signed with the mix's long-term key."""
     assert config.number is not None  # mixes have one
@@ -38,5 +44,6 @@ def signed_list(
         keys=tuple(keylist.MixKey(day=key.day, key=key.public) for key in keys.published()),
         log_key=None if nymserver is None else nymserver.log_key,
         bucket_bits=None if nymserver is None else nymserver.bucket_bits,
+        losses=dict(losses),
     )
     return keylist.sign(document, signing_key)

@@ -1,6 +1,7 @@
 """The mix role put together: keys, admission, outbox, publishing. Every nymserver and mailbox server has one too."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -13,7 +14,9 @@ from anontrace.mixnet import keydays
 
 from . import publishing, routes
 from .admission import Admission
+from .items import Arrived
 from .keys import MixKeys
+from .loops import Loops
 from .outbox import Deliver, Outbox
 from .publishing import NymserverFacts
 
@@ -30,7 +33,8 @@ class MixRole:
         self._nymserver = nymserver
         self._number = config.number
         self._signing_key = keyfiles.read(folder, keyfiles.SIGNING)
-        self._keys = MixKeys(context.store, keyfiles.read(folder, keyfiles.STORAGE))
+        storage_key = keyfiles.read(folder, keyfiles.STORAGE)
+        self._keys = MixKeys(context.store, storage_key)
         self._admission = Admission(
             context.store,
             self._keys,
@@ -47,11 +51,24 @@ class MixRole:
             context.background,
             config.number,
             self._admission.accept,
-            deliver,
+            self._deliver,
+        )
+        self._deliver_on = deliver
+        self._loops = Loops(
+            context.store,
+            context.peers,
+            context.counters,
+            config.number,
+            storage_key,
+            config.mix.loops,
+            config.mix.loop_patience,
+            config.mix.delay,
+            self.wake,
         )
         self.router: APIRouter = routes.router(self._admission)
         self._published = 0.0
         self._published_day: int | None = None
+        self._published_avoided: frozenset[int] = frozenset()
         self._rolled_over = asyncio.Event()
         self._today = 0
 
@@ -59,12 +76,24 @@ class MixRole:
         """A message was put into a queue of this mix."""
         self._outbox.wake(queue)
 
+    async def _deliver(self, arrived: Sequence[Arrived]) -> None:
+        """What ends here, without our own loops that came back."""
+        others = [each for each in arrived if not await self._loops.came_back(each.mailbox)]
+        if others:
+            await self._deliver_on(others)
+
+    @property
+    def losses(self) -> Mapping[int, float]:
+        """What loops tell of the links to other mixes."""
+        return self._loops.losses
+
     async def start(self) -> None:
         now = clock.now()
         self._today = keydays.day_at(now)
         await self._keys.roll(now)
         await self._outbox.start()
         self._context.background.start("publishing", self._keep_published)
+        self._context.background.start("loops", self._loops.run)
 
     async def tick(self, now: float) -> None:
         """Roll the keys over at midnight."""
@@ -74,15 +103,19 @@ class MixRole:
             self._rolled_over.set()
 
     async def _keep_published(self) -> None:
-        """Hand the key list to discovery at start, at each rollover, every few hours. PeerError if it is not there."""
+        """Hand the key list to discovery at start, at each rollover, every few hours, and when loops show that a link
+        has become bad or good. PeerError if it is not there."""
         while True:
             self._rolled_over.clear()
-            now, today = clock.now(), self._today
-            if today != self._published_day or not 0 <= now - self._published < publishing.REFRESH_SECONDS:
+            now, today, avoided = clock.now(), self._today, self._loops.avoided
+            changed = today != self._published_day or avoided != self._published_avoided
+            if changed or not 0 <= now - self._published < publishing.REFRESH_SECONDS:
                 config = self._context.server.config
-                envelope = publishing.signed_list(config, self._keys, self._nymserver, self._signing_key, now)
+                envelope = publishing.signed_list(
+                    config, self._keys, self._nymserver, self._loops.losses, self._signing_key, now
+                )
                 await self._context.peers.publish(self._number, envelope)
-                self._published, self._published_day = now, today
+                self._published, self._published_day, self._published_avoided = now, today, avoided
                 self._context.counters.add("lists_published")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._rolled_over.wait(), _LOOK_SECONDS)
@@ -93,4 +126,5 @@ class MixRole:
             "published": self._published_day is not None,
             "first_key_day": min(days, default=None),
             "last_key_day": max(days, default=None),
+            "losses": dict(self._loops.losses),
         }

@@ -1,0 +1,134 @@
+"""Decoy loops: who drops messages shows, and clients avoid it."""
+
+import random
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import httpx
+import pytest
+from anontrace.backend.mix.blame import FEWEST_LOOPS, Seen, losses
+from anontrace.wire import paths
+
+from tests.wire.samples import NOW, key_list
+
+from .client import Client
+from .servers import Servers, eventually
+
+NAMES = ("discovery", "mix-1", "mix-2", "mix-3", "nymserver", "mailbox")
+
+
+class Swallower:
+    """Stands before a mix, takes messages with thanks, and drops them while it is `hungry`; the rest it hands on."""
+
+    def __init__(self, behind: str) -> None:
+        self.hungry = True
+        swallower = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                status, answer = 202, b""
+                if not swallower.hungry:
+                    headers = {"Content-Type": self.headers["Content-Type"]}
+                    got = httpx.post(behind + self.path, content=body, headers=headers, trust_env=False)
+                    status, answer = got.status_code, got.content
+                self._answer(status, answer)
+
+            def do_GET(self) -> None:
+                got = httpx.get(behind + self.path, trust_env=False)
+                self._answer(got.status_code, got.content)
+
+            def _answer(self, status: int, body: bytes) -> None:
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def dropping(tmp_path: Path) -> Iterator[tuple[Servers, Swallower]]:
+    """A network in which whatever is sent to mix 2 vanishes."""
+    servers = Servers(tmp_path / "net", "--delay", "0.01", "--loops", "0.1")
+    swallower = Swallower(servers.url("mix-2"))
+    try:
+        servers.configure("mix-2", f'url = "{servers.url("mix-2")}"', f'url = "{swallower.url}"')
+        for name in NAMES[1:]:
+            servers.configure(name, "[mix]\n", "[mix]\nloop_patience = 3.0\n")
+        servers.start(*NAMES)
+        yield servers, swallower
+    finally:
+        servers.close()
+        swallower.close()
+
+
+def test_a_mix_that_drops_shows_in_the_others_lists_and_is_avoided(dropping: tuple[Servers, Swallower]) -> None:
+    servers, _ = dropping
+    client = Client(servers)
+
+    def is_shown() -> bool:
+        lists = client.lists
+        told = {number: lists[number].losses for number in (1, 3, 4, 5) if number in lists}
+        others_are_fine = all(share < 0.2 for each in told.values() for number, share in each.items() if number != 2)
+        return len(told) == 4 and all(each.get(2, 0) > 0.5 for each in told.values()) and others_are_fine
+
+    eventually("the dropping mix shows, and no other", is_shown, 60)
+    ways = [[hop.number for hop in client.path(client.mailbox, exclude=())] for _ in range(50)]
+    assert not any(2 in way for way in ways)
+    assert servers.status("mix-1")["roles"]["mix"]["losses"]["2"] > 0.5
+    assert 'anontrace_link_loss{next_mix="2"}' in servers.http.get(servers.url("mix-1") + "/metrics").text
+    assert servers.count("mix-1", "loops_returned") > 0
+
+
+def simulated(number: int, drops: dict[int, float], first_link: dict[int, float] | None = None) -> list[Seen]:
+    """Loops through three of eight mixes, some of which drop."""
+    rng = random.Random(number)
+    seen = []
+    for _ in range(number):
+        way = tuple(rng.sample(range(1, 9), 3))
+        lost = any(rng.random() < drops.get(each, 0) for each in way)
+        lost = lost or rng.random() < (first_link or {}).get(way[0], 0)
+        seen.append(Seen(way, lost))
+    return seen
+
+
+@pytest.mark.parametrize("drops", [{}, {3: 1.0}, {3: 0.6}, {3: 1.0, 7: 0.5}], ids=str)
+def test_the_blame_falls_on_who_drops(drops: dict[int, float]) -> None:
+    found = losses(simulated(400, drops))
+    assert set(found) == set(range(1, 9))
+    for number, share in found.items():
+        assert abs(share - drops.get(number, 0)) < 0.25
+
+
+def test_a_link_that_loses_is_told_from_a_mix_that_does() -> None:
+    found = losses(simulated(500, {}, {5: 1.0}))
+    assert found[5] > 0.8
+    assert all(share < 0.1 for number, share in found.items() if number != 5)
+
+
+def test_nothing_is_said_of_a_mix_that_few_loops_passed() -> None:
+    assert losses([]) == {}
+    assert losses([Seen((1, 2, 3), True)] * (FEWEST_LOOPS - 1)) == {}
+    assert losses([Seen((1, 2, 3), False)] * FEWEST_LOOPS) == {1: 0, 2: 0, 3: 0}
+
+
+def test_a_mix_that_most_blame_is_no_first_hop() -> None:
+    lists = {number: key_list(number, losses={2: 0.9} if number != 2 else {}) for number in range(1, 7)}
+    for _ in range(100):
+        assert 2 not in {hop.number for hop in paths.choose(lists, 5, NOW)}
