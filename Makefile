@@ -26,11 +26,11 @@ $(READY): pyproject.toml tools/constraints.txt
 	@$(BIN)/python -m tools.micropython >/dev/null
 	@touch $(READY)
 
-demo: $(READY) ## the whole chain on this machine; CONTACTS=FILE PATIENT=ID [FROM= TO= PEOPLE= CLASS= RULE=] plays a recorded list
+demo: $(READY) ## the whole chain on this machine; CONTACTS=FILE PATIENT=ID [FROM= TO= PEOPLE= CLASS= RULE=] plays a list, SCALE=60 at most 60 times as fast
 	@$(BIN)/python -m tools.demo $(if $(CONTACTS),--contacts '$(CONTACTS)') $(if $(PATIENT),--patient '$(PATIENT)') \
 	    $(if $(FROM),--from '$(FROM)') $(if $(TO),--to '$(TO)') $(if $(PEOPLE),--people '$(PEOPLE)') \
 	    $(if $(CLASS),--class '$(CLASS)') $(if $(RULE),--rule '$(RULE)') $(if $(PASSER),--passer '$(PASSER)') \
-	    $(if $(KEEP),--keep)
+	    $(if $(SCALE),--scale '$(SCALE)') $(if $(KEEP),--keep)
 
 test: lint ## style, types, and all tests on both interpreters
 	@$(BIN)/python -m pytest -n auto

@@ -39,6 +39,12 @@ def start(contact_list: Path, temporary: Path, *options: str) -> subprocess.Pope
     )
 
 
+def second(output: str, step: str) -> int:
+    """The wall time since the start at which a step was told."""
+    (line,) = (line for line in output.splitlines() if f"s  {step}" in line)
+    return int(line.split()[0])
+
+
 def left_over(temporary: Path) -> list[str]:
     """Command lines of processes that have to do with the folder."""
     found = []
@@ -55,9 +61,11 @@ def left_over(temporary: Path) -> list[str]:
 
 def test_exactly_the_right_people_are_told_and_nothing_is_left(contact_list: Path, tmp_path: Path) -> None:
     temporary = tmp_path / "temporary"
-    process = start(contact_list, temporary)
+    process = start(contact_list, temporary, "--scale", "60")
     output, errors = process.communicate(timeout=300)
     assert process.returncode == 0, output + errors
+    # Ten minutes of contacts, at most 60 times as fast as they were: ten seconds, give or take the rounding of two.
+    assert second(output, "contacts:") - second(output, "badges:") >= 9
     rows = [line.replace("│", " ").split() for line in output.splitlines() if line.startswith("│")]
     assert [row[0] for row in rows] == ["b", "c", "d"]
     assert "yes, 4.0 min 1 yes" in " ".join(rows[0])
@@ -114,3 +122,11 @@ def _command_line(process: Path) -> bytes:
         return (process / "cmdline").read_bytes()
     except OSError:
         return b""
+
+
+@pytest.mark.parametrize("scale", ["0", "-1", "inf", "nan", "fast"])
+def test_a_scale_that_makes_no_sense_is_refused(contact_list: Path, tmp_path: Path, scale: str) -> None:
+    process = start(contact_list, tmp_path / "temporary", f"--scale={scale}")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "--scale" in errors and "Traceback" not in errors

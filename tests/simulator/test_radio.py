@@ -6,6 +6,7 @@ import itertools
 import struct
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 import pytest
 
@@ -51,6 +52,37 @@ def test_range_and_signal_strength(street: Make) -> None:
             # 500 ms and a random delay of up to 10
             gaps = [round(b.time - a.time, 6) for a, b in itertools.pairwise(theirs)]
             assert all(0.5 <= gap <= 0.51 for gap in gaps) and len(set(gaps)) > 10
+
+    asyncio.run(job())
+
+
+def test_adverts_that_reach_nobody_are_not_played(street: Make) -> None:
+    async def job() -> None:
+        async with street() as air:
+            for name in ("ada", "bob"):
+                await air.badge(name, "beacon")
+            calls = 0
+            advertise = air.ether.advertise
+
+            def counted(*arguments: Any) -> None:
+                nonlocal calls
+                calls += 1
+                advertise(*arguments)
+
+            air.ether.advertise = counted  # type: ignore[method-assign]
+            await air.run_for(1000)
+            assert calls == 0
+            air.set_range("ada", "bob", -60)
+            await air.run_for(0.6)  # an interval and a bit
+            assert calls in (2, 3, 4)
+            assert heard(air, "ada") and heard(air, "bob")
+            air.set_range("ada", "bob", None)
+            calls = 0
+            await air.run_for(1000)
+            assert calls == 0
+            air.sniff(lambda _sighting: None)
+            await air.run_for(0.6)
+            assert calls in (2, 3, 4)
 
     asyncio.run(job())
 

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import math
 import signal
 import sys
 from pathlib import Path
@@ -27,6 +28,7 @@ def _arguments(given: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--class", dest="group", metavar="NAME", help="keep lines between people of this class")
     parser.add_argument("--rule", type=int, metavar="MINUTES", help="told from so many minutes on (default 15)")
     parser.add_argument("--passer", metavar="ID", help="who lets the chain go on (default: who has most to tell)")
+    parser.add_argument("--scale", type=float, metavar="X", help="at most X times as fast as the contacts were")
     parser.add_argument("--keep", action="store_true", help="keep the folder with logs and stores")
     options = parser.parse_args(given)
     if options.contacts is None:
@@ -35,6 +37,8 @@ def _arguments(given: list[str] | None) -> argparse.Namespace:
                 parser.error("without --contacts the built-in story is played, which takes no such option")
     if options.rule is not None and not 1 <= options.rule <= 65535:
         parser.error("--rule takes 1 to 65535 minutes")
+    if options.scale is not None and not 0 < options.scale < math.inf:
+        parser.error("--scale takes a number above 0")
     return options
 
 
@@ -56,7 +60,7 @@ def _choose(options: argparse.Namespace) -> Play:
     passer = options.passer or truth.choose_passer(recording, patient, rule)
     if options.passer and passer not in first:
         raise ContactsError(f"{passer!r} cannot pass anything on: told by that rule are {', '.join(sorted(first))}")
-    return Play(recording, patient, passer, rule)
+    return Play(recording, patient, passer, rule, options.scale)
 
 
 async def _perform(play: Play, console: Console, keep: bool) -> list[str]:

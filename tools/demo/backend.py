@@ -13,8 +13,9 @@ import httpx
 from tools.demo.processes import DemoError, Processes
 
 MIXES = 3
-_DELAY = 0.2  # mean seconds that a mix holds a message
+_DELAY = 0.1  # mean seconds that a mix holds a message
 _PACE = 0.01  # mean seconds between two notifications
+_TAIL = 5  # mean delays at each mix after which hardly a message is still on its way
 _PATIENCE = 30.0  # real seconds for servers to know each other, and for an upload to be opened
 
 
@@ -90,6 +91,10 @@ class Backend:
             if pending or time.monotonic() > deadline:
                 raise DemoError(f"{len(pending)} reports wait for a decision instead of one")
             await asyncio.sleep(0.5)
+
+    def seconds_under_way(self, notifications: int) -> float:
+        """How long it takes until nearly all of so many notifications are in their mailboxes."""
+        return _PACE * notifications + _TAIL * MIXES * _DELAY
 
     async def approve(self, report: str, minutes: int, depth: int) -> int:
         """Notify all contacts of a report under a rule, with the chain as deep as `depth`; number of notifications."""

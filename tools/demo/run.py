@@ -32,7 +32,19 @@ _DEPTH = 2
 _BETWEEN_PEOPLE = -60  # dBm
 _TO_COMPANION = -50
 _MARGIN = 1  # seconds by which a meeting begins late and ends early, so that badge clocks may differ that much
+_TURNS = 3  # companions at work for each core: most of the time they wait for a server or for a badge
+_STRIDE = 60  # seconds of contacts after which the bar moves, if nobody comes or goes before
+_REFRESH = 0.25  # real seconds after which it does, when the contacts pass at a given speed
+_GLANCE = 0.05  # real seconds between two looks whether the owner key is there
 _PATIENCE = 60.0  # real seconds for notifications to arrive
+
+
+def _badge(person: str) -> str:
+    return f"badge of {person}"
+
+
+def _desk(person: str) -> str:
+    return f"companion of {person}"
 
 
 @dataclass(frozen=True)
@@ -43,6 +55,7 @@ class Play:
     patient: str
     passer: str | None
     rule_minutes: int
+    scale: float | None = None  # the contacts pass at most so many times as fast as they did; None: as fast as it goes
 
     @property
     def origin(self) -> int:
@@ -74,6 +87,15 @@ class _Stage:
         with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as bar:
             task = bar.add_task(text, total=total)
             yield lambda step: bar.advance(task, step)
+
+    def at_desk(self, person: str, there: bool) -> None:
+        """The person's badge comes into range of the companion, or leaves it."""
+        self.air.set_range(_badge(person), _desk(person), _TO_COMPANION if there else None)
+
+    def at_desks(self, there: bool) -> None:
+        """The same for all."""
+        for person in self.companions:
+            self.at_desk(person, there)
 
     async def everybody(self, text: str, action: Callable[[Companion], Awaitable[Any]]) -> dict[str, Any]:
         """The same for each person, as many at a time as companions take turns; answers by person."""
@@ -108,20 +130,25 @@ async def _set_up(stage: _Stage) -> None:
         f"companions: {confirmed} contact addresses of {people} people registered through the mixes and confirmed"
     )
 
-    async def provision(companion: Companion) -> Any:
+    async def provision(companion: Companion) -> None:
         flash = stage.folder / "badges" / companion.person
         flash.mkdir(parents=True)
-        await companion.command("badge", "provision", "--usb", str(flash), "--usb-only")
-        badge = f"badge of {companion.person}"
-        await stage.air.start_badge(badge, flash)
-        desk = f"companion of {companion.person}"
-        companion.adapter = f"bumble:tcp-client:127.0.0.1:{await stage.air.add_adapter(desk)}"
-        stage.air.set_range(badge, desk, _TO_COMPANION)
-        return await companion.command("badge", "provision")
+        companion.adapter = f"bumble:tcp-client:127.0.0.1:{await stage.air.add_adapter(_desk(companion.person))}"
+        async with asyncio.TaskGroup() as group:
+            group.create_task(companion.command("badge", "provision", "--usb", str(flash)))
+            group.create_task(boot(companion.person, flash))
+
+    async def boot(person: str, flash: Path) -> None:
+        """Start the badge once the owner key is on it, as the reset after copying does."""
+        while not (flash / "owner.key").exists():  # noqa: ASYNC110 - another process writes it
+            await asyncio.sleep(_GLANCE)
+        await stage.air.start_badge(_badge(person), flash)
+        stage.at_desk(person, True)
 
     stage.air.realtime(1)
     await stage.everybody("provisioning", provision)
     stage.air.hold()
+    stage.at_desks(False)
     stage.say(f"badges: {people} booted (MicroPython, ESP32 heap), owner keys by USB, provisioned over Bluetooth")
 
 
@@ -134,24 +161,29 @@ async def _meet(stage: _Stage) -> None:
             changes += [(start + _MARGIN, True, one, other), (end - _MARGIN, False, one, other)]
     await air.run_until(origin + recording.start)
     slots = (recording.end - recording.start) // SLOT
-    now = recording.start
+    now, began = recording.start, time.monotonic()
+    stride = _STRIDE if stage.play.scale is None else min(_STRIDE, max(1, int(stage.play.scale * _REFRESH)))
     with stage.progress("meeting, in seconds", recording.end - recording.start) as advance:
         for moment, near, one, other in [*sorted(changes), (recording.end, False, "", "")]:
             # In strides, so that the bar moves and a badge that has died is noticed.
             while now < moment:
-                step = min(moment, now + 60)
+                step = min(moment, now + stride)
                 await air.run_until(origin + step)
+                if stage.play.scale is not None:
+                    due = began + (step - recording.start) / stage.play.scale
+                    await asyncio.sleep(max(0.0, due - time.monotonic()))
                 stage.processes.check()
                 advance(step - now)
                 now = step
             if one:
-                air.set_range(f"badge of {one}", f"badge of {other}", _BETWEEN_PEOPLE if near else None)
+                air.set_range(_badge(one), _badge(other), _BETWEEN_PEOPLE if near else None)
     await air.run_until(origin + recording.end + 10)  # the badges seal the last slot
     stage.say(f"contacts: {slots} slots of five minutes, {len(recording.meetings)} pairs in and out of range")
 
 
 async def _sync(stage: _Stage) -> None:
     """Companions pull the sealed logs."""
+    stage.at_desks(True)
     stage.air.realtime(1)
     answers = await stage.everybody("pulling logs", lambda companion: companion.command("badge", "sync"))
     stage.air.hold()
@@ -171,6 +203,14 @@ async def _decide_and_deliver(stage: _Stage, told: dict[str, float]) -> list[str
     )
     sent = await stage.backend.approve(report["report"], stage.play.rule_minutes, _DEPTH)
 
+    # Each poll is a process per person: look once what was sent has had its time, and again if something is missing.
+    seconds = stage.backend.seconds_under_way(sent)
+    with stage.progress("under way, in seconds", round(seconds, 1)) as advance:
+        arrival = time.monotonic() + seconds
+        while (left := arrival - time.monotonic()) > 0:
+            step = min(_REFRESH, left)
+            await asyncio.sleep(step)
+            advance(step)
     received, fresh = 0, []
     deadline = time.monotonic() + _PATIENCE
     while True:
@@ -219,7 +259,7 @@ async def perform(play: Play, console: Console, keep: bool = False) -> list[str]
     lead = SLOT * (2 + len(play.recording.people) // 8)
     start = play.origin + play.recording.start - lead
     processes = Processes(logs, {"ANONTRACE_CLOCK": str(clock)})
-    turns = asyncio.Semaphore((os.cpu_count() or 2) + 1)
+    turns = asyncio.Semaphore(_TURNS * (os.cpu_count() or 2))
     companions = {
         person: Companion(person, folder / "companions" / person, processes, turns) for person in play.recording.people
     }

@@ -291,6 +291,8 @@ class Air:
                 self.ether.fade(one, other)
         else:
             one.neighbours[other] = other.neighbours[one] = rssi
+            one.noticed()
+            other.noticed()
 
     def sniff(self, callback: Callable[[Sighting], None]) -> None:
         """Call with every advertising event that anybody sends."""
@@ -302,6 +304,8 @@ class Air:
             )
 
         self.ether.sniffers.append(on_advert)
+        for name in (*self.badges, *self.adapters):
+            self._find(name).noticed()
 
     # Time
 

@@ -21,9 +21,10 @@ from tools.simulator.radio import Radio
 
 _logger = logging.getLogger(__name__)
 HEAP = 165_008  # bytes that an ESP32 has free after boot
-# Scan results reach the badge in batches at multiples of this, so that badges compute side by side. Each bears the time
-# at which it was heard, and the badge lives through it at that time; only what it then does to the radio comes later.
-REPORT_LATENCY = SECOND
+# Scan results reach the badge in batches at multiples of this, and at the end of a run_until, so that badges compute
+# side by side and seldom. Each bears the time at which it was heard, and the badge lives through it at that time; only
+# what it then does to the radio comes later.
+REPORT_LATENCY = 10 * SECOND
 _REALTIME_LATENCY = 20_000
 _STEP_TIMEOUT = 120.0  # real seconds that a badge may compute at one instant
 _BOARD = Path(__file__).parent / "board"
@@ -215,8 +216,9 @@ class Badge(asyncio.Protocol):
             self.clock.at(self.clock.now, self._deliver)
         elif not self._flush_due:
             self._flush_due = True
-            step = REPORT_LATENCY if self.clock.fast else _REALTIME_LATENCY
-            self.clock.at((self.clock.now // step + 1) * step, self._flush)
+            step = _REALTIME_LATENCY if self.clock.target is None else REPORT_LATENCY
+            due = (self.clock.now // step + 1) * step
+            self.clock.at(due if self.clock.target is None else min(due, self.clock.target), self._flush)
 
     def _flush(self) -> None:
         self._flush_due = False

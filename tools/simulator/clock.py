@@ -44,7 +44,7 @@ class Clock:
         self._scale = 0.0
         self._talking_scale = 0.0
         self._talking = 0
-        self._target: int | None = None
+        self.target: int | None = None  # where a run_until under way will end
         self._reached: asyncio.Future[None] | None = None
         self._anchor = (0.0, 0)
         self._alarm: asyncio.TimerHandle | None = None
@@ -134,13 +134,13 @@ class Clock:
             raise ValueError(f"the clock is {(self.now - target) / SECOND:.3f} s past that time")
         if self._reached is not None:
             raise RuntimeError("run_until is already under way")
-        self._target = target
+        self.target = target
         self._reached = self._loop.create_future()
         self.kick()
         try:
             await self._reached
         finally:
-            self._target = self._reached = None
+            self.target = self._reached = None
             self._re_anchor()
             self.kick()
 
@@ -152,11 +152,6 @@ class Clock:
     # Moving
 
     @property
-    def fast(self) -> bool:
-        """True while run_until is under way."""
-        return self._target is not None
-
-    @property
     def _rate(self) -> float:
         return self._talking_scale if self._talking else self._scale
 
@@ -164,8 +159,8 @@ class Clock:
         self._anchor = (self._loop.time(), self.now)
 
     def _limit(self) -> int:
-        if self._target is not None:
-            return self._target
+        if self.target is not None:
+            return self.target
         rate = self._rate
         if not rate:
             return self.now

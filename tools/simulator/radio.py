@@ -50,6 +50,10 @@ class Ether(LocalLink):
         self.clock = clock
         self.sniffers: list[Callable[[Radio, Advert], None]] = []
 
+    def unheard(self, sender: "Radio") -> bool:
+        """True while nobody is there whom an advert of `sender` could reach; Radio.noticed() tells when that ends."""
+        return not sender.neighbours and not self.sniffers
+
     def advertise(self, sender: "Radio", advert: Advert, response: bytes) -> None:
         """Send one advertising event on its three channels to whoever is in range and listens."""
         for sniffer in self.sniffers:
@@ -229,6 +233,7 @@ class Advertiser(LegacyAdvertiser):
     controller: "Radio"
     _timer: Timer | None = None
     _advert: Advert | None = None
+    _dormant = False
 
     def start(self) -> None:
         """Begin, or begin anew with what has been set since."""
@@ -239,13 +244,23 @@ class Advertiser(LegacyAdvertiser):
 
     def stop(self) -> None:
         """Send no more."""
-        self.enabled = False
+        self.enabled = self._dormant = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
+    def wake(self) -> None:
+        """Somebody may hear it again: go on, at any point of an interval."""
+        if self._dormant:
+            self._dormant = False
+            phase = self.controller.random.randrange(self.advertising_interval_min * _UNIT)
+            self._timer = self.controller.clock.after(phase, self._fire)
+
     def _fire(self) -> None:
         radio = self.controller
+        if radio.ether.unheard(radio):  # events that reach nobody are not played one by one
+            self._dormant, self._timer = True, None
+            return
         interval = self.advertising_interval_min * _UNIT + radio.random.randrange(_ADV_DELAY)
         self._timer = radio.clock.after(interval, self._fire)
         assert self._advert is not None
@@ -273,6 +288,12 @@ class Radio(Controller):
         self.le_legacy_advertiser = Advertiser(self)
         self._scan_began = 0
         self._seen: set[tuple[hci.Address, bytes]] = set()
+
+    def noticed(self) -> None:
+        """Somebody has come into range, or a sniffer is there."""
+        advertiser = self.le_legacy_advertiser
+        if isinstance(advertiser, Advertiser):
+            advertiser.wake()
 
     def links(self) -> list[Link]:
         """The live connections."""
