@@ -1,22 +1,23 @@
 """Bluetooth through bleak: finding the wearer's own badge and a pipe of bytes to it (protocol.md, sections 2, 4).
 
-Owns every use of bleak. The adapter is "system", or "bumble:" and the name of a Bumble transport. The errors of bleak
-and of the operating system end here, as sentences.
+Owns every use of bleak. The adapter is "system", or "bumble:" and the name of a Bumble transport. What fails comes out
+as a sentence, through `failures`.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from anontrace_shared import advert, commands
 from bleak import BleakClient, BleakScanner
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
-from bleak.exc import BleakBluetoothNotAvailableError, BleakBluetoothNotAvailableReason, BleakError
+from bleak.exc import BleakError
 
-from anontrace.companion.errors import BadgeLinkError, BadgeNotFoundError, BluetoothError, CompanionError, SetupError
+from anontrace.companion.badge.failures import sentences
+from anontrace.companion.errors import BadgeLinkError, BadgeNotFoundError, SetupError
 
 SYSTEM = "system"
 BUMBLE = "bumble:"
@@ -26,16 +27,6 @@ ATT_OVERHEAD = 3
 _SERVICE_DATA = f"0000{advert.SERVICE_UUID16:04x}-0000-1000-8000-00805f9b34fb"
 _SERVICE_DATA_SIZE = 22  # version, tx power, address or beacon
 _VERSION = 1
-
-_NOT_ALLOWED = "this program may not use Bluetooth; allow it in the system's settings"
-_UNAVAILABLE = {
-    BleakBluetoothNotAvailableReason.NO_BLUETOOTH: "this computer has no Bluetooth; plug in an adapter",
-    BleakBluetoothNotAvailableReason.NO_BLE_CENTRAL_ROLE: "the Bluetooth adapter cannot do low energy; use another one",
-    BleakBluetoothNotAvailableReason.POWERED_OFF: "Bluetooth is switched off; switch it on",
-    BleakBluetoothNotAvailableReason.DENIED_BY_USER: _NOT_ALLOWED,
-    BleakBluetoothNotAvailableReason.DENIED_BY_SYSTEM: "the system's policy forbids the use of Bluetooth",
-    BleakBluetoothNotAvailableReason.DENIED_BY_UNKNOWN: _NOT_ALLOWED,
-}
 
 
 class Radio:
@@ -51,7 +42,7 @@ class Radio:
 
     async def __aenter__(self) -> "Radio":
         if self._adapter.startswith(BUMBLE):
-            with _sentences("opening the Bluetooth adapter failed"):
+            with sentences("opening the Bluetooth adapter failed"):
                 from anontrace.companion.bumble_backend import BumbleClient, BumbleScanner, open_adapter
 
                 transport = self._adapter.removeprefix(BUMBLE)
@@ -70,7 +61,7 @@ class Radio:
             data = _advertised(advertisement)
             return data is not None and is_own(data)
 
-        with _sentences("scanning for the badge failed"):
+        with sentences("scanning for the badge failed"):
             device = await BleakScanner.find_device_by_filter(matches, timeout=seconds, **self._scanner)
         if device is None:
             raise BadgeNotFoundError(
@@ -86,7 +77,7 @@ class Radio:
             if (data := _advertised(advertisement)) is not None:
                 heard.add(data)
 
-        with _sentences("scanning failed"):
+        with sentences("scanning failed"):
             async with BleakScanner(hear, **self._scanner):
                 await asyncio.sleep(seconds)
         return len(heard)
@@ -96,10 +87,10 @@ class Radio:
         """A pipe to the badge for the time of the block."""
         pipe = GattPipe()
         client = BleakClient(device, pipe.lost, timeout=CONNECT_SECONDS, **self._client)
-        with _sentences("connecting to the badge failed"):
+        with sentences("connecting to the badge failed"):
             await client.connect()
         try:
-            with _sentences("the badge does not offer the service that was expected"):
+            with sentences("the badge does not offer the service that was expected"):
                 await pipe.start(client)
             yield pipe
         finally:
@@ -124,7 +115,7 @@ class GattPipe:
     async def write(self, data: bytes) -> None:
         assert self._client is not None
         piece = max(self._client.mtu_size - ATT_OVERHEAD, 20)
-        with _sentences("the connection to the badge broke"):
+        with sentences("the connection to the badge broke"):
             for at in range(0, len(data), piece):
                 # With response: the badge's buffer is small, and the acknowledgement paces the pieces.
                 await self._client.write_gatt_char(commands.INBOX, data[at : at + piece], response=True)
@@ -141,24 +132,3 @@ def _advertised(advertisement: AdvertisementData) -> bytes | None:
     """The 20 bytes, K or beacon, of a badge's advertisement; None for anything else on the air."""
     data = advertisement.service_data.get(_SERVICE_DATA, b"")
     return bytes(data[2:]) if len(data) == _SERVICE_DATA_SIZE and data[0] == _VERSION else None
-
-
-@contextmanager
-def _sentences(doing: str) -> Iterator[None]:
-    """Turn what bleak, D-Bus and the transports raise into one sentence."""
-    try:
-        yield
-    except CompanionError:
-        raise
-    except BleakBluetoothNotAvailableError as error:
-        raise BluetoothError(_UNAVAILABLE.get(error.reason, "Bluetooth is not available on this computer")) from error
-    except TimeoutError as error:
-        raise BadgeLinkError(f"{doing}: no answer in time; bring the badge nearer") from error
-    except FileNotFoundError as error:  # no D-Bus socket: no BlueZ
-        raise BluetoothError(
-            "no Bluetooth service is running on this computer; start it, or plug in an adapter"
-        ) from error
-    except (ConnectionRefusedError, ConnectionResetError) as error:
-        raise BluetoothError("the Bluetooth adapter does not answer") from error
-    except (BleakError, OSError, EOFError) as error:
-        raise BadgeLinkError(f"{doing}: {str(error) or type(error).__name__}") from error

@@ -1,0 +1,126 @@
+"""What bleak and the systems raise, raised for real inside bleak, comes out of the CLI as one line of advice."""
+
+import errno
+import json
+
+import pytest
+from anontrace.companion import cli, state
+from anontrace.companion.badge.failures import explain
+from anontrace.companion.errors import NO_BADGE, BadgeLinkError, BadgeNotFoundError, BluetoothError
+from bleak import BleakClient, BleakScanner, exc
+from bleak.backends.device import BLEDevice
+from bleak.exc import BleakBluetoothNotAvailableReason as Reason
+
+from tests.companion.test_cli import NETWORK
+
+DBUS = "org.freedesktop.DBus.Error."
+BLUEZ = "org.bluez.Error."
+
+
+def unavailable(reason):
+    return exc.BleakBluetoothNotAvailableError("not available", reason)
+
+
+# What is raised, what it becomes, and words of the advice.
+FAILURES = [
+    (unavailable(Reason.NO_BLUETOOTH), BluetoothError, "plug in an adapter"),
+    (unavailable(Reason.NO_BLE_CENTRAL_ROLE), BluetoothError, "use another one"),
+    (unavailable(Reason.POWERED_OFF), BluetoothError, "switch it on"),
+    (unavailable(Reason.DENIED_BY_USER), BluetoothError, "allow it"),
+    (unavailable(Reason.DENIED_BY_SYSTEM), BluetoothError, "policy"),
+    (unavailable(Reason.DENIED_BY_UNKNOWN), BluetoothError, "allow it"),
+    (unavailable(Reason.UNKNOWN), BluetoothError, "switched on?"),
+    (exc.BleakDBusError(BLUEZ + "NotReady", ["Resource Not Ready"]), BluetoothError, "switch it on"),
+    (exc.BleakDBusError(DBUS + "AccessDenied", ["rejected send message"]), BluetoothError, "allow it"),
+    (exc.BleakDBusError(DBUS + "ServiceUnknown", ["not provided by any .service files"]), BluetoothError, "start it"),
+    (exc.BleakDBusError(BLUEZ + "InProgress", ["Operation already in progress"]), BluetoothError, "another program"),
+    (exc.BleakDBusError(DBUS + "UnknownObject", []), BadgeNotFoundError, "bring it near"),
+    (exc.BleakDBusError(BLUEZ + "Failed", ["le-connection-abort-by-local"]), BadgeLinkError, "bring it near"),
+    (exc.BleakDeviceNotFoundError("AA:BB:CC:DD:EE:FF"), BadgeNotFoundError, "bring it near"),
+    (exc.BleakCharacteristicNotFoundError("a7ce0003"), BadgeLinkError, "update its firmware"),
+    (exc.BleakGATTProtocolError(0x0E), BadgeLinkError, "UNLIKELY_ERROR"),
+    (exc.BleakGATTProtocolError(0x99), BadgeLinkError, "nearer"),
+    (exc.BleakError("Not connected"), BadgeLinkError, "nearer"),
+    (TimeoutError(), BadgeLinkError, "nearer"),
+    (PermissionError(errno.EACCES, "Permission denied"), BluetoothError, "allow it"),
+    (FileNotFoundError(errno.ENOENT, "No such file"), BluetoothError, "start it"),
+    (ConnectionRefusedError(), BluetoothError, "unplug it"),
+    (OSError(errno.EIO, "Input/output error"), BadgeLinkError, "nearer"),
+    (EOFError(), BadgeLinkError, "nearer"),
+]
+NAMES = [f"{number}-{type(failure[0]).__name__}" for number, failure in enumerate(FAILURES)]
+
+
+def test_every_reason_that_bleak_knows_is_tried():
+    tried = {error.reason for error, _, _ in FAILURES if isinstance(error, exc.BleakBluetoothNotAvailableError)}
+    assert tried == set(Reason)
+
+
+@pytest.mark.parametrize(("error", "kind", "advice"), FAILURES, ids=NAMES)
+def test_each_is_one_sentence_that_says_what_to_do(error, kind, advice):
+    found = explain(error, "connecting to the badge failed")
+    assert type(found) is kind
+    assert advice in str(found)
+    assert "\n" not in str(found) and "AA:BB" not in str(found)
+
+
+@pytest.fixture
+def wearer(tmp_path, monkeypatch):
+    """A state folder with a provisioned badge, and the arguments that name it."""
+    monkeypatch.setattr("anontrace.companion.badge.own.ATTEMPTS", 1)
+    (tmp_path / "network.toml").write_text(NETWORK)
+    folder = tmp_path / "state"
+    arguments = ["--state", str(folder), "--json"]
+    assert cli.run([*arguments, "init", str(tmp_path / "network.toml")]) == 0
+    with state.changing(folder) as opened:
+        badge = opened.badges.ensure(20_000)
+        opened.badges.set_provisioned(badge, 1, 1, 2, 3)
+    return arguments
+
+
+def failed(capsys):
+    """The error in the one document, which is also the one line."""
+    captured = capsys.readouterr()
+    error = json.loads(captured.out.splitlines()[-1])["error"]
+    assert captured.err == f"anontrace: {error['message']}\n"
+    return error["message"]
+
+
+@pytest.mark.parametrize(("error", "kind", "advice"), FAILURES, ids=NAMES)
+def test_while_scanning(wearer, monkeypatch, capsys, error, kind, advice):
+    async def fail(*_arguments, **_options):
+        raise error
+
+    monkeypatch.setattr(BleakScanner, "find_device_by_filter", fail)
+    capsys.readouterr()
+    assert cli.run([*wearer, "badge", "sync"]) == NO_BADGE == kind.exit_code
+    assert advice in failed(capsys)
+
+
+@pytest.mark.parametrize("index", [7, 12, 13, 17, 18])
+def test_while_connecting(wearer, monkeypatch, capsys, index):
+    error, _, advice = FAILURES[index]
+
+    async def find(*_arguments, **_options):
+        return BLEDevice("AA:BB:CC:DD:EE:FF", None, {"path": "/org/bluez/hci0/dev_AA"})
+
+    async def fail(*_arguments, **_options):
+        raise error
+
+    monkeypatch.setattr(BleakScanner, "find_device_by_filter", find)
+    monkeypatch.setattr(BleakClient, "connect", fail)
+    monkeypatch.setattr(BleakClient, "disconnect", lambda _self: find())
+    monkeypatch.setattr(BleakClient, "__init__", lambda *_arguments, **_options: None)
+    capsys.readouterr()
+    assert cli.run([*wearer, "badge", "sync"]) == NO_BADGE
+    assert advice in failed(capsys)
+
+
+def test_out_of_range(wearer, monkeypatch, capsys):
+    async def nobody(*_arguments, **_options):
+        return None
+
+    monkeypatch.setattr(BleakScanner, "find_device_by_filter", nobody)
+    capsys.readouterr()
+    assert cli.run([*wearer, "badge", "info"]) == NO_BADGE
+    assert "not heard within 30 seconds; bring it near" in failed(capsys)

@@ -1,0 +1,83 @@
+"""A SOCKS proxy, as Tor is one: everything goes through it, names are resolved by it, and without it nothing goes."""
+
+import socket
+import socketserver
+import struct
+import threading
+
+import pytest
+from anontrace.companion.errors import OFFLINE
+
+
+class Socks5(socketserver.BaseRequestHandler):
+    """One connection of a SOCKS5 client without authentication (RFC 1928): CONNECT to a name or an IPv4 address."""
+
+    def handle(self) -> None:
+        version, methods = self._take(2)
+        self._take(methods)
+        self.request.sendall(b"\x05\x00")
+        version, command, _, kind = self._take(4)
+        assert (version, command) == (5, 1)
+        host = self._take(self._take(1)[0]).decode() if kind == 3 else socket.inet_ntoa(self._take(4))
+        (port,) = struct.unpack(">H", self._take(2))
+        self.server.asked.append((kind, host, port))
+        with socket.create_connection((host, port)) as far:
+            self.request.sendall(b"\x05\x00\x00\x01" + bytes(6))
+            back = threading.Thread(target=pump, args=(far, self.request))
+            back.start()
+            pump(self.request, far)
+            back.join()
+
+    def _take(self, size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            data += self.request.recv(size - len(data))
+        return data
+
+
+def pump(source: socket.socket, target: socket.socket) -> None:
+    try:
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+    except OSError:
+        return  # the other side has gone
+
+
+class Server(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+
+
+@pytest.fixture
+def proxy():
+    with Server(("127.0.0.1", 0), Socks5) as server:
+        server.asked = []
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_everything_goes_through_the_proxy(cli, network, proxy):
+    url = f"socks5h://127.0.0.1:{proxy.server_address[1]}"
+    cli.do("init", str(network.file), "--proxy", url)
+    assert cli.do("register", "--slots", "3")["confirmed"] == 3
+    assert cli.do("poll")["mailboxes"] == 3
+    assert len({port for _, _, port in proxy.asked}) >= 3  # discovery, a mix, the nymserver ...
+
+
+def test_without_its_proxy_the_companion_is_offline_rather_than_direct(cli, network, proxy):
+    cli.do("init", str(network.file), "--proxy", "socks5h://127.0.0.1:9")
+    result = cli.run("register", "--slots", "3")
+    assert (result.code, "cannot be reached" in result.err) == (OFFLINE, True)
+    assert proxy.asked == []
+
+
+def test_names_are_resolved_by_the_proxy(cli, network, proxy, tmp_path):
+    named = tmp_path / "network.toml"
+    named.write_text(network.file.read_text().replace("127.0.0.1", "localhost"))
+    cli.do("init", str(named), "--proxy", f"socks5h://127.0.0.1:{proxy.server_address[1]}")
+    cli.do("register", "--slots", "1")
+    assert (3, "localhost") in {(kind, host) for kind, host, _ in proxy.asked}
