@@ -1,0 +1,100 @@
+"""Every server is killed at random moments while a thousand messages travel; all arrive."""
+
+import os
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from anontrace.mixnet import message
+from anontrace.mixnet.header import NO_MAILBOX
+from anontrace.wire.keylist import KeyList
+from anontrace_shared.slots import slot_of
+
+from .client import Client, Registered
+from .servers import Servers, eventually
+
+NAMES = ("discovery", "mix-1", "mix-2", "mix-3", "nymserver", "mailbox", "authority")
+MESSAGES, SWAPS, BATCH = 920, 80, 40
+MAILBOXES = 40
+PATIENCE = 180.0
+
+
+class Steadfast(Client):
+    """A client that keeps the directory it has seen, and sends again until a server has taken what it sends."""
+
+    def __init__(self, servers: Servers) -> None:
+        super().__init__(servers)
+        self._kept = super().lists
+
+    @property
+    def lists(self) -> dict[int, KeyList]:
+        return self._kept
+
+    def hand_over(self, first: int, batch: list[bytes]) -> None:
+        def taken() -> bool:
+            try:
+                return self.post(first, *batch) == 202
+            except httpx.HTTPError:
+                return False
+
+        eventually("the messages are taken", taken, PATIENCE)
+
+
+@pytest.fixture
+def apart(tmp_path: Path) -> Iterator[Servers]:
+    """Each server in a process of its own."""
+    servers = Servers(tmp_path / "net", "--delay", "0.3", "--pace", "0")
+    try:
+        for name in NAMES:
+            servers.start(name)
+        servers.ready(NAMES)
+        yield servers
+    finally:
+        servers.close()
+
+
+def test_a_thousand_messages_arrive_although_every_server_is_killed_meanwhile(apart: Servers) -> None:
+    client = Steadfast(apart)
+    sent: dict[bytes, Counter[bytes]] = {os.urandom(32): Counter() for _ in range(MAILBOXES)}
+    people = [Registered(os.urandom(20), slot_of(time.time())) for _ in range(SWAPS)]
+    by_first: dict[int, list[bytes]] = {}
+    for number in range(MESSAGES):
+        mailbox = list(sent)[number % MAILBOXES]
+        way = client.path(client.mailbox, exclude=())
+        payload = os.urandom(239)  # told from all others: what arrives is what was sent
+        by_first.setdefault(way[0].number, []).append(message.forward(way, mailbox, payload))
+        sent[mailbox][payload] += 1
+    for who in people:
+        way = client.path(client.nymserver, exclude=())
+        by_first.setdefault(way[0].number, []).append(message.forward(way, NO_MAILBOX, client.arm(who)))
+    batches = [(n, some[at : at + BATCH]) for n, some in by_first.items() for at in range(0, len(some), BATCH)]
+    random.shuffle(batches)
+
+    def send_all() -> None:
+        for first, batch in batches:
+            client.hand_over(first, batch)
+            time.sleep(0.1)
+
+    sending = threading.Thread(target=send_all, daemon=True)
+    sending.start()
+    for name in random.sample(NAMES, len(NAMES)):
+        time.sleep(random.uniform(0.1, 0.8))
+        apart.kill(name)
+        time.sleep(random.uniform(0, 0.3))
+        apart.start(name)
+    sending.join(PATIENCE)
+    assert not sending.is_alive()
+
+    def arrived() -> bool:
+        return all(len(client.poll(mailbox)) >= sum(expected.values()) for mailbox, expected in sent.items())
+
+    eventually("all messages are in their mailboxes", arrived, PATIENCE)
+    for mailbox, expected in sent.items():
+        assert set(client.poll(mailbox)) == set(expected)
+    eventually("all swaps are stored", lambda: all(client.is_stored(who) for who in people), PATIENCE)
+    assert client.staff("POST", "tokens", {"disease": "U07.1"}).is_success
