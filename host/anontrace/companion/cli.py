@@ -29,6 +29,7 @@ COMMANDS = {
     "backup": "backup",
     "restore": "backup",
     "erase-all": "backup",
+    "completion": "completion",
 }
 
 _EPILOG = """\b

@@ -1,8 +1,14 @@
 """`anontrace status`: one screen of where things stand, and what to do next."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from anontrace.companion.context import Context, pass_context
+
+if TYPE_CHECKING:
+    from anontrace.companion.exposures import Exposure
+    from anontrace.companion.store.badges import Badge
 
 LOW_SLOTS = 72  # six hours: from then on, registering is due
 SYNC_SECONDS = 86400
@@ -11,7 +17,15 @@ SYNC_SECONDS = 86400
 @click.command()
 @pass_context
 def status(context: Context) -> None:
-    """Where things stand, and what to do next."""
+    """Where things stand, and what to do next.
+
+    Looks only at what is on this computer, asks nobody.
+
+    \b
+    Examples:
+      anontrace status
+      anontrace --json status
+    """
     from anontrace_shared.slots import slot_of
 
     from anontrace import clock
@@ -24,51 +38,74 @@ def status(context: Context) -> None:
         now = clock.now()
         slot = slot_of(now)
         network = state.network.get()
-        badge = state.badges.get()
-        until = slot if badge is None else state.addresses.confirmed_until(badge.number, slot)
+        badges = state.badges.all()
+        until = min((state.addresses.confirmed_until(badge.number, slot) for badge in badges), default=slot)
         pending = state.addresses.pending_count()
         mailboxes = state.addresses.live_mailbox_count(int(now))
         log = summarise(gather(state.logs.segments(), now))
         told = [exposure for exposure in assess(state) if exposure.state == exposures.TOLD]
-    todo = []
-    if until - slot < LOW_SLOTS or pending:
-        todo.append("anontrace register")
-    if badge is None or badge.provisioned is None:
-        todo.append("anontrace badge provision --usb PORT")
-    elif badge.horizon < until or badge.last_sync is None or now - badge.last_sync > SYNC_SECONDS:
-        todo.append("anontrace badge sync")
-    todo += [
-        f"anontrace pass-on {exposure.case_id.hex()[: presentation.SHORT_CASE]}"
-        for exposure in told
-        if not exposure.passed_on
-    ]
+    todo = _todo(badges, told, now, slot, until, pending)
     name = network.name if network else None
+    shown = [presentation.badge_document(badge) for badge in badges]
     document = {
         "network": name,
         "now": int(now),
         "slot": slot,
         "registered_until": until,
         "pending": pending,
-        "badge": None if badge is None else presentation.badge_document(badge),
+        "badge": shown[0] if shown else None,
+        "badges": shown,
         "log": {"bytes": log.bytes, "records": log.records, "days": log.days},
         "mailboxes": mailboxes,
         "exposures": len(told),
-        "next": todo,
+        "next": [command for command, _ in todo],
     }
 
     def lines() -> list[str]:
-        shown = [
+        said = [
             f"Network     {name or 'none'}",
             f"Addresses   {'none for now' if until == slot else 'registered until ' + slot_text(until)}"
             + (f", {pending} not confirmed yet" if pending else ""),
-            f"Badge       {'none' if badge is None else presentation.badge_lines(badge)[0].partition(': ')[2]}",
+        ]
+        for badge in badges:
+            which = f"Badge {badge.number}" if len(badges) > 1 else "Badge"
+            said.append(f"{which:<11} {presentation.badge_lines(badge)[0].partition(': ')[2]}")
+        said += [] if badges else ["Badge       none"]
+        said += [
             f"Log         {log.records} sealed records, {log.bytes} bytes"
             + (f", {log.days[0]} to {log.days[-1]}" if log.days else ""),
             f"Mailboxes   {mailboxes}",
             f"Exposures   {len(told) or 'none'}" + (" (anontrace exposures list)" if told else ""),
         ]
         if todo:
-            shown += ["", "Next:", *(f"  {command}" for command in todo)]
-        return shown
+            width = max(len(command) for command, _ in todo)
+            said += ["", "Next:", *(f"  {command:<{width}}   {why}" for command, why in todo)]
+        return said
 
     context.output.show(document, lines)
+
+
+def _todo(
+    badges: "list[Badge]", told: "list[Exposure]", now: float, slot: int, until: int, pending: int
+) -> list[tuple[str, str]]:
+    """What to do next, in this order: the command, and why."""
+    from anontrace.companion.presentation import SHORT_CASE
+
+    todo: list[tuple[str, str]] = []
+    if until - slot < LOW_SLOTS or pending:
+        todo.append(("anontrace register", "addresses not confirmed" if pending else "addresses for the next hours"))
+    if not badges:
+        todo.append(("anontrace badge provision --usb PORT", "make a badge yours"))
+    for badge in badges:
+        which = f" --badge {badge.number}" if len(badges) > 1 else ""
+        if badge.provisioned is None:
+            todo.append((f"anontrace badge provision --usb PORT{which}", "make the badge yours"))
+        elif badge.last_sync is None or now - badge.last_sync > SYNC_SECONDS:
+            todo.append((f"anontrace badge sync{which}", "fetch its log, set its clock"))
+        elif badge.horizon < until:
+            todo.append((f"anontrace badge sync{which}", "let it broadcast the new addresses"))
+    for exposure in told:
+        if not exposure.passed_on:
+            case = exposure.case_id.hex()[:SHORT_CASE]
+            todo.append((f"anontrace pass-on {case}", "let those whom you met be told"))
+    return todo
