@@ -24,6 +24,7 @@ COMMANDS = {
     "report": "report",
     "pass-on": "report",
     "status": "status",
+    "run": "run",
     "doctor": "doctor",
     "passphrase": "passphrase",
     "backup": "backup",

@@ -65,6 +65,17 @@ MIGRATIONS = (
         sent INTEGER NOT NULL DEFAULT 0, log BLOB NOT NULL, made INTEGER NOT NULL
     );
     """,
+    """
+    ALTER TABLE mailboxes ADD COLUMN asked INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE renewals (
+        surb INTEGER PRIMARY KEY REFERENCES surbs (id) ON DELETE CASCADE,
+        state TEXT NOT NULL CHECK (state IN ('replacing', 'draining', 'dummy due', 'settling', 'checking')),
+        due INTEGER NOT NULL, looks INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE TABLE timetable (task TEXT PRIMARY KEY, due INTEGER NOT NULL);
+    CREATE TABLE samples (id INTEGER PRIMARY KEY, day INTEGER NOT NULL, bytes INTEGER NOT NULL, found INTEGER);
+    CREATE TABLE traffic (id INTEGER PRIMARY KEY CHECK (id = 1), level TEXT NOT NULL);
+    """,
 )
 
 

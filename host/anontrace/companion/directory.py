@@ -18,10 +18,12 @@ from anontrace.wire.network import Network
 FRESH_SECONDS = 3600  # and no longer than the day, since the mixes change their keys with it
 
 
-def key_lists(store: NetworkStore, network: Network, client: Client) -> dict[int, KeyList]:
+def key_lists(
+    store: NetworkStore, network: Network, client: Client, fresh_seconds: int = FRESH_SECONDS
+) -> dict[int, KeyList]:
     """The key lists in force, by mix number. Raises DirectoryError, or OfflineError when there is none at all."""
     kept = store.directory()
-    if kept is not None and _is_fresh(kept):
+    if kept is not None and _is_fresh(kept, fresh_seconds):
         lists = _read(kept.document, network, None)[0]
         if lists.keys() == network.pins.keys():  # otherwise a newer one may have what is missing
             return lists
@@ -39,9 +41,9 @@ def key_lists(store: NetworkStore, network: Network, client: Client) -> dict[int
     return lists
 
 
-def _is_fresh(kept: StoredDirectory) -> bool:
+def _is_fresh(kept: StoredDirectory, fresh_seconds: int) -> bool:
     now = clock.now()
-    return 0 <= now - kept.fetched < FRESH_SECONDS and day_at(now) == day_at(kept.fetched)
+    return 0 <= now - kept.fetched < fresh_seconds and day_at(now) == day_at(kept.fetched)
 
 
 def _read(text: str, network: Network, kept: StoredDirectory | None) -> tuple[dict[int, KeyList], directory.Seen]:

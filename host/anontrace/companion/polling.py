@@ -55,7 +55,7 @@ def poll(state: State, servers: Servers, progress: Progress) -> Polled:
 
     A server that cannot be reached is told of in `failure`, so that nothing that was found meanwhile goes unsaid.
     """
-    before = {exposure.case_id for exposure in assess(state) if exposure.state == exposures.TOLD}
+    before = told_cases(state)
     polled = Polled()
     mailboxes = state.addresses.live_mailboxes(int(clock.now()))
     polled.mailboxes = len(mailboxes)
@@ -73,7 +73,8 @@ def poll(state: State, servers: Servers, progress: Progress) -> Polled:
                 polled.failure = error
                 break
             polled.requests += 1
-            _keep(state, [(asked[index], payloads) for index, payloads in answers.items()], polled)
+            with state.transaction():
+                keep(state, [(asked[index], payloads) for index, payloads in answers.items()], polled)
             asked_so_far += len(asked)
             progress(asked_so_far, polled.mailboxes)
     try:
@@ -81,23 +82,33 @@ def poll(state: State, servers: Servers, progress: Progress) -> Polled:
         Swaps(state, servers).advance()
     except (OfflineError, DirectoryError) as error:
         polled.failure = error
-    polled.told = [e for e in assess(state) if e.state == exposures.TOLD and e.case_id not in before]
+    polled.told = told_since(state, before)
     return polled
 
 
-def _keep(state: State, answers: list[tuple[Mailbox, list[bytes]]], polled: Polled) -> None:
+def told_cases(state: State) -> set[bytes]:
+    """The cases of which the wearer is told by now."""
+    return {exposure.case_id for exposure in assess(state) if exposure.state == exposures.TOLD}
+
+
+def told_since(state: State, before: set[bytes]) -> list[Exposure]:
+    """The exposures of which the wearer is told, but for these cases."""
+    return [e for e in assess(state) if e.state == exposures.TOLD and e.case_id not in before]
+
+
+def keep(state: State, answers: list[tuple[Mailbox, list[bytes]]], polled: Polled) -> None:
+    """Store what mailboxes held, and how far they were read; runs within the caller's transaction."""
     now = int(clock.now())
-    with state.transaction():
-        for mailbox, payloads in answers:
-            surb = state.addresses.receiving(mailbox.number)
-            state.addresses.set_skip(mailbox.number, min(mailbox.skip + len(payloads), MOST_SKIP))
-            polled.messages += len(payloads)
-            if surb is None:
-                polled.ignored += len(payloads)
-                continue
-            spent = [_handle(state, surb, payload, now, polled) for payload in payloads]
-            if any(spent):
-                state.addresses.set_spent(surb.surb)
+    for mailbox, payloads in answers:
+        surb = state.addresses.receiving(mailbox.number)
+        state.addresses.set_skip(mailbox.number, min(mailbox.skip + len(payloads), MOST_SKIP))
+        polled.messages += len(payloads)
+        if surb is None:
+            polled.ignored += len(payloads)
+            continue
+        spent = [_handle(state, surb, payload, now, polled) for payload in payloads]
+        if any(spent):
+            state.addresses.set_spent(surb.surb)
 
 
 def _handle(state: State, surb: ReceivingSurb, payload: bytes, now: int, polled: Polled) -> bool:

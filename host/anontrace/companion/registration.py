@@ -14,7 +14,7 @@ from anontrace import clock
 from anontrace.companion.errors import SetupError
 from anontrace.companion.servers import Servers
 from anontrace.companion.state import State
-from anontrace.companion.store.addresses import NewSurb
+from anontrace.companion.store.addresses import NewSurb, ReceivingSurb
 from anontrace.companion.store.badges import Badge
 from anontrace.mixnet import blob, surb, swap
 from anontrace.mixnet.keydays import LIFE_DAYS, day_at
@@ -42,7 +42,7 @@ def make(state: State, servers: Servers, badge: Badge, first: int, end: int, pro
         if day_of(slot) != day:
             day, day_key = day_of(slot), badge.key_of_day(day_of(slot))
         contact_address = schedule.address_at(day_key, slot)
-        made.append((slot, contact_address, _new(servers, contact_address, slot, swap.NEW)))
+        made.append((slot, contact_address, new_surb(servers, contact_address, slot, swap.NEW)))
         progress(slot + 1 - first, end - first)
     state.addresses.add(badge.number, made, int(now))
     return len(made)
@@ -50,15 +50,17 @@ def make(state: State, servers: Servers, badge: Badge, first: int, end: int, pro
 
 def rearm(state: State, servers: Servers) -> int:
     """Make a successor for each SURB that was spent, authorised by it; returns how many."""
-    made = [
-        (used.address, _new(servers, used.address.contact_address, used.address.slot, swap.authentication(used.blob)))
-        for used in state.addresses.to_replace()
-    ]
+    made = [(used.address, successor(servers, used)) for used in state.addresses.to_replace()]
     state.addresses.add_successors(made, int(clock.now()))
     return len(made)
 
 
-def _new(servers: Servers, contact_address: bytes, slot: int, authentication: bytes) -> NewSurb:
+def successor(servers: Servers, old: ReceivingSurb) -> NewSurb:
+    """A new SURB for the address of an old one, with a mailbox of its own, authorised by the old one."""
+    return new_surb(servers, old.address.contact_address, old.address.slot, swap.authentication(old.blob))
+
+
+def new_surb(servers: Servers, contact_address: bytes, slot: int, authentication: bytes) -> NewSurb:
     server = servers.random_mailbox_server()
     mailbox = secrets.token_bytes(32)
     ahead = max(day_of(slot) - day_at(clock.now()), 0)

@@ -7,7 +7,7 @@ call goes on. Never asks the wearer: consent is the command's business.
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from anontrace_shared.errors import AnontraceError
@@ -21,12 +21,14 @@ from anontrace.companion.periods import Period
 from anontrace.companion.servers import Servers
 from anontrace.companion.state import State
 from anontrace.companion.store.notifications import StoredNotification
-from anontrace.companion.store.uploads import ACCEPTED, ASKED, PASS_ON, REFUSED, REPORT, StoredUpload
+from anontrace.companion.store.uploads import ACCEPTED, ASKED, PASS_ON, READY, REFUSED, REPORT, StoredUpload
 from anontrace.mixnet.notification import Kind, Notification
 from anontrace.wire import onetime, upload
 from anontrace.wire.upload import ChainAuthorization, PermitAuthorization, Reason, Upload
 
 MOST_STALLS = 3  # answers in a row that ask for bytes which were sent already
+
+_NOT_TAKEN = "the nymserver does not take the upload; try again later"
 
 Progress = Callable[[int, int], None]
 
@@ -82,6 +84,11 @@ def _intend(state: State, kind: str, subject: bytes, without: Sequence[Period]) 
 
 def report(state: State, servers: Servers, intent: Intent, token: str, progress: Progress) -> bytes:
     """Redeem the token and upload; returns the case-ID. RefusedError when authority or nymserver refuse."""
+    return _upload(state, servers, prepare_report(state, servers, intent, token), progress)
+
+
+def prepare_report(state: State, servers: Servers, intent: Intent, token: str) -> StoredUpload:
+    """Redeem the token; the upload that it returns is ready to be sent. RefusedError when the authority refuses."""
     stored = intent.stored or _fix(state, intent)
     if stored.state == ASKED:
         try:
@@ -91,17 +98,22 @@ def report(state: State, servers: Servers, intent: Intent, token: str, progress:
             raise
         payload = Upload(PermitAuthorization(data), stored.log).encode()
         stored = state.uploads.set_ready(stored, permit.case_id, payload)
-    return _upload(state, servers, stored, progress)
+    return stored
 
 
 def pass_on(state: State, servers: Servers, intent: Intent, exposure: Exposure, progress: Progress) -> bytes:
     """Upload with one address of the case as authorization; returns the case-ID."""
+    return _upload(state, servers, prepare_pass_on(state, intent, exposure), progress)
+
+
+def prepare_pass_on(state: State, intent: Intent, exposure: Exposure) -> StoredUpload:
+    """The upload with which a case is passed on, ready to be sent; nobody is asked anything."""
     stored = intent.stored or _fix(state, intent)
     if stored.state == ASKED:
         told_at, told = _one_notification(state, exposure)
         authorization = ChainAuthorization(told.case_id, told_at.contact_address, told_at.slot, told.chain_token)
         stored = state.uploads.set_ready(stored, told.case_id, Upload(authorization, stored.log).encode())
-    return _upload(state, servers, stored, progress)
+    return stored
 
 
 def _fix(state: State, intent: Intent) -> StoredUpload:
@@ -126,22 +138,42 @@ def _one_notification(state: State, exposure: Exposure) -> tuple[StoredNotificat
 
 def _upload(state: State, servers: Servers, stored: StoredUpload, progress: Progress) -> bytes:
     """Send chunk after chunk, each from where the nymserver says; a repeat after the end is answered as the end was."""
-    data = stored.payload
-    assert data is not None and stored.case_id is not None  # it is ready
-    offset, stalled = stored.sent, 0
+    assert stored.payload is not None and stored.case_id is not None  # it is ready
+    stalled = 0
     while True:
-        piece = data[offset : offset + upload.CHUNK_DATA]
-        reply = servers.upload(upload.Chunk(stored.upload_id, len(data), offset, piece).encode())
-        if reply.state == upload.State.ACCEPTED:
-            state.uploads.finish(stored, ACCEPTED)
-            progress(len(data), len(data))
-            return stored.case_id
-        if reply.state == upload.State.REFUSED:
-            state.uploads.finish(stored, REFUSED)
-            raise RefusedError(f"the nymserver refuses the upload: {_REASONS[reply.reason]}")
-        stalled = stalled + 1 if reply.next_offset <= offset else 0
-        if reply.next_offset >= len(data) or stalled > MOST_STALLS:
-            raise RefusedError("the nymserver does not take the upload; try again later")
-        offset = reply.next_offset
-        state.uploads.set_sent(stored, offset)
-        progress(offset, len(data))
+        before = stored.sent
+        stored = send_chunk(state, servers, stored)
+        if stored.state == ACCEPTED:
+            progress(len(stored.payload or b""), len(stored.payload or b""))
+            return stored.case_id or b""
+        stalled = stalled + 1 if stored.sent <= before else 0
+        if stalled > MOST_STALLS:
+            raise RefusedError(_NOT_TAKEN)
+        progress(stored.sent, len(stored.payload or b""))
+
+
+def send_chunk(state: State, servers: Servers, stored: StoredUpload) -> StoredUpload:
+    """Send the next chunk of an upload that is ready; returns it as it then stands. RefusedError if that is its end."""
+    data = stored.payload
+    assert data is not None
+    piece = data[stored.sent : stored.sent + upload.CHUNK_DATA]
+    reply = servers.upload(upload.Chunk(stored.upload_id, len(data), stored.sent, piece).encode())
+    if reply.state == upload.State.ACCEPTED:
+        state.uploads.finish(stored, ACCEPTED)
+        return replace(stored, state=ACCEPTED)
+    if reply.state == upload.State.REFUSED:
+        state.uploads.finish(stored, REFUSED)
+        raise RefusedError(f"the nymserver refuses the upload: {_REASONS[reply.reason]}")
+    if reply.next_offset >= len(data):
+        raise RefusedError(_NOT_TAKEN)
+    state.uploads.set_sent(stored, reply.next_offset)
+    return replace(stored, sent=reply.next_offset)
+
+
+def send_scheduled(state: State, servers: Servers) -> StoredUpload | None:
+    """Send one chunk: the next one of an upload that waits, which is returned, or else a dummy."""
+    waiting = [each for each in state.uploads.all() if each.state == READY]
+    if waiting:
+        return send_chunk(state, servers, waiting[0])
+    servers.upload(upload.Chunk(secrets.token_bytes(upload.UPLOAD_ID), 0, 0, b"").encode())
+    return None

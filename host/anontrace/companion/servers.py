@@ -13,9 +13,10 @@ from anontrace_shared.errors import AnontraceError
 
 from anontrace import clock
 from anontrace.companion.client import Client
-from anontrace.companion.directory import key_lists
+from anontrace.companion.directory import FRESH_SECONDS, key_lists
 from anontrace.companion.errors import AnswerError, DirectoryError, OfflineError, SetupError
 from anontrace.companion.store.network import NetworkStore
+from anontrace.mixnet import keydays
 from anontrace.mixnet.path import Hop
 from anontrace.mixnet.sizes import MOST_HOPS
 from anontrace.wire import network, paths, permit, poll, redeem, upload
@@ -29,9 +30,10 @@ _random = secrets.SystemRandom()
 
 
 class Servers:
-    """A context manager: connections are closed with it."""
+    """A context manager: connections are closed with it. `fresh_seconds`: for how long a directory is good."""
 
-    def __init__(self, store: NetworkStore) -> None:
+    def __init__(self, store: NetworkStore, fresh_seconds: int = FRESH_SECONDS) -> None:
+        self._fresh_seconds = fresh_seconds
         stored = store.get()
         if stored is None:
             raise SetupError("no network is set; begin with: anontrace init NETWORK.toml")
@@ -56,7 +58,7 @@ class Servers:
         """The key lists in force, each with its newest key alone: the one that paths are made of."""
         now = clock.now()
         lists = {}
-        for number, each in key_lists(self._store, self._network, self._client).items():
+        for number, each in key_lists(self._store, self._network, self._client, self._fresh_seconds).items():
             newest = paths.usable_key(each, now)
             if newest is not None:
                 lists[number] = each.model_copy(update={"keys": (newest,)})
@@ -74,7 +76,20 @@ class Servers:
         return self._lists[min(numbers)]
 
     def random_mailbox_server(self) -> int:
-        return _random.choice(self._with_role("mailbox"))
+        return _random.choice(self.mailbox_servers)
+
+    @property
+    def mailbox_servers(self) -> list[int]:
+        return self._with_role("mailbox")
+
+    @property
+    def first_mixes(self) -> list[int]:
+        """The mixes to which messages may be handed; OfflineError when none answers."""
+        ends = {number for number, each in self._lists.items() if set(each.roles) != {"mix"}}
+        mixes = sorted(self._lists.keys() - ends - self._silent)
+        if not mixes:
+            raise OfflineError("none of the mixes can be reached; nothing is lost, try again when you are online")
+        return mixes
 
     def _with_role(self, role: str) -> list[int]:
         numbers = [number for number, each in self._lists.items() if role in each.roles]
@@ -105,6 +120,18 @@ class Servers:
         except paths.NoPathError as error:
             raise DirectoryError(str(error)) from error
         raise OfflineError("none of the mixes can be reached; nothing is lost, try again when you are online")
+
+    def path_from(self, first: int, last: int) -> list[Hop]:
+        """A random path that begins at mix `first` and ends at mix `last`."""
+        path = self.path_to(last)
+        numbers = [hop.number for hop in path]
+        if first in numbers:
+            at = numbers.index(first)
+            path[0], path[at] = path[at], path[0]
+        else:
+            key = self._lists[first].keys[0]
+            path[0] = Hop(first, keydays.key_select(key.day), key.key)
+        return path
 
     def send_messages(self, mix: int, messages: Sequence[bytes]) -> bool:
         """Hand messages to their first mix; False when it does not answer, and is not to be a first hop again."""

@@ -19,6 +19,8 @@ from anontrace.companion.store.badges import BadgeStore
 from anontrace.companion.store.logs import LogStore
 from anontrace.companion.store.network import NetworkStore
 from anontrace.companion.store.notifications import NotificationStore
+from anontrace.companion.store.renewals import RenewalStore
+from anontrace.companion.store.timetable import TimetableStore
 from anontrace.companion.store.uploads import UploadStore
 from anontrace.companion.vault import Vault
 
@@ -38,6 +40,8 @@ class State:
         self.logs = LogStore(self._db)
         self.notifications = NotificationStore(self._db, keys)
         self.uploads = UploadStore(self._db, keys)
+        self.renewals = RenewalStore(self._db, keys)
+        self.timetable = TimetableStore(self._db)
 
     def keep_house(self, now: int) -> None:
         """Delete what has had its time: spent mailboxes and their secrets, old log and notifications, old day keys."""
@@ -73,9 +77,13 @@ def reading(folder: Path) -> Iterator[State]:
 
 
 @contextmanager
-def changing(folder: Path) -> Iterator[State]:
-    """The state, to be changed by this process alone; what has had its time is deleted first."""
-    key = vault_key(folder)  # before the lock: nobody has to wait while a passphrase is typed
+def changing(folder: Path, key: bytes | None = None) -> Iterator[State]:
+    """The state, to be changed by this process alone; what has had its time is deleted first.
+
+    `key`: the vault key, where it was loaded already.
+    """
+    if key is None:
+        key = vault_key(folder)  # before the lock: nobody has to wait while a passphrase is typed
     with exclusive(folder), closing(State(folder, key)) as state:
         state.keep_house(int(clock.now()))
         yield state

@@ -7,7 +7,7 @@ once.
 
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from anontrace_shared import schedule
 
@@ -16,6 +16,7 @@ from anontrace.companion.servers import Servers
 from anontrace.companion.state import State
 from anontrace.companion.store.addresses import MADE, PendingSwap
 from anontrace.mixnet import message, swap
+from anontrace.mixnet.path import Hop
 
 MESSAGES_A_REQUEST = 256
 FIRST_WAIT = 0.15  # seconds, real time, until the first look; grows to LONGEST_WAIT
@@ -57,11 +58,8 @@ class Swaps:
         by_mix: dict[int, list[tuple[PendingSwap, bytes]]] = {}
         last = self._servers.nymserver.number
         for item in pending:
-            key = schedule.nym_key(item.address.contact_address, item.address.slot)
             path = self._servers.path_to(last)
-            payload = swap.Swap(key, item.authentication, item.blob).encode()
-            built = message.forward(path, secrets.token_bytes(32), payload)
-            by_mix.setdefault(path[0].number, []).append((item, built))
+            by_mix.setdefault(path[0].number, []).append((item, build(item, path)))
         batches = []
         for mix, batch in by_mix.items():
             _random.shuffle(batch)
@@ -125,6 +123,13 @@ class Swaps:
         missing = self.confirm([item for item in pending if item.state != MADE])
         now = int(clock.now())
         self.send(item for item in missing if now - item.changed >= RESEND_SECONDS)
+
+
+def build(item: PendingSwap, path: Sequence[Hop]) -> bytes:
+    """The message (380) that brings a swap along a path to the nymserver."""
+    key = schedule.nym_key(item.address.contact_address, item.address.slot)
+    payload = swap.Swap(key, item.authentication, item.blob).encode()
+    return message.forward(path, secrets.token_bytes(32), payload)
 
 
 class Settled:

@@ -12,14 +12,20 @@ if TYPE_CHECKING:
     from anontrace.companion.reporting import Intent
 
 _YES = click.option("--yes", is_flag=True, help="Consent without being asked.")
+_HIDDEN = click.option(
+    "--hidden",
+    is_flag=True,
+    help="Let `anontrace run` send it among its ordinary traffic: nobody sees it, and it takes longer.",
+)
 
 
 @click.command()
 @click.option("--token", required=True, metavar="TOKEN", help="The one-time token that you got with the test result.")
+@_HIDDEN
 @_YES
 @WITHOUT
 @pass_context
-def report(context: Context, token: str, without: tuple[str, ...], yes: bool) -> None:
+def report(context: Context, token: str, without: tuple[str, ...], hidden: bool, yes: bool) -> None:
     """Report a positive test: hand your sealed contact log to the nymserver.
 
     Nobody on the way can read the log, and the health authority sees how close and how long your contacts were, never
@@ -37,7 +43,14 @@ def report(context: Context, token: str, without: tuple[str, ...], yes: bool) ->
         if not intent.is_done:
             _consent(context, intent, yes, "those whom you met be told that they met somebody who tested positive")
             with context.servers(state) as servers, context.output.progress("uploading") as progress:
-                case_id = reporting.report(state, servers, intent, token, progress)
+                if hidden:
+                    stored = reporting.prepare_report(state, servers, intent, token)
+                else:
+                    case_id = reporting.report(state, servers, intent, token, progress)
+            if hidden:
+                assert stored.case_id is not None  # it is ready
+                _show(context, intent, stored.case_id, waits=True)
+                return
         else:
             assert intent.stored is not None and intent.stored.case_id is not None
             case_id = intent.stored.case_id
@@ -46,10 +59,11 @@ def report(context: Context, token: str, without: tuple[str, ...], yes: bool) ->
 
 @click.command("pass-on")
 @click.argument("case")
+@_HIDDEN
 @_YES
 @WITHOUT
 @pass_context
-def pass_on(context: Context, case: str, without: tuple[str, ...], yes: bool) -> None:
+def pass_on(context: Context, case: str, without: tuple[str, ...], hidden: bool, yes: bool) -> None:
     """Let those whom you met be told as well, after you were told.
 
     CASE is the case-ID from `anontrace exposures list`, or the beginning of it. With your sealed log goes one of your
@@ -67,6 +81,10 @@ def pass_on(context: Context, case: str, without: tuple[str, ...], yes: bool) ->
         intent = settle(context, without, yes, lambda periods: reporting.intend_pass_on(state, exposure, periods))
         if not intent.is_done:
             _consent(context, intent, yes, "those whom you met be told that they may be part of a chain of infection")
+            if hidden:
+                reporting.prepare_pass_on(state, intent, exposure)
+                _show(context, intent, exposure.case_id, waits=True)
+                return
             with context.servers(state) as servers, context.output.progress("uploading") as progress:
                 reporting.pass_on(state, servers, intent, exposure, progress)
     _show(context, intent, exposure.case_id)
@@ -89,19 +107,22 @@ def _consent(context: Context, intent: "Intent", yes: bool, effect: str) -> None
     click.confirm("Send it?", abort=True)
 
 
-def _show(context: Context, intent: "Intent", case_id: bytes) -> None:
+def _show(context: Context, intent: "Intent", case_id: bytes, waits: bool = False) -> None:
     from anontrace.wire.upload import CHUNK_DATA
 
     summary = intent.summary
     document: dict[str, Any] = {
         "case": case_id.hex(),
-        "state": "accepted",
+        "state": "ready" if waits else "accepted",
         "records": summary.records,
         "blocks": summary.blocks,
         "days": summary.days,
         "bytes": summary.bytes,
         "chunks": -(-summary.bytes // CHUNK_DATA),
     }
+    if waits:
+        context.output.show(document, lambda: ["Kept for `anontrace run`, which sends it in its ordinary chunks."])
+        return
     context.output.show(
         document,
         lambda: [

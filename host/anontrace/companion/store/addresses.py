@@ -104,8 +104,12 @@ class AddressStore:
     def add_successors(self, made: list[tuple[Address, NewSurb]], now: int) -> None:
         """Store successors of SURBs, all or none."""
         with self._db.transaction():
-            for address, surb in made:
-                self._insert_surb(address.number, surb, now)
+            self.insert_successors(made, now)
+
+    def insert_successors(self, made: list[tuple[Address, NewSurb]], now: int) -> None:
+        """The same within the caller's transaction."""
+        for address, surb in made:
+            self._insert_surb(address.number, surb, now)
 
     def _insert_surb(self, address: int, surb: NewSurb, now: int) -> None:
         seal = self._vault.seal
@@ -149,6 +153,14 @@ class AddressStore:
                     SENT, now, surb, MADE, SENT,
                 )  # fmt: skip
 
+    def set_lost(self, surbs: list[int], now: int) -> None:
+        """These were sent and did not arrive, or may not have: they are to be sent again."""
+        with self._db.transaction():
+            for surb in surbs:
+                self._db.run(
+                    "UPDATE surbs SET state = ?, changed = ? WHERE id = ? AND state = ?", MADE, now, surb, SENT
+                )
+
     def set_confirmed(self, surbs: list[int], now: int) -> None:
         """The nymserver holds these; earlier SURBs of the same addresses are replaced by them."""
         with self._db.transaction():
@@ -187,6 +199,25 @@ class AddressStore:
             Mailbox(row["id"], row["server"], self._vault.open(_MAILBOX, row["address"]), row["skip"]) for row in rows
         ]
 
+    def to_ask(self, server: int, slots: tuple[int, int], now: int, limit: int) -> list[Mailbox]:
+        """Up to `limit` live mailboxes of a server whose slot is in [first, end): those due for their last look first,
+        then those asked longest ago."""
+        rows = self._db.rows(
+            "SELECT m.id, m.server, m.address, m.skip FROM mailboxes m JOIN surbs s ON s.mailbox = m.id"
+            " JOIN addresses a ON a.id = s.address LEFT JOIN renewals r ON r.surb = s.id AND r.state = 'checking'"
+            " WHERE m.server = ? AND m.until > ? AND a.slot >= ? AND a.slot < ?"
+            " ORDER BY r.surb IS NULL, m.asked, a.slot LIMIT ?",
+            server, now, *slots, limit,
+        )  # fmt: skip
+        return [
+            Mailbox(row["id"], row["server"], self._vault.open(_MAILBOX, row["address"]), row["skip"]) for row in rows
+        ]
+
+    def set_asked(self, mailboxes: list[int], now: int) -> None:
+        """These were asked; runs within the caller's transaction."""
+        for mailbox in mailboxes:
+            self._db.run("UPDATE mailboxes SET asked = ? WHERE id = ?", now, mailbox)
+
     def live_mailbox_count(self, now: int) -> int:
         row = self._db.row("SELECT count(*) AS n FROM mailboxes WHERE until > ?", now)
         return int(row["n"]) if row else 0
@@ -199,7 +230,16 @@ class AddressStore:
         """SURBs that were spent and have no successor yet."""
         return self._receiving("s.spent AND s.id = (SELECT max(id) FROM surbs WHERE address = s.address)")
 
-    def _receiving(self, condition: str, *values: object) -> list[ReceivingSurb]:
+    def to_renew(self, slots: tuple[int, int], limit: int) -> list[ReceivingSurb]:
+        """Up to `limit` SURBs in use whose slot is in [first, end): those that were spent first, then any at random."""
+        return self._receiving(
+            "s.state = 'confirmed' AND s.id = (SELECT max(id) FROM surbs WHERE address = s.address)"
+            " AND (s.spent OR (a.slot >= ? AND a.slot < ?)) AND a.id NOT IN"
+            " (SELECT o.address FROM renewals r JOIN surbs o ON o.id = r.surb)",
+            *slots, limit, order="s.spent DESC, random() LIMIT ?",
+        )  # fmt: skip
+
+    def _receiving(self, condition: str, *values: object, order: str = "s.id") -> list[ReceivingSurb]:
         unseal = self._vault.open
         return [
             ReceivingSurb(
@@ -210,7 +250,7 @@ class AddressStore:
             )
             for row in self._db.rows(
                 "SELECT s.id, s.blob, s.secrets, a.id AS address, a.slot, a.contact_address"  # noqa: S608 - own text
-                f" FROM surbs s JOIN addresses a ON a.id = s.address WHERE {condition} ORDER BY s.id",
+                f" FROM surbs s JOIN addresses a ON a.id = s.address WHERE {condition} ORDER BY {order}",
                 *values,
             )
         ]

@@ -1,0 +1,39 @@
+"""Asking mailboxes in requests of one size: a part of them each time, those asked longest ago first.
+
+Where there are fewer mailboxes than a request holds, random ones make up for it. What is found is kept by `polling`.
+"""
+
+import secrets
+from random import Random
+
+from anontrace import clock
+from anontrace.companion import polling
+from anontrace.companion.levels import Level
+from anontrace.companion.polling import Polled
+from anontrace.companion.renewal import MOST_LOOKS, advance, slots_in_question
+from anontrace.companion.servers import Servers
+from anontrace.companion.state import State
+from anontrace.mixnet.sizes import MAILBOX
+
+
+def ask(state: State, servers: Servers, level: Level, rng: Random) -> Polled:
+    """One request to one mailbox server, drawn at random."""
+    advance(state, rng)
+    before = polling.told_cases(state)
+    now = int(clock.now())
+    server = rng.choice(servers.mailbox_servers)
+    own = state.addresses.to_ask(server, slots_in_question(now), now, level.questions)
+    asked = [(mailbox.address, mailbox.skip) for mailbox in own]
+    asked += [(secrets.token_bytes(MAILBOX), 0) for _ in range(level.questions - len(own))]
+    order = list(range(len(asked)))
+    rng.shuffle(order)
+    answers = servers.poll(server, [asked[at] for at in order])
+    polled = Polled(mailboxes=len(own), requests=1)
+    found = [(own[order[index]], payloads) for index, payloads in answers.items() if order[index] < len(own)]
+    with state.transaction():
+        polling.keep(state, found, polled)
+        state.addresses.set_asked([mailbox.number for mailbox in own], now)
+        for mailbox in own:
+            state.renewals.checked(mailbox.number, MOST_LOOKS, now)
+    polled.told = polling.told_since(state, before)
+    return polled

@@ -1,0 +1,93 @@
+"""`anontrace run`: everything on schedule, in the foreground."""
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from anontrace.companion.context import Context, pass_context
+
+if TYPE_CHECKING:
+    from anontrace.companion.run import Event
+    from anontrace.companion.state import State
+
+LONGEST_SLEEP = 1.0  # real seconds: the clock may be set meanwhile
+SCAN_SECONDS = 8.0  # short: other commands wait that long for the state folder
+
+
+@click.command()
+@click.option("--level", type=click.Choice(["low", "normal", "high"]),
+              help="How much traffic to hide in.  [default: the one chosen last, at first normal]")  # fmt: skip
+@click.option("--once", is_flag=True, help="Do what is due by now, and stop: for a timer of your own.")
+@click.option("--no-badge", is_flag=True, help="Leave the badge alone; sync it by hand.")
+@pass_context
+def run(context: Context, level: str | None, once: bool, no_badge: bool) -> None:
+    """Keep everything going, at random times, until interrupted.
+
+    Registers addresses ahead and confirms them, asks the mailboxes, renews addresses, sends dummies, and syncs the
+    badge when it is in range. The traffic is the same whether you are told something, hand over a log with --hidden,
+    or neither; `poll`, `report` and `pass-on` act at once, and anybody who watches your connection may see that.
+
+    \b
+    Levels, a day:  low     about 120 kB; told within days
+                    normal  about 340 kB; told within about a day
+                    high    10 MB at most; told within about three hours
+
+    \b
+    Examples:
+      anontrace run
+      anontrace run --level high
+      anontrace --json run            a line of JSON for each event
+    """
+    from anontrace import clock
+    from anontrace.companion import state as states
+    from anontrace.companion.levels import LEVELS
+    from anontrace.companion.run import DIRECTORY_SECONDS, Run
+    from anontrace.companion.servers import Servers
+
+    key = states.vault_key(context.folder)  # once: a passphrase is asked for at the start alone
+    with states.changing(context.folder, key) as state:
+        chosen = level or state.timetable.level() or "normal"
+        state.timetable.set_level(chosen)
+
+    def say(event: "Event") -> None:
+        if context.output.as_json:
+            click.echo(json.dumps(dict(event.document), ensure_ascii=False))
+        else:
+            from anontrace.companion.days import moment_text
+
+            for line in event.lines:
+                click.echo(f"{moment_text(event.document['time'])}  {line}")
+
+    running = Run(
+        lambda: states.changing(context.folder, key),
+        lambda state: Servers(state.network, DIRECTORY_SECONDS),
+        LEVELS[chosen],
+        None if no_badge else lambda state: _sync(context, state),
+        say,
+    )
+    running.begin()
+    while True:
+        running.step()
+        if once:
+            return
+        time.sleep(min(max(running.next_due() - clock.now(), 0.05), LONGEST_SLEEP))
+
+
+def _sync(context: Context, state: "State") -> dict[str, Any]:
+    import asyncio
+
+    from anontrace.companion.badge import sync as syncing
+    from anontrace.companion.badge.own import converse
+
+    own = state.badges.get()
+    assert own is not None  # the caller has looked
+    done = syncing.Synced()
+    asyncio.run(
+        converse(
+            state, context.adapter, own, lambda link: syncing.sync(state, link, own, done, lambda *_: None),
+            SCAN_SECONDS,
+        )
+    )  # fmt: skip
+    return {"badge": own.number, "records": done.records, "bytes": done.bytes, "horizon": done.horizon}

@@ -1,0 +1,39 @@
+"""How much traffic `anontrace run` makes in a day: three levels, fixed in number and size of requests.
+
+Numbers only (docs/companion-traffic.md tells how they come about). Nothing here depends on what the wearer does.
+"""
+
+from dataclasses import dataclass
+
+from anontrace.mixnet.sizes import MESSAGE
+from anontrace.wire.upload import CHUNK
+
+
+@dataclass(frozen=True)
+class Level:
+    """Requests a day, in the mean, and what each of them holds."""
+
+    name: str
+    messages: float  # requests with mix messages
+    batch: int  # messages in each
+    polls: float
+    questions: int  # mailboxes in each
+    chunks: float  # of an upload, 16 kB each
+    looks: float  # into buckets of the nymserver
+    renewals: float  # addresses that get a new SURB, and a dummy by the old one
+
+    @property
+    def bytes_a_day(self) -> float:
+        """What the requests hold in the mean; answers and confirmation come on top."""
+        return (
+            self.messages * self.batch * MESSAGE + self.polls * self.questions * QUESTION + self.chunks * CHUNK
+        )  # fmt: skip
+
+
+QUESTION = 33
+
+LOW = Level("low", messages=9.3, batch=32, polls=3, questions=80, chunks=0.2, looks=12, renewals=4)
+NORMAL = Level("normal", messages=12, batch=32, polls=8, questions=540, chunks=2, looks=24, renewals=40)
+HIGH = Level("high", messages=72, batch=60, polls=48, questions=800, chunks=340, looks=48, renewals=1900)
+
+LEVELS = {level.name: level for level in (LOW, NORMAL, HIGH)}

@@ -1,0 +1,192 @@
+"""Everything on schedule: which tasks there are, how often each is due, and doing what is due.
+
+The times are random and kept in the state; nothing that the wearer does or is told changes them
+(docs/companion-traffic.md). Each task opens the state folder for itself, so that other commands may be used meanwhile.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from random import Random, SystemRandom
+from typing import Any
+
+from anontrace_shared.slots import SLOTS_PER_DAY, day_of, slot_of
+
+from anontrace import clock
+from anontrace.companion import asking, looking, registration, renewal, reporting
+from anontrace.companion.errors import BusyError, CompanionError, OfflineError, SetupError, StateError
+from anontrace.companion.levels import Level
+from anontrace.companion.presentation import told_lines
+from anontrace.companion.servers import Servers
+from anontrace.companion.state import State
+from anontrace.companion.store.uploads import ACCEPTED
+from anontrace.companion.swaps import Swaps
+
+AHEAD_SLOTS = 2 * SLOTS_PER_DAY  # registered ahead, or on the way
+LEAST_SLOTS = SLOTS_PER_DAY // 2  # below that, addresses are registered at once instead of by and by
+SETTLE_SECONDS = 120.0  # real time, for that
+DIRECTORY_SECONDS = 86400
+DAY_SECONDS = 86400
+SOON_SECONDS = 900  # what is overdue at the start is spread over so long
+BADGE_SYNCS = 24  # a day
+TOP_UPS = 4
+
+TOP_UP = "addresses"
+MESSAGES = "messages"
+POLL = "poll"
+CHUNK = "chunk"
+LOOK = "look"
+BADGE = "badge"
+
+Sync = Callable[[State], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Event:
+    """What is worth a line. `document` is shown with --json."""
+
+    task: str
+    lines: tuple[str, ...]
+    document: Mapping[str, Any]
+
+
+class Run:
+    """The tasks of one state folder. `sync` is what to do with the badge, None without one."""
+
+    def __init__(
+        self,
+        changing: Callable[[], AbstractContextManager[State]],
+        servers: Callable[[State], AbstractContextManager[Servers]],
+        level: Level,
+        sync: Sync | None,
+        say: Callable[[Event], None],
+        rng: Random | None = None,
+    ) -> None:
+        self._changing = changing
+        self._servers = servers
+        self._level = level
+        self._sync = sync
+        self._say = say
+        self._rng = rng or SystemRandom()
+        self._offline = False
+        self._due: dict[str, int] = {}
+        self._tasks: dict[str, Callable[[State, Servers], None]] = {
+            TOP_UP: self._top_up,
+            MESSAGES: lambda state, servers: renewal.send_batch(state, servers, level, self._rng),
+            POLL: self._poll,
+            CHUNK: self._chunk,
+            LOOK: lambda state, servers: (looking.look(state, servers, self._rng), None)[1],
+        }
+        self._a_day = {
+            TOP_UP: TOP_UPS, MESSAGES: level.messages, POLL: level.polls, CHUNK: level.chunks, LOOK: level.looks,
+            BADGE: BADGE_SYNCS,
+        }  # fmt: skip
+
+    def begin(self) -> None:
+        """Take up the timetable where it was left; what was missed meanwhile is not made up for."""
+        now = int(clock.now())
+        with self._changing() as state:
+            self._due = {task: due for task, due in state.timetable.due().items() if task in self._a_day}
+            for task in self._a_day:
+                gap = self._mean_gap(task)
+                if task not in self._due:
+                    first = 0.0 if task == TOP_UP else self._rng.uniform(0, min(gap, DAY_SECONDS))
+                    self._set_due(state, task, now + int(first))
+                elif self._due[task] < now or self._due[task] > now + 20 * gap:
+                    self._set_due(state, task, now + int(self._rng.uniform(0, min(gap, SOON_SECONDS))))
+
+    def next_due(self) -> int:
+        """When the next task is due, unix seconds."""
+        return min(self._due.values())
+
+    def step(self) -> int:
+        """Do what is due by now; returns how many tasks that were."""
+        now = clock.now()
+        due = sorted((due, task) for task, due in self._due.items() if due <= now)
+        for _, task in due:
+            self._do(task)
+        return len(due)
+
+    def _do(self, task: str) -> None:
+        try:
+            with self._changing() as state:
+                # First of all: a task that fails or dies is not repeated at once.
+                self._set_due(state, task, int(clock.now() + self._gap(task)))
+                if task == BADGE:
+                    self._badge(state)
+                    return
+                with self._servers(state) as servers:
+                    self._tasks[task](state, servers)
+        except OfflineError as error:
+            if not self._offline:
+                self._event(task, [f"Offline: {error}"], offline=True)
+            self._offline = True
+            return
+        except BusyError:
+            self._due[task] = int(clock.now() + SOON_SECONDS * self._rng.uniform(0.1, 1))
+            return
+        except (SetupError, StateError):
+            raise  # nothing of this mends itself
+        except CompanionError as error:
+            self._event(task, [str(error)], error=error.kind)
+            return
+        if self._offline and task != TOP_UP:  # which may do without any server
+            self._event(task, ["Online again."], offline=False)
+            self._offline = False
+
+    def _set_due(self, state: State, task: str, due: int) -> None:
+        self._due[task] = due
+        state.timetable.set_due(task, due)
+
+    def _mean_gap(self, task: str) -> float:
+        return DAY_SECONDS / self._a_day[task]
+
+    def _gap(self, task: str) -> float:
+        """Seconds until it is due again. Messages come evenly enough for a day's addresses to go out within the day."""
+        if task in (CHUNK, POLL):
+            return min(self._rng.expovariate(1), 10.0) * self._mean_gap(task)
+        return self._rng.uniform(0.5, 1.5) * self._mean_gap(task)
+
+    def _event(self, task: str, lines: list[str], **document: Any) -> None:
+        self._say(Event(task, tuple(lines), {"task": task, "time": int(clock.now()), **document}))
+
+    def _top_up(self, state: State, servers: Servers) -> None:
+        slot = slot_of(clock.now())
+        badge = state.badges.ensure(day_of(slot))
+        made = registration.make(state, servers, badge, slot, slot + AHEAD_SLOTS, lambda *_: None)
+        until = state.addresses.confirmed_until(badge.number, slot)
+        if until < slot + LEAST_SLOTS:
+            settled = Swaps(state, servers).settle(SETTLE_SECONDS, lambda *_: None)
+            if settled.confirmed >= looking.SAMPLE and not settled.resent and not settled.pending:
+                looking.all_found(state)
+            until = state.addresses.confirmed_until(badge.number, slot)
+            self._event(TOP_UP, [f"Registered at once, for {until - slot} slots ahead."], made=made, until=until)
+        elif made:
+            self._event(TOP_UP, [], made=made, until=until)
+
+    def _poll(self, state: State, servers: Servers) -> None:
+        polled = asking.ask(state, servers, self._level, self._rng)
+        if polled.told or polled.retractions:
+            lines = [line for exposure in polled.told for line in told_lines(exposure)]
+            if polled.retractions:
+                lines.append("A message was withdrawn; see: anontrace exposures list")
+            told = [exposure.case_id.hex() for exposure in polled.told]
+            self._event(POLL, lines, told=told, retractions=polled.retractions)
+
+    def _chunk(self, state: State, servers: Servers) -> None:
+        sent = reporting.send_scheduled(state, servers)
+        if sent is not None and sent.state == ACCEPTED and sent.case_id is not None:
+            self._event(CHUNK, ["The log is handed over."], case=sent.case_id.hex())
+
+    def _badge(self, state: State) -> None:
+        if self._sync is None:
+            return
+        badge = state.badges.get()
+        if badge is None or badge.provisioned is None:
+            return
+        try:
+            document = self._sync(state)
+        except CompanionError as error:
+            self._event(BADGE, [], error=error.kind)  # out of range is how a badge usually is
+            return
+        self._event(BADGE, [f"Badge synced: {document['records']} sealed records."], **document)

@@ -1,0 +1,96 @@
+"""Renewals under way: SURBs that are being replaced, and how far each has come (docs/companion-traffic.md).
+
+One row per old SURB; it is deleted with the SURB. The steps are `companion.renewal`'s.
+"""
+
+from dataclasses import dataclass, field
+
+from anontrace.companion.database import Database
+from anontrace.companion.vault import Vault
+
+REPLACING = "replacing"  # the new SURB is on its way to the nymserver
+DRAINING = "draining"  # it is there: what was sent by the old one may still be in flight
+DUMMY_DUE = "dummy due"  # the old SURB is to be spent by a dummy
+SETTLING = "settling"  # the dummy is in flight
+CHECKING = "checking"  # the old mailbox is to be asked for the last time
+
+_CONTACT_ADDRESS = "addresses.contact_address"
+_BLOB = "surbs.blob"
+
+
+@dataclass(frozen=True)
+class OldSurb:
+    """A SURB that is to be spent by its maker."""
+
+    surb: int
+    slot: int
+    contact_address: bytes = field(repr=False)
+    blob: bytes = field(repr=False)
+
+
+class RenewalStore:
+    def __init__(self, database: Database, vault: Vault) -> None:
+        self._db = database
+        self._vault = vault
+
+    def start(self, surb: int, now: int) -> None:
+        """Runs within the caller's transaction, with the storing of the successor."""
+        self._db.run("INSERT INTO renewals (surb, state, due) VALUES (?, 'replacing', ?)", surb, now)
+
+    def replaced(self, due: int) -> int:
+        """Those whose successor the nymserver has begin to drain; how many."""
+        return self._move("state = 'replacing' AND surb IN (SELECT id FROM surbs WHERE state = 'replaced')",
+                          DRAINING, due)  # fmt: skip
+
+    def drained(self, now: int) -> int:
+        return self._move("state = 'draining' AND due <= ?", DUMMY_DUE, now, now)
+
+    def settled(self, now: int) -> int:
+        return self._move("state = 'settling' AND due <= ?", CHECKING, now, now)
+
+    def _move(self, condition: str, state: str, due: int, *values: object) -> int:
+        with self._db.transaction():
+            moved = self._db.rows(f"SELECT surb FROM renewals WHERE {condition}", *values)  # noqa: S608 - own text
+            for row in moved:
+                self._db.run("UPDATE renewals SET state = ?, due = ? WHERE surb = ?", state, due, row["surb"])
+        return len(moved)
+
+    def with_dummy_due(self) -> list[OldSurb]:
+        rows = self._db.rows(
+            "SELECT r.surb, a.slot, a.contact_address, s.blob FROM renewals r JOIN surbs s ON s.id = r.surb"
+            " JOIN addresses a ON a.id = s.address WHERE r.state = 'dummy due' ORDER BY r.due, r.surb"
+        )
+        unseal = self._vault.open
+        return [
+            OldSurb(row["surb"], row["slot"], unseal(_CONTACT_ADDRESS, row["contact_address"]),
+                    unseal(_BLOB, row["blob"]))
+            for row in rows
+        ]  # fmt: skip
+
+    def dummies_sent(self, surbs: list[int], due: int) -> None:
+        with self._db.transaction():
+            for surb in surbs:
+                self._db.run("UPDATE renewals SET state = 'settling', due = ? WHERE surb = ?", due, surb)
+
+    def checked(self, mailbox: int, most_looks: int, now: int) -> None:
+        """An old mailbox was asked: it is dropped if its message is there, or after `most_looks`.
+
+        Runs within the caller's transaction.
+        """
+        row = self._db.row(
+            "SELECT r.surb, r.looks, m.skip FROM renewals r JOIN surbs s ON s.id = r.surb"
+            " JOIN mailboxes m ON m.id = s.mailbox WHERE m.id = ? AND r.state = 'checking'",
+            mailbox,
+        )
+        if row is None:
+            return
+        if row["skip"] or row["looks"] + 1 >= most_looks:
+            self._db.run("DELETE FROM renewals WHERE surb = ?", row["surb"])
+            self._db.run("UPDATE mailboxes SET until = ? WHERE id = ?", now, mailbox)
+        else:
+            self._db.run("UPDATE renewals SET looks = looks + 1 WHERE surb = ?", row["surb"])
+
+    def counts(self) -> dict[str, int]:
+        """How many renewals are in each state."""
+        return {row["state"]: row["n"] for row in self._db.rows(
+            "SELECT state, count(*) AS n FROM renewals GROUP BY state")}  # fmt: skip

@@ -1,0 +1,48 @@
+"""When each regular task is due next, the level of traffic, and what the samples of the confirmation showed.
+
+Kept in the state, so that a restart neither repeats nor skips anything. Nothing here is secret.
+"""
+
+from anontrace.companion.database import Database
+
+_KEPT_SAMPLES = 400
+
+
+class TimetableStore:
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def due(self) -> dict[str, int]:
+        """When each task is due next, unix seconds; a task that never ran is missing."""
+        return {row["task"]: row["due"] for row in self._db.rows("SELECT task, due FROM timetable")}
+
+    def set_due(self, task: str, due: int) -> None:
+        with self._db.transaction():
+            self._db.run("INSERT OR REPLACE INTO timetable (task, due) VALUES (?, ?)", task, due)
+
+    def level(self) -> str | None:
+        """The name of the level of traffic, None before one was chosen."""
+        row = self._db.row("SELECT level FROM traffic")
+        return str(row["level"]) if row else None
+
+    def set_level(self, name: str) -> None:
+        with self._db.transaction():
+            self._db.run("INSERT OR REPLACE INTO traffic (id, level) VALUES (1, ?)", name)
+
+    def add_sample(self, day: int, size: int, found: bool | None) -> None:
+        """A bucket of `size` bytes was fetched; what was looked for was found, or not, or nothing was (None)."""
+        with self._db.transaction():
+            number = self._db.run(
+                "INSERT INTO samples (day, bytes, found) VALUES (?, ?, ?)",
+                day, size, None if found is None else int(found),
+            )  # fmt: skip
+            self._db.run("DELETE FROM samples WHERE id <= ?", number - _KEPT_SAMPLES)
+
+    def sample_sizes(self, day: int) -> list[int]:
+        """The sizes of the buckets that were fetched on a day."""
+        return [row["bytes"] for row in self._db.rows("SELECT bytes FROM samples WHERE day = ?", day)]
+
+    def last_samples(self, count: int) -> list[bool]:
+        """Whether the last `count` addresses looked for were found, the latest first."""
+        rows = self._db.rows("SELECT found FROM samples WHERE found IS NOT NULL ORDER BY id DESC LIMIT ?", count)
+        return [bool(row["found"]) for row in rows]

@@ -1,0 +1,155 @@
+"""`anontrace run` on a network on paper: the five steps of a renewal, the day's traffic, what it survives."""
+
+import secrets
+from collections import Counter
+
+import pytest
+from anontrace import clock
+from anontrace.companion import looking, registration, swaps
+from anontrace.companion.cases import assess
+from anontrace.companion.levels import HIGH, LOW, NORMAL, Level
+from anontrace.companion.store import renewals
+from anontrace.mixnet.sizes import MESSAGE, PAYLOAD
+from anontrace.wire.upload import CHUNK
+from anontrace_shared.slots import slot_of
+
+from tests.companion.paper import START, Time, Wearer, exposure, make_transparent
+
+HOUR, DAY = 3600, 86400
+
+
+@pytest.fixture
+def time(monkeypatch):
+    found = Time()
+    monkeypatch.setattr(clock, "now", lambda: found.now)
+    return found
+
+
+@pytest.fixture
+def wearer(tmp_path, time, monkeypatch):
+    make_transparent(monkeypatch)
+    made = Wearer(tmp_path / "state", time, monkeypatch, NORMAL)
+    made.network.transparent = True
+    yield made
+    made.close()
+
+
+def horizon(wearer) -> int:
+    slot = slot_of(wearer.time.now)
+    return wearer.state.addresses.confirmed_until(1, slot) - slot
+
+
+def test_addresses_are_always_registered_ahead_and_confirmation_stays_within_its_bytes(wearer):
+    wearer.until(START + 60)
+    assert horizon(wearer) >= 2 * 288 - 1
+    at_once = len(wearer.events)
+    for hours in range(6, 9 * 24, 6):
+        wearer.until(START + hours * HOUR)
+        assert horizon(wearer) >= 288, hours
+    assert len([event for event in wearer.events[at_once:] if event.lines]) == 0  # never at once again
+    spent = Counter()
+    for request in wearer.network.requests:
+        if request.kind == "buckets" and request.time > START + DAY:
+            spent[request.time // DAY] += request.received
+    assert max(spent.values()) <= looking.BYTES_A_DAY
+
+
+def test_what_got_lost_is_sent_again(wearer, monkeypatch):
+    monkeypatch.setattr(swaps, "RESEND_SECONDS", 0.1)
+    wearer.until(START + 2 * DAY)
+    wearer.network.lose = True
+    wearer.until(START + 2 * DAY + 8 * HOUR)
+    wearer.network.lose = False
+    wearer.until(START + 5 * DAY)
+    assert horizon(wearer) >= 288
+    for slot, contact_address in wearer.addresses(slot_of(wearer.time.now), 288).items():
+        key = registration.schedule.nym_key(contact_address, slot)
+        assert key in wearer.network.nyms
+
+
+def test_a_renewal_goes_through_its_five_steps_and_through_restarts(wearer):
+    seen = set()
+    for hours in range(0, 6 * 24, 3):
+        wearer.until(START + hours * HOUR)
+        seen |= set(wearer.state.renewals.counts())
+        wearer.begin()  # the state alone counts
+    assert seen == {
+        renewals.REPLACING, renewals.DRAINING, renewals.DUMMY_DUE, renewals.SETTLING, renewals.CHECKING
+    }  # fmt: skip
+    # Every old mailbox that was dropped held one message, and so does no mailbox more.
+    assert {len(payloads) for payloads in wearer.network.mailboxes.values()} == {1}
+    row = wearer.state._db.row("SELECT count(*) AS n FROM surbs WHERE state = 'replaced'")
+    under_way = sum(n for name, n in wearer.state.renewals.counts().items() if name != renewals.REPLACING)
+    assert row["n"] <= under_way + 40  # dropped with the next house-keeping
+
+
+def test_a_notification_takes_the_place_of_the_dummy_and_the_next_one_comes_by_the_new_surb(wearer):
+    wearer.until(START + 2 * DAY)
+    case, report = secrets.token_bytes(16), secrets.token_bytes(8)
+    chosen = list(wearer.addresses(slot_of(START) + 100, 4).items())
+    for slot, contact_address in chosen:
+        wearer.network.notify(contact_address, slot, exposure(case, report))
+    wearer.until(START + 5 * DAY)
+    (told,) = assess(wearer.state)
+    assert (told.case_id, told.state, len(told.seconds)) == (case, "told", 4)
+    assert [event.document["told"] for event in wearer.events if event.document.get("told")] == [[case.hex()]]
+    assert {len(payloads) for payloads in wearer.network.mailboxes.values()} == {1}  # its dummy was dropped
+    again = secrets.token_bytes(16)
+    for slot, contact_address in chosen:
+        wearer.network.notify(contact_address, slot, exposure(again, secrets.token_bytes(8)))
+    wearer.until(START + 7 * DAY)
+    assert {each.case_id for each in assess(wearer.state)} == {case, again}
+
+
+def test_offline_is_a_line_and_not_the_end(wearer):
+    wearer.until(START + DAY)
+    before = len(wearer.events)
+    wearer.network.offline = True
+    wearer.until(START + 2 * DAY)
+    (event,) = [event for event in wearer.events[before:] if event.lines]
+    (line,) = event.lines
+    assert line.startswith("Offline: ") and "try again when you are online" in line
+    wearer.network.offline = False
+    wearer.until(START + 3 * DAY)
+    assert [event.lines for event in wearer.events[before:] if event.lines][1] == ("Online again.",)
+
+
+def test_what_was_missed_is_not_made_up_for(wearer):
+    wearer.until(START + DAY)
+    wearer.time.now += 12 * HOUR
+    before = len(wearer.network.requests)
+    wearer.begin()
+    wearer.until(wearer.time.now + HOUR)
+    assert len(wearer.network.requests) - before <= 12
+
+
+@pytest.mark.parametrize(
+    ("level", "least", "most"),
+    [(LOW, 105_000, 135_000), (NORMAL, 300_000, 380_000), (HIGH, 8_000_000, 10_000_000)],
+    ids=lambda value: value.name if isinstance(value, Level) else "",
+)
+def test_the_traffic_of_a_day(tmp_path, time, monkeypatch, level, least, most):
+    """Real messages through real keys at low and normal; at high, where it is thousands, messages of the same size."""
+    filled, days = (1, 1) if level is HIGH else (15, 3)
+    make_transparent(monkeypatch)
+    wearer = Wearer(tmp_path / "state", time, monkeypatch, level, seed=4)
+    wearer.network.transparent = True
+    wearer.until(START + filled * DAY)  # from now on there are mailboxes for a fortnight
+    if level is not HIGH:
+        monkeypatch.undo()
+        monkeypatch.setattr(clock, "now", lambda: time.now)
+        wearer.network.transparent = False
+    before = len(wearer.network.requests)
+    wearer.until(START + (filled + days) * DAY)
+    measured = Counter()
+    for request in wearer.network.requests[before:]:
+        measured[request.kind] += request.sent + request.received
+    wearer.close()
+    a_day = {kind: round(count / days) for kind, count in measured.items()}
+    a_day.setdefault("upload", 0)  # one in five days at low
+    assert a_day["buckets"] <= looking.BYTES_A_DAY
+    if level is HIGH:  # a fortnight's renewals are each answered with a payload
+        a_day["poll"] += round(level.renewals * (PAYLOAD + 3))
+    assert least <= a_day["messages"] + a_day["poll"] + a_day["upload"] <= most
+    assert {r.sent for r in wearer.network.requests[before:] if r.kind == "messages"} == {level.batch * MESSAGE}
+    assert {r.sent for r in wearer.network.requests[before:] if r.kind == "upload"} <= {CHUNK}
