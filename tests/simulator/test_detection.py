@@ -39,6 +39,7 @@ async def share_heard(preset: detection.Preset, seconds: float) -> float:
     for _ in range(TRIALS):
         await clock.run_until(clock.unix + chance.uniform(10, 30))
         speaker.neighbours[listener] = -60
+        speaker.noticed()
         heard.clear()
         await clock.run_until(clock.unix + seconds)
         found += bool(heard)
