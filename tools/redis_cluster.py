@@ -91,6 +91,14 @@ class RedisCluster:
         process.send_signal(signal.SIGKILL)
         process.wait()
 
+    def memory(self) -> int:
+        """Bytes of memory that the masters use for data."""
+        total = 0
+        for node in self.masters():
+            with self.client(node) as client:
+                total += int(client.info("memory")["used_memory_dataset"])
+        return total
+
     def freeze_replicas(self) -> None:
         """Let no replica go on (SIGSTOP)."""
         self._frozen = set(self._processes) - set(self.masters())

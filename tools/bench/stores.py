@@ -1,0 +1,177 @@
+"""What nymserver and mailbox server do a second on either store, what an address takes, and how that grows.
+
+    python -m tools.bench.stores [--full]     (--full: up to a million addresses)
+
+Both stores run in one run, on one machine: RocksDB in a folder, and a Redis Cluster of six processes that shares the
+processor cores with what measures it. Compare the ratios, not the figures of two machines.
+"""
+
+import argparse
+import asyncio
+import os
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from anontrace.backend.counters import Counters
+from anontrace.backend.mailbox.boxes import Mailboxes
+from anontrace.backend.mix.items import Arrived
+from anontrace.backend.nymserver.nyms import TABLE, Nyms, Outcome, Outgoing
+from anontrace.backend.store import Store, address, open_store
+from anontrace.mixnet import blob, keydays, surb, swap
+from anontrace.mixnet.notification import Kind, Notification
+from anontrace.mixnet.path import Hop
+from anontrace.mixnet.sizes import BLOB, CASE_ID, CHAIN_TOKEN, PAYLOAD, REPORT_ID
+from anontrace.mixnet.swap import Swap
+from anontrace_primitives import x25519_base
+from anontrace_shared.schedule import nym_key
+from anontrace_shared.slots import slot_of
+from rich.console import Console
+
+from tools.bench.report import Report
+from tools.redis import MissingRedis
+from tools.redis_cluster import RedisCluster
+
+SIZES, FULL_SIZES = (10_000, 100_000), (10_000, 100_000, 1_000_000)
+TOGETHER = 256  # calls under way at once
+_SWAPS, _SENDS, _POLLS = 2048, 512, 256
+_MAILBOXES = 288
+_BUCKET_BITS = 8
+_NYM_HEAD = 17  # bytes before the blob in what is stored under a nym key
+_FILL = 1000
+
+
+async def _rate(works: Sequence[Callable[[], Awaitable[object]]]) -> float:
+    """Works done a second, TOGETHER at once."""
+    start = time.perf_counter()
+    waiting = iter(works)
+
+    async def worker() -> None:
+        for work in waiting:
+            await work()
+
+    await asyncio.gather(*(worker() for _ in range(TOGETHER)))
+    return len(works) / (time.perf_counter() - start)
+
+
+async def _fill(store: Store, number: int) -> None:
+    """Register addresses, in large writes."""
+    expires = keydays.day_at(time.time()) + 45
+    for at in range(0, number, _FILL):
+        rows = [(os.urandom(32), bytes(_NYM_HEAD) + os.urandom(BLOB)) for _ in range(min(_FILL, number - at))]
+        await store.put_many(TABLE, rows, expires)
+
+
+async def _swaps(nyms: Nyms) -> float:
+    wanted = [Swap(os.urandom(32), swap.NEW, os.urandom(BLOB)) for _ in range(_SWAPS)]
+    return await _rate([lambda each=each: nyms.swap(each) for each in wanted])  # type: ignore[misc]
+
+
+async def _sends(nyms: Nyms) -> float:
+    path = [Hop(number, keydays.day_at(time.time()) % 256, x25519_base(os.urandom(32))) for number in range(1, 5)]
+    slot = slot_of(time.time())
+    told = Notification(
+        Kind.NOTIFICATION, os.urandom(CASE_ID), os.urandom(REPORT_ID), bytes(CHAIN_TOKEN), "U07.1", 3, 60, 15, ""
+    )
+    outgoing = [Outgoing(os.urandom(20), slot, told.encode()) for _ in range(_SENDS)]
+    for each in outgoing:
+        made, _ = surb.make(path, os.urandom(32))
+        await nyms.swap(Swap(nym_key(each.address, slot), swap.NEW, blob.seal(each.address, slot, made)))
+    outcomes: list[Outcome] = []
+
+    async def send(each: Outgoing) -> None:
+        outcomes.append((await nyms.send(each))[0])
+
+    rate = await _rate([lambda each=each: send(each) for each in outgoing])  # type: ignore[misc]
+    assert set(outcomes) == {Outcome.SENT}
+    return rate
+
+
+async def _polls(store: Store) -> float:
+    """Polls of 288 mailboxes, one of which holds something."""
+    boxes = Mailboxes(store, Counters(), 255)
+    full = [os.urandom(32) for _ in range(_POLLS)]
+    await boxes.deliver([Arrived(each, os.urandom(PAYLOAD)) for each in full])
+    asked = [[(each, 0), *((os.urandom(32), 0) for _ in range(_MAILBOXES - 1))] for each in full]
+    return await _rate([lambda each=each: boxes.fetch(each) for each in asked])  # type: ignore[misc]
+
+
+async def _measure(name: str, store: Store, size: Callable[[], int], sizes: Sequence[int], report: Report) -> None:
+    nyms = Nyms(store, Counters(), 45, _BUCKET_BITS)
+    begin, filled = size(), 0
+    for wanted in sizes:
+        await _fill(store, wanted - filled)
+        filled = wanted
+        label = f"{name}, {wanted:,} addresses"
+        key = f"{name}_{wanted}"
+        report.add(f"{key}_bytes", f"{label}: bytes each", (size() - begin) / filled, "bytes")
+        report.add(f"{key}_swaps", f"{label}: swaps a second", await _swaps(nyms), "")
+        filled += _SWAPS
+        start = time.perf_counter()
+        await nyms.bucket(7)
+        report.add(f"{key}_bucket_ms", f"{label}: one of 256 buckets", (time.perf_counter() - start) * 1000, "ms")
+    report.add(f"{name}_sends", f"{name}: sends a second", await _sends(nyms), "")
+    report.add(f"{name}_polls", f"{name}: polls of {_MAILBOXES} mailboxes a second", await _polls(store), "")
+
+
+async def _both(sizes: Sequence[int], report: Report) -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        store = await open_store(folder / "rocksdb")
+        await _measure("rocksdb", store, lambda: _on_disk(folder / "rocksdb"), sizes, report)
+        await store.close()
+        try:
+            cluster = await asyncio.to_thread(RedisCluster, folder / "redis")
+        except MissingRedis as error:
+            report.remark(f"No figures of Redis: {error}")
+            return
+        try:
+            place = replace(
+                address.parse(cluster.url, "bench"), password=cluster.password, buckets={TABLE: _BUCKET_BITS}
+            )
+            store = await open_store(folder, cluster=place)
+            await _measure("redis", store, cluster.memory, sizes, report)
+            await store.close()
+        finally:
+            cluster.close()
+    for what in (*(f"{each}_{kind}" for each in sizes for kind in ("bytes", "swaps")), "sends", "polls"):
+        ratio = report[f"redis_{what}"] / report[f"rocksdb_{what}"]
+        report.add(f"redis_to_rocksdb_{what}", f"Redis to RocksDB: {what.replace('_', ' addresses, ')}", ratio, "")
+
+
+def _on_disk(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def measure(sizes: Sequence[int]) -> Report:
+    """Both stores at each size."""
+    report = Report("Stores: swaps, sends, polls")
+    asyncio.run(_both(sizes, report))
+    report.remark(
+        "Every swap, send and delivery is durable when it counts. Bytes: RocksDB's folder, log included, on disk;"
+    )
+    report.remark("Redis' masters in memory (a replica takes the same again, and both as much on disk in their logs).")
+    return report
+
+
+def run() -> Report:
+    """The figures for 10,000 and 100,000 addresses."""
+    return measure(SIZES)
+
+
+def main() -> None:
+    """The command."""
+    from tools.bench.__main__ import show
+
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "--full", action="store_true", help="up to a million addresses; takes minutes, and 1 GB of memory"
+    )
+    options = parser.parse_args()
+    show(measure(FULL_SIZES if options.full else SIZES), Console())
+
+
+if __name__ == "__main__":
+    main()
