@@ -68,6 +68,8 @@ class Run:
         self._sync = sync
         self._say = say
         self._rng = rng or SystemRandom()
+        # What is drawn for the contents of a request must not move the times of those after it.
+        self._times = SystemRandom() if rng is None else Random(rng.getrandbits(64))  # noqa: S311 - a test's
         self._offline = False
         self._due: dict[str, int] = {}
         self._tasks: dict[str, Callable[[State, Servers], None]] = {
@@ -144,8 +146,8 @@ class Run:
     def _gap(self, task: str) -> float:
         """Seconds until it is due again. Messages come evenly enough for a day's addresses to go out within the day."""
         if task in (CHUNK, POLL):
-            return min(self._rng.expovariate(1), 10.0) * self._mean_gap(task)
-        return self._rng.uniform(0.5, 1.5) * self._mean_gap(task)
+            return min(self._times.expovariate(1), 10.0) * self._mean_gap(task)
+        return self._times.uniform(0.5, 1.5) * self._mean_gap(task)
 
     def _event(self, task: str, lines: list[str], **document: Any) -> None:
         self._say(Event(task, tuple(lines), {"task": task, "time": int(clock.now()), **document}))
