@@ -1,4 +1,6 @@
-"""Secrets on disk: one file each, hex on one line, readable by its owner only. Nothing else reads or writes them."""
+"""Secrets on disk: one file each, one line, readable by its owner only; sealed where the operator has a secret
+(atrest.py), else in hex. Nothing else reads or writes them.
+"""
 
 import os
 import secrets
@@ -6,6 +8,7 @@ from pathlib import Path
 
 from nacl.signing import SigningKey
 
+from . import atrest
 from .errors import ConfigError
 
 SIGNING = "signing.key"  # Ed25519 seed: the server's long-term identity
@@ -14,6 +17,7 @@ LOG = "log.key"  # X25519: what contact logs are sealed to
 TOKEN = "chain.key"  # noqa: S105  (the name of a file)  seals chain tokens
 STAFF = "staff.token"
 STORE = "store.password"  # of the cluster, if the state is in one
+NAMES = (SIGNING, STORAGE, LOG, TOKEN, STAFF, STORE)
 KEY = 32
 
 
@@ -21,12 +25,14 @@ def write_new(folder: Path, name: str) -> bytes:
     """Make a random secret (32). ConfigError if the file is there already: a key is never overwritten."""
     secret = secrets.token_bytes(KEY)
     path = folder / name
+    operator = atrest.operator_secret()
+    text = secret.hex() if operator is None else atrest.seal(name, secret, operator)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         raise ConfigError(f"{path}: exists already") from None
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(secret.hex() + "\n")
+        file.write(text + "\n")
         file.flush()
         os.fsync(file.fileno())
     return secret
@@ -43,6 +49,8 @@ def read(folder: Path, name: str) -> bytes:
         raise ConfigError(f"{path}: cannot be read") from None
     if os.name == "posix" and mode & 0o077:
         raise ConfigError(f"{path}: others may read this secret; chmod 600 it")
+    if atrest.is_sealed(text):
+        return _unsealed(path, text)
     try:
         secret = bytes.fromhex(text.strip())
     except ValueError:
@@ -50,6 +58,37 @@ def read(folder: Path, name: str) -> bytes:
     if len(secret) != KEY:
         raise ConfigError(f"{path}: is not {KEY} bytes in hex")
     return secret
+
+
+def _unsealed(path: Path, text: str) -> bytes:
+    operator = atrest.operator_secret()
+    if operator is None:
+        raise ConfigError(f"{path}: is sealed; name the file of the operator's secret in {atrest.ENVIRONMENT}")
+    try:
+        return atrest.unseal(path.name, text, operator)
+    except ValueError:
+        raise ConfigError(f"{path}: the operator's secret does not open it") from None
+
+
+def seal(folder: Path) -> list[Path]:
+    """Seal every open key file of a server's folder under the operator's secret, each in one step; which ones."""
+    operator = atrest.operator_secret()
+    if operator is None:
+        raise ConfigError(f"there is no operator's secret: name its file in {atrest.ENVIRONMENT}")
+    sealed = []
+    for name in NAMES:
+        path = folder / name
+        if not path.exists() or atrest.is_sealed(path.read_text(encoding="ascii")):
+            continue
+        text = atrest.seal(name, read(folder, name), operator)
+        beside = folder / f".{name}.new"
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+        sealed.append(path)
+    return sealed
 
 
 def verify_key(seed: bytes) -> bytes:

@@ -7,7 +7,7 @@ from anontrace_shared.errors import AnontraceError
 
 from .authority import authority
 from .check import check, status
-from .network import init
+from .network import init, seal
 from .run import run
 
 
@@ -25,6 +25,7 @@ group.add_command(run)
 group.add_command(authority)
 group.add_command(check)
 group.add_command(status)
+group.add_command(seal)
 
 
 def main() -> None:

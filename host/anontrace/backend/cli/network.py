@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from anontrace.backend import keyfiles
 from anontrace.backend.init import FEWEST_MIXES, MOST_MIXES, Plan, make_network
 
 
@@ -31,3 +32,14 @@ def init(
     click.echo(f"{directory / 'network.toml'}: give this to every client; it holds no secret")
     for folder in folders:
         click.echo(f"{folder}: anontrace-server run {folder}")
+
+
+@click.command()
+@click.argument(
+    "folders", nargs=-1, required=True, metavar="CONFIGDIR...", type=click.Path(file_okay=False, path_type=Path)
+)
+def seal(folders: tuple[Path, ...]) -> None:
+    """Seal the key files of these servers under the operator's secret, whose file ANONTRACE_OPERATOR_SECRET names."""
+    for folder in folders:
+        for path in keyfiles.seal(folder):
+            click.echo(f"{path}: sealed")
