@@ -41,7 +41,7 @@ class Check:
 def versions() -> Check:
     said = (
         f"anontrace {metadata.version('anontrace')}, Python {platform.python_version()}, SQLite"
-        f" {sqlite3.sqlite_version}, bleak {metadata.version('bleak')}, {platform.system()} {platform.release()}"
+        f" {sqlite3.sqlite_version}, bleak {metadata.version('bleak')}, {platform.system()}"
     )
     return Check("versions", True, said)
 
