@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from anontrace.companion.badge import usb
 
 from tests.tools.emulated_board import EmulatedBoard
 from tools import flash, micropython, mpy
@@ -184,3 +185,8 @@ def test_an_update_installs_what_loads_and_then_only_what_changed(
 def test_a_board_of_another_kind_is_refused(board: EmulatedBoard, capsys: pytest.CaptureFixture[str]) -> None:
     message = said(capsys, "update", "--port", board.port_url, "--board", "ESP32_GENERIC")
     assert "is no ESP32_GENERIC" in message
+
+
+def test_the_owner_key_reaches_a_board_behind_a_network_port(board: EmulatedBoard, flash_folder: Path) -> None:
+    usb.write_owner_key(board.port_url, bytes(range(32)))
+    assert (flash_folder / "owner.key").read_bytes() == bytes(range(32))
