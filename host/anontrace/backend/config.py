@@ -146,14 +146,7 @@ class Server(BaseModel):
 def load(folder: Path) -> Server:
     """Read and check a server's folder and its network file. ConfigError says what is wrong where."""
     path = folder / FILE
-    text = _text(path)
-    try:
-        config = ServerConfig.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from None
-    except ValidationError as error:
-        line = line_of(text, error.errors(include_url=False, include_input=False, include_context=False)[0]["loc"])
-        raise ConfigError(f"{path}{f', line {line}' if line else ''}: {first_problem(error)}") from None
+    config = parse(_text(path), str(path))
     network_path = (folder / config.network).resolve()
     try:
         network = networks.parse(_text(network_path), str(network_path))
@@ -166,6 +159,17 @@ def load(folder: Path) -> Server:
         if set(pin.roles) != set(config.mix_roles):
             raise ConfigError(f"{path}: the roles of number {config.number} are others in {network_path}")
     return Server(folder=folder, config=config, network=network, network_path=network_path)
+
+
+def parse(text: str, name: str) -> ServerConfig:
+    """The settings in the text of a server.toml that is called `name` in errors."""
+    try:
+        return ServerConfig.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{name}: not TOML: {error}") from None
+    except ValidationError as error:
+        line = line_of(text, error.errors(include_url=False, include_input=False, include_context=False)[0]["loc"])
+        raise ConfigError(f"{name}{f', line {line}' if line else ''}: {first_problem(error)}") from None
 
 
 def _text(path: Path) -> str:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from anontrace.backend import keyfiles
+from anontrace.backend import joining, keyfiles
+from anontrace.backend.config import Role
 from anontrace.backend.init import FEWEST_MIXES, MOST_MIXES, Plan, make_network
 
 
@@ -43,3 +44,32 @@ def seal(folders: tuple[Path, ...]) -> None:
     for folder in folders:
         for path in keyfiles.seal(folder):
             click.echo(f"{path}: sealed")
+
+
+@click.command("init-server")
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--role", required=True, type=click.Choice(["mix", "nymserver", "mailbox", "discovery", "authority"]), help="One."
+)
+@click.option("--number", type=click.IntRange(1, 255), help="Of a mix, nymserver or mailbox server: agreed by all.")
+@click.option("--listen", required=True, metavar="HOST:PORT")
+@click.option("--url", required=True, help="Where others reach it.")
+def init_server(directory: Path, role: Role, number: int | None, listen: str, url: str) -> None:
+    """Make one server in DIRECTORY, with keys of its own, for a network of several operators."""
+    entry = joining.make_server(directory, role, number, listen, url)
+    click.echo(f"{entry}: hand this on; it holds no secret. All others stay here")
+
+
+@click.group()
+def network() -> None:
+    """Put a network file together from the entries of several operators."""
+
+
+@network.command()
+@click.argument("file", metavar="NETWORK.toml", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("entries", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--name", help="Of a network that is made by this.")
+def add(file: Path, entries: tuple[Path, ...], name: str | None) -> None:
+    """Add servers to NETWORK.toml by the entries that `init-server` made. A new file needs a complete network."""
+    made = joining.put_together(file, name, entries)
+    click.echo(f"{file}: network {made.name!r} with {len(made.mix)} mixes; compare the keys with their operators")

@@ -1,0 +1,81 @@
+"""A network of several operators: each makes one server with its own keys, and hands on only the public entry of it.
+
+An entry is the part of a network file (docs/protocol.md section 10) that is about one server. Entries are put together
+into a network file; no secret ever leaves the folder that it was made in.
+"""
+
+import json
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from anontrace_shared.errors import FormatError
+from pydantic import ValidationError
+
+from anontrace.wire.fields import first_problem
+from anontrace.wire.network import Network
+
+from . import config, keyfiles
+from .checking import SECRETS
+from .config import FILE, Role
+from .errors import ConfigError
+
+ENTRY = "entry.toml"
+
+
+def make_server(folder: Path, role: Role, number: int | None, listen: str, url: str) -> Path:
+    """A server's folder with fresh keys; the path of its public entry. ConfigError if there is one, or it makes no
+    sense."""
+    roles: list[Role] = [role] if role in ("mix", "discovery", "authority") else ["mix", role]
+    if (folder / FILE).exists():
+        raise ConfigError(f"{folder / FILE}: there is a server in this folder already")
+    is_mix = "mix" in roles
+    if is_mix != (number is not None):
+        raise ConfigError("a mix, nymserver or mailbox server has a number, and no other server has one")
+    lines = [f"name = {json.dumps(folder.resolve().name)}", f"roles = {json.dumps(roles)}"]
+    if number is not None:
+        lines.append(f"number = {number}")
+    lines += [f"listen = {json.dumps(listen)}", f"url = {json.dumps(url)}", 'network = "../network.toml"']
+    text = "\n".join(lines) + "\n"
+    config.parse(text, str(folder / FILE))
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    names = dict.fromkeys(name for each in roles for name in SECRETS[each])
+    key = keyfiles.verify_key({name: keyfiles.write_new(folder, name) for name in names}[keyfiles.SIGNING]).hex()
+    (folder / FILE).write_text(text, encoding="utf-8")
+    if is_mix:
+        entry = f'[[mix]]\nnumber = {number}\nkey = "{key}"\nroles = {json.dumps(roles)}\n'
+    else:
+        entry = f'[{role}]\nurl = {json.dumps(url)}\nkey = "{key}"\n'
+    (folder / ENTRY).write_text(entry, encoding="utf-8")
+    return folder / ENTRY
+
+
+def put_together(path: Path, name: str | None, entries: Sequence[Path]) -> Network:
+    """Add entries to the network file, made if it is not there. A mix whose number is there, or a second discovery or
+    authority, is refused: what is pinned is not changed by adding. ConfigError or FormatError says what is wrong."""
+    document: dict[str, Any] = _read(path) if path.exists() else {"network": {"name": name or "network"}, "mix": []}
+    for entry in entries:
+        found = _read(entry)
+        for key, value in found.items():
+            if key == "mix":
+                document.setdefault("mix", []).extend(value)
+            elif key in document:
+                raise ConfigError(f"{entry}: the network has a [{key}] already")
+            else:
+                document[key] = value
+    try:
+        made = Network.model_validate(document)
+    except ValidationError as error:
+        raise FormatError(f"these entries make no network: {first_problem(error)}") from None
+    made.save(path)
+    return made
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
