@@ -35,27 +35,27 @@ def parse(text: str, name: str) -> Cluster:
     """
     parts = urlsplit(text)
     if parts.scheme != _SCHEME or parts.path not in ("", "/") or parts.fragment:
-        raise FormatError("store: has to be redis://HOST:PORT[,HOST:PORT...]")
+        raise FormatError("has to be redis://HOST:PORT[,HOST:PORT...]")
     if "@" in parts.netloc:
-        raise FormatError("store: a password belongs into the file store.password, not here")
+        raise FormatError("a password belongs into the file store.password, not here")
     nodes = []
     for place in parts.netloc.split(","):
         host, _, port = place.rpartition(":")
         if not host or not port.isdigit() or not 0 < int(port) < 65536:
-            raise FormatError(f"store: {place or 'nothing'} is not HOST:PORT")
+            raise FormatError(f"{place or 'nothing'} is not HOST:PORT")
         nodes.append((host.strip("[]"), int(port)))
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     prefix = options.pop("prefix", name)
     if not _PREFIX.fullmatch(prefix):
-        raise FormatError("store: prefix: letters, digits, dots, dashes and underscores only, at most 64")
+        raise FormatError("prefix: letters, digits, dots, dashes and underscores only, at most 64")
     shards = _number(options.pop("shards", "16"), "shards", 1, _MOST_SHARDS)
     copies = _number(options.pop("copies", "1"), "copies", 0, _MOST_COPIES)
     if options:
-        raise FormatError(f"store: there is no option {next(iter(options))}")
+        raise FormatError(f"there is no option {next(iter(options))}")
     return Cluster(tuple(nodes), prefix, shards, copies)
 
 
 def _number(text: str, name: str, least: int, most: int) -> int:
     if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
-        raise FormatError(f"store: {name}: a number from {least} to {most}")
+        raise FormatError(f"{name}: a number from {least} to {most}")
     return int(text)
