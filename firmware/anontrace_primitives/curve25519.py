@@ -12,11 +12,12 @@ are folded at 2**255 = 19 or 2**256 = 38 (modulo P). What is to be folded is nev
 from os import urandom
 
 import micropython
+from micropython import const
 
 _P = (1 << 255) - 19
 _MASK = (1 << 255) - 1
 _128P = 128 * _P
-_PRODUCT = 68  # bytes of the largest product of a step, 543 bits
+_PRODUCT = const(68)  # bytes of the largest product of a step, 543 bits
 _BASE = b"\x09" + bytes(31)
 
 

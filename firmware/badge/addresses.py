@@ -13,7 +13,7 @@ from micropython import const
 
 from . import store
 
-_FOLDER = "list"
+_FOLDER = const("list")
 _ENTRY = const(24)  # K (20), CRC-32 of slot and K (4)
 
 

@@ -16,6 +16,7 @@ from micropython import const
 
 from . import guests, health, sealer, store
 from .addresses import Addresses
+from .asking import Asking
 from .clock import INTERVAL_MS, Clock
 from .contacts import Contacts
 from .links import Links
@@ -35,6 +36,9 @@ class Badge:
     def __init__(self):
         self.state = store.Store()
         self.state.boot = (self.state.boot + 1) & 0xFFFF
+        if health.hung():
+            self.state.crashes = min(self.state.crashes + 1, 255)
+            health.record("the watchdog struck: the badge hung", 0)
         self.state.save()
         self.safe = self.state.crashes >= health.SAFE_AFTER
         self.dropped = 0  # contacts that were not logged, since boot
@@ -49,6 +53,7 @@ class Badge:
         self._owned = False
         self._expired = None  # the day up to which the log has been expired
         self._turning = asyncio.Lock()
+        self._asking = Asking(self.radio, self.clock, self.contacts, self._may_ask, self._turning)
         self._changed = asyncio.Event()
 
     async def run(self):
@@ -56,7 +61,7 @@ class Badge:
         self.tune()
         self.radio.start()
         watchdog = health.Watchdog()
-        await asyncio.gather(self._listen(), self._tick(watchdog))
+        await asyncio.gather(self._listen(), self._tick(watchdog), self._asking.run())
 
     def tune(self):
         """Take over the radio's settings from the state."""
@@ -74,6 +79,7 @@ class Badge:
             event = radio.next_event()
             while event is not None:
                 self._links.handle(*event)
+                self._asking.handle(*event)
                 event = radio.next_event()
 
     def _hear(self, ring, cell, ticks):
@@ -136,6 +142,7 @@ class Badge:
             self._slot.wipe()
         self._slot = self._try(self.addresses.enter, number) if known and not self.safe else None
         self._links.new_address()
+        self._asking.new_address()
         self.radio.change(self._beacon() if self._slot is None else self._slot.address)
 
     def _beacon(self):
@@ -159,6 +166,9 @@ class Badge:
         from . import requests  # a guest
 
         return requests.answer(self, request, reply, uptime_ms)
+
+    def _may_ask(self):
+        return self.state.mode != store.UNPROVISIONED and not self.safe and not self._links.in_session
 
     def _answer_challenge(self, question):
         slot = self._slot

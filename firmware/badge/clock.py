@@ -7,10 +7,11 @@ loss until the companion sets it; the RTC carries it over a reset.
 import time
 
 import machine
+from micropython import const
 
 INTERVAL_MS = 300000
 _PORT_EPOCH = 946684800 if time.gmtime(0)[0] == 2000 else 0  # the ESP32 counts from 2000, the Unix port from 1970
-_PLAUSIBLE = 1735689600  # 2025: an RTC that says less has lost the time
+_PLAUSIBLE = const(1735689600)  # 2025: an RTC that says less has lost the time
 
 
 class Clock:

@@ -21,7 +21,10 @@ _ADDRESS = const(20)
 _ENTRY = const(32)  # address 20, thirds 2, sightings 2, sum of signal codes 4, strongest 1, tx power 1, next 2
 _THIRDS = const(10)  # in 16-bit words: a bit for each third of a minute, and _OLD
 _SIGHTINGS = const(11)  # in 16-bit words, up to 65535
-_SUM = const(6)  # in 32-bit words
+_SUM = const(6)  # in 32-bit words; of 16-bit sightings of 8-bit codes, so its highest byte is free for the two flags
+_ASKED = const(0x10000000)  # challenged, whatever came of it
+_VERIFIED = const(0x20000000)  # has passed
+_CODES = const(0xFFFFFF)
 _STRONGEST = const(28)
 _TX = const(29)
 _NEXT = const(15)  # in 16-bit words: the next entry of its bucket, or of the free list
@@ -172,6 +175,38 @@ def _sight(table: ptr8, ring: ptr8, cell: int, where: int):  # noqa: F821
     table[start + _TX] = ring[cell + _CELL_TX]
 
 
+@micropython.viper
+def _mark(table: ptr8, index: int, flags: int):  # noqa: F821
+    sums = ptr32(table)  # noqa: F821
+    at = ((_ENTRIES + index * _ENTRY) >> 2) + _SUM
+    sums[at] = int(sums[at]) | flags
+
+
+@micropython.viper
+def _candidate(table: ptr8, thirds: int, signal: int) -> int:  # noqa: F821
+    """Index of the nearest entry not yet asked, heard in so many thirds and at least as strong; _NONE without one."""
+    words = ptr16(table)  # noqa: F821
+    sums = ptr32(table)  # noqa: F821
+    found = _NONE
+    index = 0
+    while index < _MOST:
+        start = _ENTRIES + index * _ENTRY
+        heard = int(words[(start >> 1) + _THIRDS])
+        if heard & _OLD or int(sums[(start >> 2) + _SUM]) & _ASKED:
+            heard = 0
+        strongest = int(table[start + _STRONGEST])
+        if strongest >= signal:
+            count = 0
+            while heard:
+                count += heard & 1
+                heard >>= 1
+            if count >= thirds:
+                found = index
+                signal = strongest + 1
+        index += 1
+    return found
+
+
 class Contacts:
     """Who was heard in the running interval, and what of the one before is not sealed yet."""
 
@@ -248,10 +283,25 @@ class Contacts:
                 last = third
                 if first < 0:
                     first = third
-        mean = total // sightings
+        mean = (total & _CODES) // sightings
         return address, figures.pack(
-            False, first, last, present, strongest - 128, mean - 128, tx_power - 128, sightings
+            bool(total & _VERIFIED), first, last, present, strongest - 128, mean - 128, tx_power - 128, sightings
         )
+
+    def candidate(self, thirds, rssi):
+        """Address of the nearest contact not yet challenged that was heard in so many thirds of a minute and, once at
+        least, with that RSSI; None without one."""
+        index = _candidate(self._table, thirds, rssi + 128)
+        if index == _NONE:
+            return None
+        at = _ENTRIES + index * _ENTRY
+        return bytes(self._table[at : at + _ADDRESS])
+
+    def mark(self, address, verified):
+        """A contact of the running interval has been challenged, and has passed or not."""
+        index = _find(self._table, address, 0)
+        if index != _NONE:
+            _mark(self._table, index, _ASKED | _VERIFIED if verified else _ASKED)
 
     def discard(self):
         """Wipe what waits."""

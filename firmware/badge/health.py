@@ -14,7 +14,7 @@ from .version import BUILD, VERSION
 
 SAFE_AFTER = 3  # crashes in a row
 
-_PATH = "crash.txt"
+_PATH = const("crash.txt")
 _MOST = const(4096)
 _TIMEOUT_MS = const(180000)
 _RELAXED_MS = const(3600000)
@@ -36,11 +36,19 @@ class Watchdog:
         machine.WDT(timeout=_RELAXED_MS).feed()
 
 
+def hung():
+    """Whether this boot is the watchdog's doing: the badge hung, which is a crash that leaves no traceback."""
+    return machine.reset_cause() == machine.WDT_RESET
+
+
 def record(error, uptime):
-    """Append an exception's traceback to the crash log and print it on the serial console."""
+    """Append an exception's traceback, or a sentence, to the crash log and print it on the serial console."""
     text = io.StringIO()
     text.write("version %d.%d.%d build %d, uptime %d s\n" % (VERSION + (BUILD, uptime)))
-    sys.print_exception(error, text)
+    if isinstance(error, str):
+        text.write(error + "\n")
+    else:
+        sys.print_exception(error, text)
     text = text.getvalue()
     print(text)
     try:

@@ -68,7 +68,8 @@ class Links:
                 del self._links[connection]
                 self._close(link)
         elif link is None:
-            return
+            if event == air.WROTE:
+                self._radio.received(value)  # over a connection that is not for this: forget it
         elif event == air.MTU:
             link.mtu = value
         elif event == air.WROTE:

@@ -10,8 +10,8 @@ import os
 from anontrace_shared import sealing, slots
 from micropython import const
 
-_FOLDER = "log"
-_TEMPORARY = "log/cut"
+_FOLDER = const("log")
+_TEMPORARY = const("log/cut")
 _MOST_BYTES = const(65536)  # a segment that has them is closed
 _CHUNK = const(512)
 _KEEP_DAYS = const(30)

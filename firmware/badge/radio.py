@@ -17,18 +17,31 @@ CONNECTED = 1
 GONE = 2
 WROTE = 3
 MTU = 21
+REACHED = 7  # this and the next three: of the connection that the badge itself has asked for
+MISSED = 8
+FOUND = 11  # the attribute searched for, and the end of the search
+SEARCHED = 12
+TOLD = 18
 TX_POWER = 3  # dBm, what the ESP32 sends with
 
-# The ring of adverts: the prefix to compare with (8), read and write position, number lost (2 each), then cells of
-# address (20), tx power and RSSI (1 each, plus 128), spare (2), ticks in ms at which it was heard (4). One cell stays
-# empty.
+# The ring of adverts: the prefix to compare with (8), read and write position, number lost (2 each), state of search
+# (1), spare (1), contact address sought (20), BLE address (6) and its type (1) of whoever was heard to send it, spare
+# (1); then cells of address (20), tx power and RSSI (1 each, plus 128), spare (2), ticks in ms at which it was heard
+# (4). One cell stays empty.
 _CELL = const(28)
 _TICKS = const(6)  # in 32-bit words from the cell
-_FIRST = const(16)
-_END = const(2732)  # _FIRST + 97 cells
+_FIRST = const(44)
+_END = const(2760)  # _FIRST + 97 cells
 _READ = const(4)  # in 16-bit words
 _WRITE = const(5)
 _LOST = const(6)
+_SEARCH = const(14)
+_SOUGHT = const(16)
+_PEER = const(36)
+_PEER_TYPE = const(42)
+_NOT_SOUGHT = const(0)
+_SOUGHT_FOR = const(1)
+_HEARD = const(2)
 
 _IRQ_SCAN_RESULT = const(5)
 _ADV_IND = const(0)
@@ -42,18 +55,28 @@ _PREFERRED_MTU = const(247)
 _INBOX_BUFFER = const(1024)  # one frame of 978: the companion sends one request at a time
 _CHALLENGE_BUFFER = const(33)  # a question of 32, and one more to tell it from a longer one
 _RX_BUFFER = const(2048)
+_MOST_TOLD = const(48)  # an answer to a challenge
+_NOBODY = const(0xFFFF)
+_LAST_HANDLE = const(0xFFFF)
 
 _RING = bytearray(_END)  # taken at import, while the heap is in one piece; there is one radio
 
 
 @micropython.viper
 def _copy(data: ptr8, ring: ptr8, rssi: int, ticks: int) -> int:  # noqa: F821
-    """Put an advert of the right size into the ring if it is one of ours. Whether it is."""
+    """Put an advert of the right size into the ring if it is one of ours. 0 if not; 2 if it is the one sought."""
     i = 0
     while i < 8:
         if data[i] != ring[i]:
             return 0
         i += 1
+    answer = 1
+    if int(ring[_SEARCH]) == _SOUGHT_FOR:
+        i = 0
+        while i < 20 and data[9 + i] == ring[_SOUGHT + i]:
+            i += 1
+        if i == 20:
+            answer = 2
     words = ptr16(ring)  # noqa: F821
     cell = int(words[_WRITE])
     following = cell + _CELL
@@ -61,7 +84,7 @@ def _copy(data: ptr8, ring: ptr8, rssi: int, ticks: int) -> int:  # noqa: F821
         following = _FIRST
     if following == int(words[_READ]):
         words[_LOST] = int(words[_LOST]) + 1
-        return 1
+        return answer
     i = 0
     while i < 20:
         ring[cell + i] = data[9 + i]
@@ -71,7 +94,16 @@ def _copy(data: ptr8, ring: ptr8, rssi: int, ticks: int) -> int:  # noqa: F821
     times = ptr32(ring)  # noqa: F821
     times[(cell >> 2) + _TICKS] = ticks
     words[_WRITE] = following
-    return 1
+    return answer
+
+
+@micropython.viper
+def _fetch(data: ptr8, target: ptr8, size: int, at: int):  # noqa: F821
+    """Copy `size` bytes to `at` in the target."""
+    i = 0
+    while i < size:
+        target[at + i] = data[i]
+        i += 1
 
 
 @micropython.viper
@@ -120,6 +152,9 @@ class Radio:
         self._advert = None
         self._interval_us = 0
         self._scan = None
+        self._reaching = False
+        self._told = bytearray(_MOST_TOLD)
+        self._told_size = 0
         self._ble = bluetooth.BLE()
 
     def start(self):
@@ -143,13 +178,31 @@ class Radio:
 
     def _irq(self, event, data):
         if event == _IRQ_SCAN_RESULT:
-            _, _, kind, rssi, payload = data
-            if kind == _ADV_IND and len(payload) == advert.SIZE and _copy(payload, self._ring, rssi, time.ticks_ms()):
-                self.activity.set()
-        elif event == CONNECTED or event == GONE:
+            peer_type, peer, kind, rssi, payload = data
+            if kind == _ADV_IND and len(payload) == advert.SIZE:
+                what = _copy(payload, self._ring, rssi, time.ticks_ms())
+                if what == 2:
+                    _fetch(peer, self._ring, 6, _PEER)
+                    self._ring[_PEER_TYPE] = peer_type
+                    self._ring[_SEARCH] = _HEARD
+                if what:
+                    self.activity.set()
+        elif event == CONNECTED or event == GONE or event == REACHED or event == MISSED:
             connection, _, _ = data
-            self.connections += 1 if event == CONNECTED else -1
+            if connection != _NOBODY:
+                self.connections += 1 if event == CONNECTED or event == REACHED else -1
             self._note(event, connection, 0)
+        elif event == FOUND:
+            connection, _, value, _, _ = data
+            self._note(event, connection, value)
+        elif event == SEARCHED:
+            connection, value = data
+            self._note(event, connection, value)
+        elif event == TOLD:
+            connection, value, payload = data
+            self._told_size = len(payload)
+            _fetch(payload, self._told, min(len(payload), _MOST_TOLD), 0)
+            self._note(event, connection, value)
         elif event == WROTE or event == MTU:
             connection, value = data
             self._note(event, connection, value)
@@ -194,7 +247,7 @@ class Radio:
         """Set advertising interval, scan window and scan interval; window 0: no scanning."""
         self._interval_us = advertising_ms * 1000
         self._scan = (0, scan_ms * 1000, window_ms * 1000, False) if window_ms else None
-        if self._advert is not None:
+        if self._advert is not None and not self._reaching:
             self._hush()
             self._speak()
 
@@ -239,3 +292,60 @@ class Radio:
             self._ble.gap_disconnect(connection)
         except OSError:
             pass
+
+    # Asking others
+
+    def seek(self, address):
+        """From now on, note who sends this contact address."""
+        self._ring[_SEARCH] = _NOT_SOUGHT
+        self._ring[_SOUGHT:_PEER] = address
+        self._ring[_SEARCH] = _SOUGHT_FOR
+
+    def found(self):
+        """(type, BLE address) of who sends the address sought, None if nobody was heard yet."""
+        if self._ring[_SEARCH] != _HEARD:
+            return None
+        return self._ring[_PEER_TYPE], bytes(self._ring[_PEER:_PEER_TYPE])
+
+    def forget(self):
+        """Seek nobody, and wipe who was sought and what was told."""
+        self._ring[_SEARCH] = _NOT_SOUGHT
+        for at in range(_SOUGHT, _FIRST):
+            self._ring[at] = 0
+        for at in range(_MOST_TOLD):
+            self._told[at] = 0
+
+    def reach(self, peer_type, peer, ms):
+        """Connect to a badge within so many ms: REACHED or MISSED comes. Not scanning until `resume()`. OSError."""
+        self._ble.gap_scan(None)
+        self._reaching = True
+        self._ble.gap_connect(peer_type, peer, ms)
+
+    def give_up(self):
+        """Stop trying to connect; MISSED comes."""
+        try:
+            self._ble.gap_connect(None)
+        except OSError:
+            pass
+
+    def resume(self):
+        """Scan again, whatever has become of the connection."""
+        self._reaching = False
+        self._hush()
+        self._speak()
+
+    def exchange_mtu(self, connection):
+        """MTU comes."""
+        self._ble.gattc_exchange_mtu(connection)
+
+    def find_challenge(self, connection):
+        """Search for the other badge's challenge attribute: FOUND with its handle comes, then SEARCHED."""
+        self._ble.gattc_discover_characteristics(connection, 1, _LAST_HANDLE, bluetooth.UUID(names.CHALLENGE))
+
+    def write(self, connection, attribute, data):
+        """Write an attribute of the other badge; TOLD comes if it answers."""
+        self._ble.gattc_write(connection, attribute, data, 1)
+
+    def told(self):
+        """What the other badge has told; longer than 48 is shown by its length only."""
+        return bytes(self._told[: self._told_size]) + bytes(max(self._told_size - _MOST_TOLD, 0))

@@ -8,13 +8,15 @@ import binascii
 import os
 import struct
 
+from micropython import const
+
 UNPROVISIONED = 0  # RATCHET and LIST are anontrace_shared.names'
 SETTINGS = ("advertising_ms", "window_ms", "scan_ms", "place")  # in the order of their numbers, 1 to 4
 
-_COPIES = ("state.0", "state.1")
-_OWNER_KEY = "owner.key"
-_VERSION = 1
-_LAYOUT = "<BIHBBIIIIHHHBBI32s32s"
+_COPIES = const(("state.0", "state.1"))
+_OWNER_KEY = const("owner.key")
+_VERSION = const(1)
+_LAYOUT = const("<BIHBBIIIIHHHBBI32s32s")
 _FIELDS = (
     "boot",  # number of this boot, 16 bits
     "mode",  # UNPROVISIONED, RATCHET or LIST

@@ -78,7 +78,8 @@ def test_two_badges_meet_and_the_log_says_for_how_long(play: Play) -> None:
             assert not any(found.values())
             assert [f[1:4] for f in figures.values()] == [(2, 4, 3), (14, 14, 1), (0, 1, 2)]
             assert [f.strongest for f in figures.values()] == [-60, -70, -70]
-            assert all(f.tx_power == 3 and not f.verified for f in figures.values())
+            assert all(f.tx_power == 3 for f in figures.values())
+            assert not figures[first + 1].verified and not figures[first + 2].verified  # too short to be asked
         assert town.printed("ada") == town.printed("bob") == ""
 
     play(story)
@@ -198,6 +199,56 @@ def test_a_challenge_is_answered_once_per_connection_and_holds_for_the_slot(play
         assert answer is not None
         assert challenge.verify(SECRET, challenge.question(SECRET), answer, ada.address(slot), slot)
         assert not challenge.verify(SECRET, challenge.question(SECRET), answer, ada.address(slot), slot + 2)
+
+    play(story)
+
+
+async def meet(town: Town, one: Wearer, other: Wearer) -> tuple[int, dict[bytes, Any]]:
+    """Let two badges be near each other for a slot; the slot, and what the first one logged in it."""
+    air = town.air
+    slot = slots.slot_of(air.now) + 1
+    await air.run_until(slots.slot_start(slot) + 2)
+    air.set_range(one.name, other.name, -60)
+    await air.run_until(slots.slot_start(slot) + 150)
+    air.set_range(one.name, other.name, None)
+    await air.run_until(slots.slot_start(slot + 1) + 5)
+    return slot, contacts(await one.pull())[slot]
+
+
+def test_two_badges_challenge_each_other_and_both_logs_say_verified(play: Play) -> None:
+    async def story(town: Town) -> None:
+        ada, bob = await town.wearer("ada"), await town.wearer("bob")
+        await ada.provision()
+        await bob.provision()
+        slot, found = await meet(town, ada, bob)
+        assert list(found) == [bob.address(slot)] and found[bob.address(slot)].verified
+        assert contacts(await bob.pull())[slot][ada.address(slot)].verified
+        assert town.printed("ada") == town.printed("bob") == ""
+
+    play(story)
+
+
+def test_a_contact_address_that_somebody_else_repeats_is_logged_but_not_verified(play: Play) -> None:
+    async def story(town: Town) -> None:
+        air = town.air
+        ada, bob = await town.wearer("ada"), await town.wearer("bob")
+        await ada.provision()
+        # Bob's badge is a list badge that was given somebody's addresses: it can show them, and prove nothing.
+        first = slots.slot_of(air.now) + 1
+        stolen = [bytes([number]) * 20 for number in (1, 2)]
+
+        async def provision(link: BadgeLink) -> None:
+            await link.ask(commands.SET_TIME, round(air.now * 1000))
+            await link.ask(commands.PROVISION, commands.Provision(commands.LIST, x25519_base(LOG_SECRET), first))
+            await link.ask(commands.ADDRESSES, first, stolen)
+            await link.ask(commands.HORIZON, first + 2)
+
+        await bob.talk(provision)
+        slot, found = await meet(town, ada, bob)
+        assert list(found) == [stolen[slot - first]] and not found[stolen[slot - first]].verified
+        await air.run_until(slots.slot_start(first + 2) + 5)  # past its horizon it is findable again
+        assert contacts(await bob.pull())[slot][ada.address(slot)].verified  # it can ask, though
+        assert town.printed("ada") == town.printed("bob") == ""
 
     play(story)
 
@@ -329,5 +380,21 @@ def test_after_three_crashes_in_a_row_it_is_safe_and_tells_why(play: Play) -> No
         await town.air.restart_badge("ada")
         info, _ = await ada.talk(ask)
         assert info.flags == 0
+
+    play(story)
+
+
+def test_three_hangs_in_a_row_are_three_crashes(play: Play) -> None:
+    async def story(town: Town) -> None:
+        ada = await town.wearer("ada", main=Path(__file__).parent / "on_badge" / "hanging_main.py")
+        await town.air.run_for(700)
+
+        async def ask(link: BadgeLink) -> tuple[Any, bytes]:
+            text = b"".join([piece async for piece in link.stream(commands.CRASH_LOG)])
+            return await link.info(), text
+
+        info, text = await ada.talk(ask)
+        assert info.flags == commands.SAFE_MODE and info.boot == 4
+        assert text.count(b"the watchdog struck") == 3
 
     play(story)

@@ -38,6 +38,9 @@ from tools.simulator.radio import Advert, Radio
 _MAX_CONNECTIONS = 4  # as the port is built
 _DEFAULT_MTU = 256
 _DEFAULT_NAME = b"MPY ESP32"
+_CONNECT_SCAN = 16  # units of 0.625 ms, as the next: what NimBLE asks the controller for
+_CONNECTION_INTERVAL = (24, 40)  # units of 1.25 ms
+_SUPERVISION = 256  # units of 10 ms
 
 
 class Nimble:
@@ -278,14 +281,40 @@ class Nimble:
         self.radio.clock.activity()
 
     async def _connect_to(self, address: hci.Address) -> None:
+        """Connect, or tell that it failed. Not by Bumble's connect_le(): any new connection ends that."""
+        reached = asyncio.get_running_loop().create_future()
+
+        def connected(connection: Connection) -> None:
+            if connection.role == hci.Role.CENTRAL and not reached.done():
+                reached.set_result(None)
+
+        device = self.device
+        device.connect_own_address_type = hci.OwnAddressType(self.address_type)
+        device.on(Device.EVENT_CONNECTION, connected)
         try:
-            await self.device.connect_le(address, own_address_type=hci.OwnAddressType(self.address_type), timeout=None)
-        except (asyncio.CancelledError, ConnectionError, ProtocolError):
+            await device.send_async_command(
+                hci.HCI_LE_Create_Connection_Command(
+                    le_scan_interval=_CONNECT_SCAN,
+                    le_scan_window=_CONNECT_SCAN,
+                    initiator_filter_policy=0,
+                    peer_address_type=address.address_type,
+                    peer_address=address,
+                    own_address_type=device.connect_own_address_type,
+                    connection_interval_min=_CONNECTION_INTERVAL[0],
+                    connection_interval_max=_CONNECTION_INTERVAL[1],
+                    max_latency=0,
+                    supervision_timeout=_SUPERVISION,
+                    min_ce_length=0,
+                    max_ce_length=0,
+                )
+            )
+            await reached
+        except (asyncio.CancelledError, ConnectionError, ProtocolError, hci.HCI_Error):
             self.radio.pending_le_connection = None
-            self.device.le_connecting = False
             if self.active:
                 self.post(Irq.PERIPHERAL_DISCONNECT, struct.pack("<HB", 0xFFFF, 0xFF) + bytes(6), True)
         finally:
+            device.remove_listener(Device.EVENT_CONNECTION, connected)
             self._connect_task = None
 
     def _disconnect(self, reader: Arguments) -> None:

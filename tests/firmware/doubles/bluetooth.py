@@ -56,6 +56,20 @@ class BLE:
     def gap_scan(self, *arguments):
         self._tell("scan", *arguments)
 
+    def gap_connect(self, kind, address=None, ms=2000):
+        self._tell("connect", kind, address, ms)
+        if kind is None:
+            self.handler(8, (0xFFFF, 0xFF, bytes(6)))
+
+    def gattc_exchange_mtu(self, connection):
+        self._tell("mtu", connection)
+
+    def gattc_discover_characteristics(self, connection, first, last, uuid=None):
+        self._tell("discover", connection, uuid.text)
+
+    def gattc_write(self, connection, handle, data, mode=0):
+        self._tell("write", connection, handle, bytes(data), mode)
+
     def gap_disconnect(self, connection):
         self._tell("disconnect", connection)
         self.handler(2, (connection, 1, b"abcdef"))

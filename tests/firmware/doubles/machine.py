@@ -17,6 +17,14 @@ class WDT:
         pass
 
 
+WDT_RESET = 3
+cause = 1
+
+
+def reset_cause():
+    return cause
+
+
 def reset():
     calls.append(("reset",))
     raise SystemExit

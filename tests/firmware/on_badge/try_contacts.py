@@ -154,3 +154,22 @@ def test_sightings_stop_counting_before_they_overflow():
     contacts.close()
     found = taken(contacts)[1]
     assert found.mean == -40 and found.sightings == 7168  # the highest that the code can say
+
+
+def test_the_nearest_who_stayed_is_challenged_and_its_record_says_what_came_of_it():
+    contacts = Contacts()
+    for number, rssi, thirds in ((1, -60, 2), (2, -70, 3), (3, -65, 4), (4, -80, 9)):
+        for third in range(thirds):
+            contacts.hear(cell(number, rssi), 0, third_of(third))
+    for number in (3, 2):
+        address = number.to_bytes(20, "little")
+        assert contacts.candidate(3, -75) == address
+        contacts.mark(address, False)
+    contacts.mark(address, True)
+    contacts.mark(bytes(20), True)  # gone meanwhile
+    assert contacts.candidate(3, -75) is None
+    contacts.close()
+    assert contacts.candidate(3, -100) is None
+    found = taken(contacts)
+    assert [number for number in found if found[number].verified] == [2]
+    assert found[2] == figures.Figures(True, 0, 2, 3, -70, -70, 3, 3)

@@ -1,6 +1,7 @@
 """The chip's peripherals, as far as the firmware asks for them: they do nothing."""
 
 PWRON_RESET = 1
+WDT_RESET = 3
 
 
 class _Silent:

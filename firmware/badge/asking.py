@@ -1,0 +1,137 @@
+"""Challenges contacts: is the badge heard the one whose slot this is (docs/protocol.md, section 5, side B)?
+
+One contact at a time, each once in a slot, the nearest first. Seeks its BLE address, connects, asks, verifies, ends the
+connection. Scanning rests only while connecting. Never while the owner is there, and not near the end of a slot.
+"""
+
+import asyncio
+import os
+
+from anontrace_primitives import wipe
+from anontrace_shared import challenge, errors, slots
+from micropython import const
+
+from . import radio as air
+
+_THIRDS = const(3)  # a minute of being near: whoever passes by is not asked
+_NEAR_DBM = const(-75)
+_MOST = const(6)  # asked in one slot: three seconds of computing, and ten without scanning if nobody answers
+_PAUSE_MS = const(8000)
+_LEFT_MS = const(20000)  # of the slot, that a challenge may need
+_SEEK_MS = const(6000)
+_REACH_MS = const(2000)
+_GIVE_UP_MS = const(1000)
+_STEP_MS = const(4000)
+
+
+class Asking:
+    """`idle()`: whether the badge is free to ask. `turning`: its lock, under which the address on the air stays."""
+
+    def __init__(self, radio, clock, contacts, idle, turning):
+        self._radio = radio
+        self._clock = clock
+        self._contacts = contacts
+        self._idle = idle
+        self._turning = turning
+        self._wake = asyncio.Event()
+        self._connection = None
+        self._events = {}  # event: value, of the running challenge
+        self._asked = 0  # in this slot
+
+    def handle(self, event, connection, value):
+        """Take an event from the radio; those of other connections are none of ours."""
+        if event == air.REACHED:
+            self._connection = connection
+        elif event == air.MISSED:
+            self._connection = None
+        elif connection != self._connection:
+            return
+        self._events[event] = value
+        self._wake.set()
+
+    def new_address(self):
+        """The badge takes a new address now: the connection made from the old one ends."""
+        self._asked = 0
+        if self._connection is not None:
+            self._radio.disconnect(self._connection)
+
+    async def run(self):
+        """Challenge whom there is to challenge; never returns."""
+        while True:
+            await asyncio.sleep_ms(_PAUSE_MS + os.urandom(1)[0] * 32)  # so that two badges do not try at one time
+            if self._asked < _MOST and self._idle() and self._clock.known and self._clock.left_ms() > _LEFT_MS:
+                await self._challenge_one()
+
+    async def _challenge_one(self):
+        # A function of its own: its frame, which knows the contact's address, does not outlive the challenge.
+        address = self._contacts.candidate(_THIRDS, _NEAR_DBM)
+        if address is None:
+            return
+        self._asked += 1
+        self._contacts.mark(address, False)
+        try:
+            if await self._passes(address):
+                self._contacts.mark(address, True)
+        except (OSError, asyncio.TimeoutError, errors.FormatError):
+            pass  # it has gone, or does not answer
+        finally:
+            self._events.clear()
+            self._radio.forget()
+
+    async def _until(self, events, ms):
+        """Wait for one of these events. TimeoutError, and OSError when the connection is gone."""
+        deadline = self._clock.uptime_ms() + ms
+        while True:
+            for event in events:
+                if event in self._events:
+                    return event
+            if air.MISSED in self._events:
+                raise OSError("gone")
+            self._wake.clear()
+            await asyncio.wait_for_ms(self._wake.wait(), max(deadline - self._clock.uptime_ms(), 1))
+
+    async def _passes(self, address):
+        radio = self._radio
+        radio.seek(address)
+        deadline = self._clock.uptime_ms() + _SEEK_MS
+        while radio.found() is None:
+            if self._clock.uptime_ms() > deadline:
+                return False
+            await asyncio.sleep_ms(200)
+        secret = bytearray(os.urandom(32))
+        asked = challenge.question(secret)
+        self._events.clear()
+        try:
+            async with self._turning:
+                await self._reach(*radio.found())
+            connection = self._connection
+            if connection is None:
+                return False
+            radio.exchange_mtu(connection)
+            await self._until((air.MTU,), _STEP_MS)
+            radio.find_challenge(connection)
+            await self._until((air.SEARCHED,), _STEP_MS)
+            if air.FOUND not in self._events:
+                return False
+            radio.write(connection, self._events[air.FOUND], asked)
+            await self._until((air.TOLD,), _STEP_MS)
+            answer = radio.told()
+        finally:
+            if self._connection is not None:
+                radio.disconnect(self._connection)
+        passed = challenge.verify(secret, asked, answer, address, slots.slot_of(self._clock.unix()))
+        wipe(secret)
+        return passed
+
+    async def _reach(self, peer_type, peer):
+        """Connect or fail; the badge scans again after it."""
+        radio = self._radio
+        try:
+            radio.reach(peer_type, peer, _REACH_MS)
+            try:
+                await self._until((air.REACHED, air.MISSED), _REACH_MS + _GIVE_UP_MS)
+            except asyncio.TimeoutError:
+                radio.give_up()
+                await self._until((air.REACHED, air.MISSED), _GIVE_UP_MS)
+        finally:
+            radio.resume()
