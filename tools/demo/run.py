@@ -81,6 +81,15 @@ class _Stage:
         self.console.print(f"[dim]{time.monotonic() - self.started:5.0f} s[/]  {text}", soft_wrap=True)
 
     @contextmanager
+    def waiting(self, text: str) -> Iterator[None]:
+        """A sign of life during a step of unknown length; nothing where the output is no terminal."""
+        if self.console.is_terminal:
+            with self.console.status(text):
+                yield
+        else:
+            yield
+
+    @contextmanager
     def progress(self, text: str, total: float) -> Iterator[Callable[[float], None]]:
         """A bar while a step takes its time; yields the function that moves it on."""
         columns = (TextColumn("         {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -114,10 +123,18 @@ class _Stage:
 
 async def _set_up(stage: _Stage) -> None:
     """Backend up, addresses registered and confirmed, badges booted and provisioned."""
-    names = await stage.backend.start()
+    recording, people = stage.play.recording, len(stage.companions)
+    play = stage.play
+    chain = f", {play.passer} will let the chain go on" if play.passer else ""
+    minutes = (recording.end - recording.start) // 60
+    stage.say(
+        f"play: {people} people, {minutes} minutes of contacts; {play.patient} will test positive{chain}; "
+        f"to be told: who was near them for {play.rule_minutes} min or more"
+    )
+    with stage.waiting("starting the backend"):
+        names = await stage.backend.start()
     stage.say(f"backend: {len(names)} servers, each a process with its own store: {', '.join(names)}")
 
-    recording, people = stage.play.recording, len(stage.companions)
     slots = (stage.play.origin + recording.end) // SLOT + 1 - int(stage.air.now) // SLOT
 
     async def register(companion: Companion) -> Any:
@@ -126,9 +143,7 @@ async def _set_up(stage: _Stage) -> None:
 
     answers = await stage.everybody("registering", register)
     confirmed = sum(answer["confirmed"] for answer in answers.values())
-    stage.say(
-        f"companions: {confirmed} contact addresses of {people} people registered through the mixes and confirmed"
-    )
+    stage.say(f"companions: {confirmed} contact addresses registered through the mixes and confirmed, one per slot")
 
     async def provision(companion: Companion) -> None:
         flash = stage.folder / "badges" / companion.person
@@ -149,7 +164,7 @@ async def _set_up(stage: _Stage) -> None:
     await stage.everybody("provisioning", provision)
     stage.air.hold()
     stage.at_desks(False)
-    stage.say(f"badges: {people} booted (MicroPython, ESP32 heap), owner keys by USB, provisioned over Bluetooth")
+    stage.say(f"badges: {people} booted (MicroPython, ESP32 heap); owner key by USB, the rest over Bluetooth")
 
 
 async def _meet(stage: _Stage) -> None:
@@ -163,7 +178,7 @@ async def _meet(stage: _Stage) -> None:
     slots = (recording.end - recording.start) // SLOT
     now, began = recording.start, time.monotonic()
     stride = _STRIDE if stage.play.scale is None else min(_STRIDE, max(1, int(stage.play.scale * _REFRESH)))
-    with stage.progress("meeting, in seconds", recording.end - recording.start) as advance:
+    with stage.progress("people meet, in seconds", recording.end - recording.start) as advance:
         for moment, near, one, other in [*sorted(changes), (recording.end, False, "", "")]:
             # In strides, so that the bar moves and a badge that has died is noticed.
             while now < moment:
@@ -188,24 +203,26 @@ async def _sync(stage: _Stage) -> None:
     answers = await stage.everybody("pulling logs", lambda companion: companion.command("badge", "sync"))
     stage.air.hold()
     records, size = (sum(answer[key] for answer in answers.values()) for key in ("records", "bytes"))
-    stage.say(f"companions: {records} sealed records pulled over Bluetooth ({size} bytes), badges freed")
+    stage.say(f"companions: {records} sealed records pulled over Bluetooth ({size} bytes); the badges free them")
 
 
-async def _decide_and_deliver(stage: _Stage, told: dict[str, float]) -> list[str]:
+async def _decide_and_deliver(stage: _Stage, told: dict[str, float], generation: int) -> list[str]:
     """Staff approve the one pending report; everybody polls until all its notifications are in. Who was told now."""
-    report = await stage.backend.pending_report()
+    with stage.waiting("the nymserver opens the log"):
+        report = await stage.backend.pending_report()
     exposures = report["exposures"]
     longest = sorted((exposure["minutes"] for exposure in exposures), reverse=True)[:3]
     stage.say(
-        f"health authority: staff see {len(exposures)} exposures (no addresses), the longest "
-        f"{', '.join(f'{minutes:.1f}' for minutes in longest)} min in a slot; they approve a rule of "
-        f"{stage.play.rule_minutes} min, depth {_DEPTH}"
+        f"health authority: staff see {len(exposures)} exposures without addresses, the longest "
+        f"{', '.join(f'{minutes:.1f}' for minutes in longest)} min in a slot"
     )
     sent = await stage.backend.approve(report["report"], stage.play.rule_minutes, _DEPTH)
-
+    stage.say(
+        f"health authority: approved, tell from {stage.play.rule_minutes} min on; the chain may go {_DEPTH} generations"
+    )
     # Each poll is a process per person: look once what was sent has had its time, and again if something is missing.
     seconds = stage.backend.seconds_under_way(sent)
-    with stage.progress("under way, in seconds", round(seconds, 1)) as advance:
+    with stage.progress("notifications under way, in seconds", round(seconds, 1)) as advance:
         arrival = time.monotonic() + seconds
         while (left := arrival - time.monotonic()) > 0:
             step = min(_REFRESH, left)
@@ -220,11 +237,11 @@ async def _decide_and_deliver(stage: _Stage, told: dict[str, float]) -> list[str
         if received >= sent or time.monotonic() > deadline:
             break
         stage.processes.check()
-    stage.say(f"nymserver: {received} of {sent} notifications went through the mixes into mailboxes")
+    stage.say(f"nymserver: {received} of {sent} notifications came through the mixes into mailboxes")
     for person in sorted(set(fresh) - set(told)):
         shown = await stage.companions[person].command("exposures", "list")
         told[person] = max(exposure["minutes"] for exposure in shown["exposures"])
-        stage.say(f"[bold]{person} is told[/]: {told[person]:.1f} min")
+        stage.say(f"[bold]{person} is told[/]: {told[person]:.1f} min, generation {generation}")
     return sorted(set(fresh))
 
 
@@ -235,14 +252,14 @@ async def _notify(stage: _Stage) -> list[table.Outcome]:
     report = await stage.companions[play.patient].command("report", "--token", token, "--yes")
     stage.say(f"{play.patient} tests positive, redeems a one-time token and uploads {report['records']} sealed records")
     told: dict[str, float] = {}
-    generation = dict.fromkeys(await _decide_and_deliver(stage, told), 1)
+    generation = dict.fromkeys(await _decide_and_deliver(stage, told, 1), 1)
 
     passer = play.passer
     if passer is not None and passer in generation:
         case = (await stage.companions[passer].command("exposures", "list"))["exposures"][0]["case"]
         passed = await stage.companions[passer].command("pass-on", case, "--yes")
         stage.say(f"{passer} lets the chain go on and uploads {passed['records']} sealed records")
-        for person in await _decide_and_deliver(stage, told):
+        for person in await _decide_and_deliver(stage, told, 2):
             generation.setdefault(person, 2)
     expected = truth.expect(play.recording, play.patient, passer, play.rule_minutes)
     if play.patient in generation:
