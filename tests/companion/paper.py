@@ -123,7 +123,7 @@ class PaperNetwork:
 
     def _answer(self, url: str, body: bytes) -> bytes:
         if self.offline:
-            raise OfflineError("the network is down")
+            raise OfflineError("nobody can be reached; try again when you are online")
         _, _, host, _, kind, *rest = url.split("/")
         if kind == "directory":
             return _edition(keydays.day_at(clock.now()))
