@@ -78,7 +78,10 @@ def wait(until):
     if _at == _size and _end < limit:
         struct.pack_into("<Q", _idle, 3, limit)
         _sock.write(_idle)
+        last = _size
         _size = _frame(_events, 3)
+        for at in range(_size, last):
+            _events[at] = 0  # a radio does not remember what it heard longer ago
         _end = struct.unpack_from("<Q", _events, 0)[0]
         _at = 8
     length = 0
