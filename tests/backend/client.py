@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
+import jwt
 from anontrace.backend import keyfiles
 from anontrace.mixnet import blob, message, notification, surb, swap
 from anontrace.mixnet.header import NO_MAILBOX
@@ -17,6 +18,7 @@ from anontrace.wire.keylist import KeyList
 from anontrace.wire.upload import ChainAuthorization, PermitAuthorization, Reply, Upload
 from anontrace_shared import figures, log
 from anontrace_shared.schedule import nym_key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from .servers import Servers, eventually
 
@@ -168,3 +170,17 @@ class Client:
             return None
 
         return dict(eventually("the report is there", find))
+
+
+def signed_by(key: Ed25519PrivateKey, method: str, path: str, body: bytes, **changed: object) -> dict[str, str]:
+    """The headers of a request of the health authority to the nymserver."""
+    now = int(time.time())
+    claims = {
+        "aud": "nymserver",
+        "iat": now,
+        "exp": now + 60,
+        "jti": os.urandom(8).hex(),
+        "sub": f"{method} {path}",
+        "body": sha256(body).hexdigest(),
+    }
+    return {"Authorization": "Bearer " + jwt.encode(claims | changed, key, algorithm="EdDSA")}

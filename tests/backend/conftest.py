@@ -1,13 +1,14 @@
 """One network of real servers for all tests that do not disturb it beyond repair."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tools.redis import MissingRedis
 
 from .client import Client
-from .places import SharedCluster
+from .places import Place, SharedCluster
 from .servers import Servers
 
 STEADY = ("discovery", "mix-1", "mix-2", "nymserver", "mailbox", "authority")
@@ -37,3 +38,11 @@ def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedCl
         pytest.skip(str(error))
     yield cluster
     cluster.close()
+
+
+@pytest.fixture(params=["folder", "cluster"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Where a test's store is: a folder, or a corner of its own of the six-node cluster."""
+    if request.param == "folder":
+        return Place(tmp_path / "db")
+    return Place(tmp_path / "db", request.getfixturevalue("redis_cluster").corner())

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from anontrace.backend.nymserver import retraction
-from anontrace.backend.nymserver.records import Case
 from anontrace.backend.nymserver.retraction import Notified
 from anontrace.mixnet.notification import Kind
 from anontrace.wire.upload import ChainAuthorization, State
@@ -118,17 +117,3 @@ def test_budgets_of_case_and_day_hold_over_all_reports_of_the_case(client: Clien
     client.upload(chain, client.make_log(now_slot(), others))
     onward = client.report_with(notice.case_id, 1)
     assert client.approve(onward["report"], day_budget=100) == 1
-
-
-def test_a_budget_counts_a_report_once_and_a_day_by_itself() -> None:
-    case = Case(disease="U07.1", depth=1)
-    first, second = b"1" * 8, b"2" * 8
-    assert case.room(first, 10) is None
-    case.case_budget, case.day_budget = 10, 4
-    case.spend(first, 10, 4)
-    case.spend(first, 10, 2)
-    assert case.room(first, 10) == 4
-    assert case.room(second, 10) == 0
-    assert case.room(second, 11) == 4
-    case.spend(second, 11, 4)
-    assert case.room(b"3" * 8, 12) == 2

@@ -4,9 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from hashlib import sha256
 
-import jwt
 import pytest
 from anontrace.backend import keyfiles
 from anontrace.wire import keylist, onetime, upload
@@ -15,7 +13,7 @@ from anontrace_shared.slots import slot_of
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from nacl.signing import SigningKey
 
-from .client import Client
+from .client import Client, signed_by
 
 OCTETS = "application/octet-stream"
 
@@ -115,19 +113,6 @@ def test_an_upload_that_nobody_permitted_is_refused_at_its_first_chunk(client: C
     assert client.chunk(Chunk(os.urandom(16), 0, 0, b"").encode()).state is State.ACCEPTED
     url = client.servers.url("nymserver") + "/v1/upload"
     assert client.http.post(url, content=bytes(16383), headers={"Content-Type": OCTETS}).status_code == 400
-
-
-def signed_by(key: Ed25519PrivateKey, method: str, path: str, body: bytes, **changed: object) -> dict[str, str]:
-    now = int(time.time())
-    claims = {
-        "aud": "nymserver",
-        "iat": now,
-        "exp": now + 60,
-        "jti": os.urandom(8).hex(),
-        "sub": f"{method} {path}",
-        "body": sha256(body).hexdigest(),
-    }
-    return {"Authorization": "Bearer " + jwt.encode(claims | changed, key, algorithm="EdDSA")}
 
 
 def test_only_the_authority_sees_reports_and_each_request_counts_once(client: Client) -> None:

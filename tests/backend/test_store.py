@@ -16,14 +16,6 @@ from anontrace.backend.store import Entry, Put, Store
 from .places import Place
 
 
-@pytest.fixture(params=["folder", "cluster"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """Where a test's store is: a folder, or a corner of its own of the six-node cluster."""
-    if request.param == "folder":
-        return Place(tmp_path / "db")
-    return Place(tmp_path / "db", request.getfixturevalue("redis_cluster").corner())
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Place:
     """For what only the embedded store promises."""

@@ -20,6 +20,7 @@ from anontrace_shared.slots import slot_of
 from .client import Client, Registered
 from .places import SharedCluster
 from .servers import Servers, eventually
+from .test_decisions import decide_at_once
 
 SHARED = ("nymserver", "mailbox")
 OTHERS = ("discovery", "mix-1", "mix-2", "mix-3", "authority")
@@ -135,6 +136,10 @@ def test_a_message_that_is_posted_to_both_workers_counts_once(workers: Workers) 
     for url in workers.urls["mailbox"]:
         assert workers.http.post(f"{url}/v1/messages", content=b"".join(messages), headers=OCTETS).status_code == 202
     eventually("all are there", lambda: len(workers.poll(mailbox)) == len(messages))
+
+
+def test_decisions_at_both_workers_at_once_keep_within_the_budget_of_their_case(workers: Workers) -> None:
+    decide_at_once(workers, workers.urls["nymserver"])
 
 
 def test_when_one_worker_is_killed_the_other_goes_on(workers: Workers) -> None:

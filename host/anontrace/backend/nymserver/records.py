@@ -134,34 +134,35 @@ def note_fits(message: str) -> bool:
     return len(message.encode()) <= NOTE and "\0" not in message
 
 
-class Spent(BaseModel):
-    """How many notifications a report of a case caused, and on which day."""
+class Outcome(BaseModel):
+    """How a report was decided, and what that takes of its case's budgets."""
 
+    state: State
     day: int
-    number: int
+    notifications: int = 0
+    notified: HexBytes = Field(default=b"", repr=False)  # under which key who was notified is kept for a retraction
 
 
 class Case(BaseModel):
-    """What holds for all reports of a case."""
+    """What the authority has decided for a case and for each of its reports. Every decision is one step here."""
 
     disease: str
-    depth: int
+    depth: int = 1
     case_budget: int | None = None
     day_budget: int | None = None
-    spent: dict[str, Spent] = Field(default_factory=dict)  # by report-ID
+    reports: dict[str, Outcome] = Field(default_factory=dict)  # by report-ID, those that are decided
     retracted: bool = False  # the patient's own report was: nothing of this case goes on
 
-    def room(self, report_id: bytes, today: int) -> int | None:
-        """How many notifications a report may cause beside what the others have; None: any number."""
-        others = [each for report, each in self.spent.items() if report != report_id.hex()]
+    def state(self, report: Report) -> State:
+        """Where a report of this case stands. What the report itself says may be older."""
+        outcome = self.reports.get(report.report.hex())
+        return report.state if outcome is None else outcome.state
+
+    def room(self, today: int) -> int | None:
+        """How many notifications the next report may cause; None: any number."""
         rooms = []
         if self.case_budget is not None:
-            rooms.append(self.case_budget - sum(each.number for each in others))
+            rooms.append(self.case_budget - sum(each.notifications for each in self.reports.values()))
         if self.day_budget is not None:
-            rooms.append(self.day_budget - sum(each.number for each in others if each.day == today))
+            rooms.append(self.day_budget - sum(e.notifications for e in self.reports.values() if e.day == today))
         return max(0, min(rooms)) if rooms else None
-
-    def spend(self, report_id: bytes, today: int, number: int) -> None:
-        """Count a report's notifications. Decided twice at one moment, it counts with the larger number."""
-        before = self.spent.get(report_id.hex())
-        self.spent[report_id.hex()] = Spent(day=today, number=max(number, before.number if before else 0))

@@ -1,13 +1,13 @@
 """Reports: stored for the authority, decided once, then without any contact address (docs/protocol.md section 9).
 
-A decision, what it sends and the order to forget the contacts are one step in the store; a retraction likewise. Never
-sends by itself: what is to be sent goes into the paced queue.
+A decision, what it takes of the budgets, what it sends and the order to forget the contacts are one compare-and-swap of
+the case, so they hold under any number of workers; a retraction likewise. What the case says is copied to the report
+afterwards, which outlives it. Never sends by itself: what is to be sent goes into the paced queue.
 """
 
-import asyncio
-import random
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain as joined
 
 from anontrace_shared.errors import AuthenticationError
@@ -15,14 +15,14 @@ from anontrace_shared.schedule import nym_key
 
 from anontrace import clock
 from anontrace.backend.counters import Counters
-from anontrace.backend.errors import Refused
+from anontrace.backend.errors import Refused, StoreError
 from anontrace.backend.store import Entry, Put, Store
 from anontrace.mixnet import chain, keydays
 from anontrace.mixnet.notification import Kind, Notification
 
-from . import retraction
+from . import decisions, retraction
 from .nyms import Outgoing
-from .records import Case, Contact, Contacts, Decision, Exposure, Report, Retraction, State, Tally
+from .records import Case, Contact, Contacts, Decision, Exposure, Outcome, Report, Retraction, State, Tally
 from .retraction import Notified
 
 SEND = "send"
@@ -33,7 +33,8 @@ CASE_DAYS = 120
 _REPORTS, _CONTACTS, _CASES, _BY_DAY = "reports", "report-contacts", "cases", "reports-by-day"
 _NOTIFIED = "report-notified"
 _MOST_A_DAY = 1 << 20
-_random = random.SystemRandom()
+_MOST_ATTEMPTS = 64
+_LIST_KEY = 16
 
 
 class Reports:
@@ -47,7 +48,6 @@ class Reports:
         self._token_key = token_key
         self._chain_days = chain_days
         self._wake = wake
-        self._deciding = asyncio.Lock()  # so that the list kept for a retraction is the one of the decision that counts
 
     async def add(
         self, report_id: bytes, case_id: bytes, generation: int, disease: str, contacts: list[Contact], tally: Tally
@@ -78,88 +78,83 @@ class Reports:
         days = [_day_key(day) for day in range(today - KEEP_DAYS, today + 1)]
         ids = list(joined.from_iterable(await self._store.get_lists(_BY_DAY, days)))
         values = await self._store.get_many(_REPORTS, ids)
-        return [Report.model_validate_json(value) for value in values if value is not None]
+        reports = [Report.model_validate_json(value) for value in values if value is not None]
+        cases = await self._cases({report.case for report in reports})
+        return [
+            report.model_copy(update={"state": cases[report.case].state(report)}) if report.case in cases else report
+            for report in reports
+        ]
 
     async def case(self, case_id: bytes) -> Case | None:
         """What the authority has decided for a case; None before its first decision."""
-        (value,) = await self._store.get_many(_CASES, [case_id])
-        return None if value is None else Case.model_validate_json(value)
+        return (await self._cases([case_id])).get(case_id)
+
+    async def _cases(self, case_ids: Iterable[bytes]) -> dict[bytes, Case]:
+        wanted = list(case_ids)
+        values = await self._store.get_many(_CASES, wanted)
+        found = zip(wanted, values, strict=True)
+        return {case_id: Case.model_validate_json(value) for case_id, value in found if value is not None}
+
+    async def _report(self, report_id: bytes) -> Report:
+        (value,) = await self._store.get_many(_REPORTS, [report_id])
+        if value is None:
+            raise Refused(404, "there is no such report")
+        return Report.model_validate_json(value)
 
     async def decide(self, report_id: bytes, decision: Decision) -> int:
         """Carry out a decision; how many notifications were queued. 404 for an unknown report, 409 for a decided one,
         422 if the decision contradicts itself or the report."""
-        async with self._deciding:
-            return await self._decide(report_id, decision)
-
-    async def _decide(self, report_id: bytes, decision: Decision) -> int:
-        (value,) = await self._store.get_many(_REPORTS, [report_id])
-        if value is None:
-            raise Refused(404, "there is no such report")
-        report = Report.model_validate_json(value)
-        if report.state is not State.PENDING:
-            raise Refused(409, f"this report is {report.state} already")
-        outgoing: list[Outgoing] = []
-        if decision.approve:
-            case, contacts = await self._within_budgets(report, decision)
-            outgoing = self._outgoing(report, decision, case, contacts)
-            if decision.retraction_key is not None:
-                await self._keep_notified(report_id, decision.retraction_key, contacts)
-        decided = report.model_copy(update={"state": State.APPROVED if decision.approve else State.REFUSED})
-        now = time.time()
-        # All due at once and so in the order of their random ids: nothing tells who stood where in the log.
-        then = [Entry(SEND, now, each.encode()) for each in outgoing] + [Entry(FORGET, now, report_id)]
-        new = decided.model_dump_json().encode()
-        if not await self._store.compare_and_swap(_REPORTS, report_id, value, new, None, then):
-            raise Refused(409, "this report was decided at the same moment")
+        report = await self._report(report_id)
+        (value,) = await self._store.get_many(_CONTACTS, [report_id])
+        contacts = [] if value is None else Contacts.model_validate_json(value).contacts
+        list_key = os.urandom(_LIST_KEY)  # of this attempt: one that does not count leaves the other's list alone
+        try:
+            for _ in range(_MOST_ATTEMPTS):
+                number = await self._decide(report, contacts, decision, list_key)
+                if number is not None:
+                    break
+            else:
+                raise StoreError("a case changed under every attempt to decide a report of it")
+        except Refused:
+            await self._store.delete_many(_NOTIFIED, [list_key])
+            raise
         self._wake(SEND)
         self._wake(FORGET)
         self._counters.add("reports_approved" if decision.approve else "reports_refused")
-        return len(outgoing)
+        return number
 
-    async def _within_budgets(self, report: Report, decision: Decision) -> tuple[Case, list[Contact]]:
-        """The case as it is now decided, and the contacts that its budgets let be told: who was near longest first."""
-        if not decision.fits():
-            raise Refused(422, "message: too long for a notification")
-        wanted = await self._chosen(report, decision)
-        today = keydays.day_at(clock.now())
-        for _ in range(8):
-            (value,) = await self._store.get_many(_CASES, [report.case])
-            case = Case(disease=report.disease, depth=1) if value is None else Case.model_validate_json(value)
-            if case.retracted:
-                raise Refused(409, "the patient's own report of this case was retracted")
-            for name in ("depth", "case_budget", "day_budget"):
-                given = getattr(decision, name)
-                if given is not None:
-                    setattr(case, name, given)
-            if case.depth <= report.generation:
-                raise Refused(422, f"depth: the contacts of this report are generation {report.generation + 1}")
-            limits = [limit for limit in (decision.budget, case.room(report.report, today)) if limit is not None]
-            contacts = wanted[: min(limits)] if limits else wanted
-            case.spend(report.report, today, len(contacts))
-            new = case.model_dump_json().encode()
-            if await self._store.compare_and_swap(_CASES, report.case, value, new, today + CASE_DAYS):
-                self._counters.add("over_budget", len(wanted) - len(contacts))
-                return case, contacts
-        raise Refused(409, "this case is being decided at the same moment")
+    async def _decide(
+        self, report: Report, contacts: Sequence[Contact], decision: Decision, list_key: bytes
+    ) -> int | None:
+        """One attempt. None: something else about the case was decided at the same moment."""
+        (value,) = await self._store.get_many(_CASES, [report.case])
+        case = Case(disease=report.disease) if value is None else Case.model_validate_json(value)
+        state = case.state(report)
+        if state is not State.PENDING:
+            raise Refused(409, f"this report is {state} already")
+        now, today = time.time(), keydays.day_at(clock.now())
+        outcome, then, wanted = Outcome(state=State.REFUSED, day=today), [], []
+        if decision.approve:
+            wanted = decisions.chosen(contacts, decision)
+            told = wanted[: decisions.approve(case, report, decision, today)]
+            outcome = Outcome(state=State.APPROVED, day=today, notifications=len(told), notified=list_key)
+            if decision.retraction_key is not None:
+                await self._keep_notified(report.report, decision.retraction_key, told, list_key)
+            # All due at once and so in the order of their random ids: nothing tells who stood where in the log.
+            then = [Entry(SEND, now, each.encode()) for each in self._outgoing(report, decision, case, told)]
+        case.reports[report.report.hex()] = outcome
+        then.append(Entry(FORGET, now, report.report))
+        new = case.model_dump_json().encode()
+        if not await self._store.compare_and_swap(_CASES, report.case, value, new, today + CASE_DAYS, then):
+            return None
+        self._counters.add("over_budget", len(wanted) - outcome.notifications)
+        return outcome.notifications
 
-    async def _chosen(self, report: Report, decision: Decision) -> list[Contact]:
-        (value,) = await self._store.get_many(_CONTACTS, [report.report])
-        contacts = [] if value is None else Contacts.model_validate_json(value).contacts
-        if decision.exposures != "all":
-            wanted = set(decision.exposures)
-            if not wanted <= {contact.id for contact in contacts}:
-                raise Refused(422, "exposures: this report has no such exposure")
-            contacts = [contact for contact in contacts if contact.id in wanted]
-        if decision.attenuation is not None:
-            contacts = [contact for contact in contacts if contact.attenuation <= decision.attenuation]
-        return sorted(contacts, key=lambda contact: (-contact.present, contact.attenuation))
-
-    async def _keep_notified(self, report_id: bytes, key: bytes, contacts: Sequence[Contact]) -> None:
+    async def _keep_notified(self, report_id: bytes, key: bytes, contacts: Sequence[Contact], list_key: bytes) -> None:
         """Before anybody is told, so that a crash in between leaves nobody whom a retraction would not reach."""
         sealed = retraction.seal(key, report_id, [Notified(each.address, each.slot) for each in contacts])
         expires = keydays.day_at(clock.now()) + self._chain_days
-        await self._store.delete_many(_NOTIFIED, [report_id])  # of an attempt on an earlier day, with its expiry
-        await self._store.put_many(_NOTIFIED, [(report_id, sealed)], expires)
+        await self._store.put_many(_NOTIFIED, [(list_key, sealed)], expires)
 
     async def retract(self, report_id: bytes, wanted: Retraction) -> int:
         """Tell everybody who was notified of a report that it is taken back; how many messages were queued.
@@ -169,47 +164,50 @@ class Reports:
         """
         if not wanted.fits():
             raise Refused(422, "message: too long for a notification")
-        (value,) = await self._store.get_many(_REPORTS, [report_id])
-        if value is None:
-            raise Refused(404, "there is no such report")
-        report = Report.model_validate_json(value)
-        if report.state is not State.APPROVED:
-            raise Refused(409, f"this report is {report.state}: nobody was notified who could be told otherwise")
-        (sealed,) = await self._store.get_many(_NOTIFIED, [report_id])
-        if sealed is None:
+        report = await self._report(report_id)
+        for _ in range(_MOST_ATTEMPTS):
+            number = await self._retract(report, wanted)
+            if number is not None:
+                self._wake(SEND)
+                self._wake(FORGET)
+                self._counters.add("reports_retracted")
+                return number
+        raise StoreError("a case changed under every attempt to retract a report of it")
+
+    async def _retract(self, report: Report, wanted: Retraction) -> int | None:
+        """One attempt. None: something else about the case was decided at the same moment."""
+        (value,) = await self._store.get_many(_CASES, [report.case])
+        case = Case(disease=report.disease) if value is None else Case.model_validate_json(value)
+        state = case.state(report)
+        if state is not State.APPROVED:
+            raise Refused(409, f"this report is {state}: nobody was notified who could be told otherwise")
+        outcome = case.reports.get(report.report.hex())
+        (sealed,) = await self._store.get_many(_NOTIFIED, [b"" if outcome is None else outcome.notified])
+        if outcome is None or sealed is None:
             raise Refused(410, "who was notified of this report is not known any more")
         try:
-            notified = retraction.unseal(wanted.key, report_id, sealed)
+            notified = retraction.unseal(wanted.key, report.report, sealed)
         except AuthenticationError as error:
             raise Refused(403, str(error)) from None
-        if report.generation == 0:
-            await self._end_case(report.case)
         content = Notification(
             Kind.RETRACTION,
             case_id=report.case,
-            report_id=report_id,
+            report_id=report.report,
             disease=report.disease,
             message=wanted.message,
         ).encode()
+        list_key = outcome.notified
+        outcome.state, outcome.notified = State.RETRACTED, b""
+        case.retracted = case.retracted or report.generation == 0
         now = time.time()
         then = [Entry(SEND, now, Outgoing(each.address, each.slot, content).encode()) for each in notified]
-        new = report.model_copy(update={"state": State.RETRACTED}).model_dump_json().encode()
-        if not await self._store.compare_and_swap(_REPORTS, report_id, value, new, None, then):
-            raise Refused(409, "this report was retracted at the same moment")
-        await self._store.delete_many(_NOTIFIED, [report_id])
-        self._wake(SEND)
-        self._counters.add("reports_retracted")
+        then.append(Entry(FORGET, now, report.report))
+        if not await self._store.compare_and_swap(
+            _CASES, report.case, value, case.model_dump_json().encode(), None, then
+        ):
+            return None
+        await self._store.delete_many(_NOTIFIED, [list_key])
         return len(notified)
-
-    async def _end_case(self, case_id: bytes) -> None:
-        for _ in range(8):
-            (value,) = await self._store.get_many(_CASES, [case_id])
-            if value is None:
-                return
-            ended = Case.model_validate_json(value).model_copy(update={"retracted": True})
-            if await self._store.compare_and_swap(_CASES, case_id, value, ended.model_dump_json().encode()):
-                return
-        raise Refused(409, "this case is being decided at the same moment")
 
     def _outgoing(self, report: Report, decision: Decision, case: Case, contacts: Sequence[Contact]) -> list[Outgoing]:
         expiry = keydays.day_at(clock.now()) + self._chain_days
@@ -232,8 +230,23 @@ class Reports:
         return outgoing
 
     async def forget(self, report_ids: Sequence[bytes]) -> None:
-        """Delete the contact addresses of decided reports."""
+        """Delete the contact addresses of decided reports, and write down in each what its case says of it."""
+        for report_id in report_ids:
+            await self._settle(report_id)
         await self._store.delete_many(_CONTACTS, report_ids)
+
+    async def _settle(self, report_id: bytes) -> None:
+        for _ in range(_MOST_ATTEMPTS):
+            (value,) = await self._store.get_many(_REPORTS, [report_id])
+            if value is None:
+                return
+            report = Report.model_validate_json(value)
+            case = await self.case(report.case)
+            state = report.state if case is None else case.state(report)
+            new = report.model_copy(update={"state": state}).model_dump_json().encode()
+            if await self._store.compare_and_swap(_REPORTS, report_id, value, new):
+                return
+        raise StoreError("a report changed under every attempt to settle it")
 
 
 def _day_key(day: int) -> bytes:

@@ -1,0 +1,178 @@
+"""Decisions about the reports of one case, many at once and by several workers, on either store."""
+
+import asyncio
+import json
+import os
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from anontrace import clock
+from anontrace.backend import keyfiles
+from anontrace.backend.counters import Counters
+from anontrace.backend.errors import Refused
+from anontrace.backend.nymserver.nyms import Outgoing
+from anontrace.backend.nymserver.records import Case, Contact, Decision, Outcome, Retraction, State, Tally
+from anontrace.backend.nymserver.reports import FORGET, SEND, Reports
+from anontrace.backend.store import Store
+from anontrace.mixnet import keydays
+from anontrace.mixnet.notification import Kind, Notification
+from anontrace.wire.upload import ChainAuthorization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from .client import Client, signed_by
+from .places import Place
+from .servers import eventually
+from .test_chain import now_slot
+
+CONTACTS = 5
+CASE = bytes(range(16))
+
+
+def decision(**what: object) -> Decision:
+    return Decision.model_validate({"approve": True, "depth": 9, "retraction_key": os.urandom(32).hex()} | what)
+
+
+def with_workers(place: Place, body: Callable[[Sequence[Reports], Store], Awaitable[None]]) -> None:
+    """Three workers of one nymserver: each with a store of its own in a cluster, all with the same in a folder."""
+
+    async def around() -> None:
+        stores = [await place.open() for _ in range(3 if place.cluster else 1)]
+        try:
+            workers = [Reports(stores[i % len(stores)], Counters(), bytes(32), 14, lambda _: None) for i in range(3)]
+            await body(workers, stores[0])
+        finally:
+            for store in stores:
+                await store.close()
+
+    asyncio.run(around())
+
+
+async def report(reports: Reports, generation: int = 1, case: bytes = CASE) -> bytes:
+    """A report of five contacts."""
+    report_id = os.urandom(8)
+    contacts = [
+        Contact(id=n, address=os.urandom(20), slot=5_900_000, present=n, attenuation=60, verified=True)
+        for n in range(1, CONTACTS + 1)
+    ]
+    await reports.add(report_id, case, generation, "U07.1", contacts, Tally())
+    return report_id
+
+
+async def queued(store: Store) -> list[tuple[bytes, Notification]]:
+    """All that is to be sent: contact address and content."""
+    taken = (await store.take(SEND, 1e12, 1000, 1.0)).entries
+    await store.done(SEND, [entry.id for entry in taken])
+    found = [Outgoing.decode(entry.item) for entry in taken]
+    return [(each.address, Notification.decode(each.content)) for each in found]
+
+
+@pytest.mark.parametrize("budget", ["case_budget", "day_budget"])
+def test_reports_that_are_decided_at_once_keep_within_the_budgets_of_their_case(place: Place, budget: str) -> None:
+    async def body(workers: Sequence[Reports], store: Store) -> None:
+        reports = [await report(workers[0]) for _ in range(12)]
+        answers = await asyncio.gather(
+            *(workers[n % 3].decide(each, decision(**{budget: 23})) for n, each in enumerate(reports))
+        )
+        assert sum(answers) == len(await queued(store)) == 23
+        assert {each.state for each in await workers[0].all()} == {State.APPROVED}
+
+    with_workers(place, body)
+
+
+def test_of_decisions_about_one_report_at_once_one_counts_and_its_list_is_kept(place: Place) -> None:
+    async def body(workers: Sequence[Reports], store: Store) -> None:
+        wanted = await report(workers[0], generation=0)
+        made = [decision(exposures=[n % CONTACTS + 1]) for n in range(10)]
+        answers = await asyncio.gather(
+            *(workers[n % 3].decide(wanted, each) for n, each in enumerate(made)), return_exceptions=True
+        )
+        assert answers.count(1) == 1
+        assert [each.status for each in answers if isinstance(each, Refused)] == [409] * 9
+        told = await queued(store)
+        assert [content.kind for _, content in told] == [Kind.NOTIFICATION]
+        key = made[answers.index(1)].retraction_key
+        assert key is not None
+        asked = [worker.retract(wanted, Retraction(key=key)) for worker in workers]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        assert answers.count(1) == 1
+        back = await queued(store)
+        assert [(each[0], each[1].kind) for each in back] == [(told[0][0], Kind.RETRACTION)]
+
+    with_workers(place, body)
+
+
+def test_a_refusal_and_an_approval_at_once_are_one_or_the_other(place: Place) -> None:
+    async def body(workers: Sequence[Reports], store: Store) -> None:
+        for _ in range(6):
+            wanted = await report(workers[0], case=os.urandom(16), generation=0)
+            asked = [worker.decide(wanted, decision(approve=n == 1)) for n, worker in enumerate(workers)]
+            answers = await asyncio.gather(*asked, return_exceptions=True)
+            assert [isinstance(each, Refused) for each in answers].count(False) == 1
+            (stands,) = [each.state for each in await workers[0].all() if each.report == wanted]
+            approved = answers[1] == CONTACTS
+            assert stands is (State.APPROVED if approved else State.REFUSED)
+            assert len(await queued(store)) == (CONTACTS if approved else 0)
+
+    with_workers(place, body)
+
+
+def test_a_decision_outlives_its_case(place: Place) -> None:
+    async def body(workers: Sequence[Reports], store: Store) -> None:
+        wanted = await report(workers[0])
+        await workers[0].decide(wanted, decision())
+        await workers[1].forget([entry.item for entry in (await store.take(FORGET, 1e12, 10, 1.0)).entries])
+        await store.delete_many("cases", [CASE])
+        assert [each.state for each in await workers[2].all()] == [State.APPROVED]
+        with pytest.raises(Refused, match="approved already"):
+            await workers[2].decide(wanted, decision())
+
+    with_workers(place, body)
+
+
+def test_budgets_count_what_was_notified_and_a_day_by_itself() -> None:
+    today = keydays.day_at(clock.now())
+    case = Case(disease="U07.1")
+    assert case.room(today) is None
+    case.case_budget, case.day_budget = 10, 4
+    assert case.room(today) == 4
+    case.reports["1" * 16] = Outcome(state=State.APPROVED, day=today, notifications=4)
+    assert (case.room(today), case.room(today + 1)) == (0, 4)
+    case.reports["2" * 16] = Outcome(state=State.RETRACTED, day=today + 1, notifications=4)
+    assert (case.room(today + 1), case.room(today + 2)) == (0, 2)
+
+
+def decide_at_once(client: Client, urls: Sequence[str]) -> None:
+    """The three reports of a second generation are each decided at every URL of the nymserver, all at one moment."""
+    contacts, others = ([client.register(now_slot()) for _ in range(3)] for _ in range(2))
+    contact_log, onward_log = (client.make_log(now_slot(), each) for each in (contacts, others))
+    client.upload(client.permit(contact_log), contact_log)
+    first = client.report_with(None, 0)
+    assert client.approve(first["report"], depth=9) == len(contacts)
+    for who in contacts:
+        told = client.told(who)
+        client.upload(ChainAuthorization(told.case_id, who.address, who.slot, told.chain_token), onward_log)
+
+    def pending() -> list[str]:
+        return [each["report"] for each in client.reports() if (each["case"], each["generation"]) == (first["case"], 1)]
+
+    eventually("all reports are there", lambda: len(pending()) == len(contacts))
+    seed = keyfiles.read(client.servers.folder / "authority", keyfiles.SIGNING)
+    key, body = Ed25519PrivateKey.from_private_bytes(seed), json.dumps({"approve": True, "case_budget": 3 + 5}).encode()
+
+    def decide(url: str, report: str) -> tuple[int, int]:
+        path = f"/v1/reports/{report}/decision"
+        headers = signed_by(key, "POST", path, body) | {"Content-Type": "application/json"}
+        answer = client.http.post(url + path, content=body, headers=headers)
+        return answer.status_code, answer.json().get("notifications", 0)
+
+    asked = [(url, report) for report in pending() for url in urls]
+    with ThreadPoolExecutor(len(asked)) as pool:
+        answers = list(pool.map(lambda each: decide(*each), asked))
+    assert Counter(status for status, _ in answers) == {200: 3, 409: len(asked) - 3}
+    assert sum(number for _, number in answers) == 5
+
+
+def test_requests_at_once_at_one_server_keep_within_the_budget_of_their_case(client: Client) -> None:
+    decide_at_once(client, [client.servers.url("nymserver")] * 3)
