@@ -105,10 +105,18 @@ def test_pins(street: Make) -> None:
     async def job() -> None:
         async with street() as air:
             badge = await air.badge("ada", "button")
+            lit: list[tuple[float, int, int]] = []
+            badge.on_pin = lambda time, pin, level: lit.append((round(time - start, 3), pin, level))
+            start = air.now
             for level in (0, 0, 1, 0):
                 badge.set_pin(9, level)
                 await air.run_for(1)
-            assert air.said("ada") == ["pressed 0 1", "pressed 0 0"]
+            refused = ["ValueError invalid pin"] * 2 + ["ValueError pin can only be input", "ValueError invalid pin"]
+            assert air.said("ada") == [*refused, "uV 0", "uV 0", "pressed 0 1", "pressed 0 0"]
+            assert lit == [(0, 2, 1), (3, 2, 0)]
+            badge.set_voltage(35, 1900)
+            await air.restart_badge("ada")
+            assert air.said("ada")[-2:] == ["uV 1900000", "uV 950000"]
 
     asyncio.run(job())
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tools.simulator import frames
 from tools.simulator.clock import SECOND, Clock
-from tools.simulator.frames import FromBadge, Irq, ToBadge
+from tools.simulator.frames import FromBadge, Irq, Op, ToBadge
 from tools.simulator.nimble import Nimble
 from tools.simulator.radio import Radio
 
@@ -51,8 +51,10 @@ class Badge(asyncio.Protocol):
         self.on_failure: Callable[[BadgeError], None] | None = None
         self.lock_heap = False
         self.resets = 0
+        self.on_pin: Callable[[float, int, int], None] | None = None  # unix time, output pin, its new level
         self.unique_id = hashlib.sha256(name.encode()).digest()[:6]
         self.main = Path()
+        self._voltages: dict[int, int] = {}
         self._port = 0
         self._command = command
         self._path = path
@@ -301,13 +303,20 @@ class Badge(asyncio.Protocol):
         elif kind == FromBadge.RESET:
             cause, self._rtc = frames.RESET.unpack(body)
             self._restarting = asyncio.create_task(self._restart(cause))
+        elif kind == FromBadge.PIN:
+            time, pin, level = frames.PIN.unpack(body)
+            if self.on_pin is not None:
+                self.on_pin(self.clock.unix + (time - self.clock.now) / SECOND, pin, level)
         else:
             self._fail(f"sent frame {kind}, which does not exist")
 
     def _on_call(self, body: bytes) -> None:
         assert self._transport is not None
         try:
-            reply = b"\0" + self.stack.call(body[0], body[1:])
+            if body[0] == Op.VOLTAGE:
+                reply = b"\0" + self._voltages.get(body[1], 0).to_bytes(4, "little")
+            else:
+                reply = b"\0" + self.stack.call(body[0], body[1:])
         except OSError as error:
             reply = bytes(((error.errno or 5) & 0xFF,))
         except (ValueError, KeyError, IndexError) as error:
@@ -325,3 +334,7 @@ class Badge(asyncio.Protocol):
     def set_pin(self, pin: int, level: int) -> None:
         """Drive an input pin, as a button does."""
         self._post(Irq.PIN, bytes((pin, 1 if level else 0)), True)
+
+    def set_voltage(self, pin: int, millivolts: int) -> None:
+        """Put a voltage on a pin, for the ADC to measure."""
+        self._voltages[pin] = millivolts * 1000

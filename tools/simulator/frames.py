@@ -7,6 +7,7 @@ badge to air
     2 IDLE     until (8): nothing to do before that time
     3 CALL     op (1) ‖ arguments: a function of the bluetooth module
     4 RESET    cause (1) ‖ real-time clock offset (8, signed)
+    5 PIN      time (8) ‖ pin (1) ‖ level (1): an output is set to another level
 air to badge
     1 WELCOME  now (8) ‖ real-time clock offset (8, signed) ‖ reset cause (1) ‖ flags (1) ‖ unique id (6);
                flag 1: heap locked in IRQ handlers
@@ -27,6 +28,7 @@ EVENT = struct.Struct("<HQB")
 TIME = struct.Struct("<Q")
 WELCOME = struct.Struct("<QqBB6s")
 RESET = struct.Struct("<Bq")
+PIN = struct.Struct("<QBB")
 MAX_BODY = 640  # the badge's buffer
 FOREVER = 1 << 60
 
@@ -38,6 +40,7 @@ class FromBadge(enum.IntEnum):
     IDLE = 2
     CALL = 3
     RESET = 4
+    PIN = 5
 
 
 class ToBadge(enum.IntEnum):
@@ -77,7 +80,7 @@ class Irq(enum.IntEnum):
 
 
 class Op(enum.IntEnum):
-    """Functions that a badge calls."""
+    """Functions that a badge calls: of the radio, and of what else the world around it answers."""
 
     ACTIVE = 1
     ADDRESS = 2
@@ -98,6 +101,7 @@ class Op(enum.IntEnum):
     EXCHANGE_MTU = 17
     UPDATE = 18
     DISCOVER_DESCRIPTORS = 19
+    VOLTAGE = 20
 
 
 def frame(kind: int, body: bytes = b"") -> bytes:

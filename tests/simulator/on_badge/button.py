@@ -1,4 +1,4 @@
-"""A button on pin 9, pulled up, and a light on pin 2."""
+"""A button on pin 9, pulled up, a light on pin 2, a battery on pin 35; and what the port refuses."""
 
 import asyncio
 
@@ -12,6 +12,20 @@ def pressed(pin):
     light.value(not light.value())
     print("pressed", pin.value(), light.value())
 
+
+def refused(make):
+    try:
+        make()
+    except ValueError as error:
+        print("ValueError", error)
+
+
+refused(lambda: machine.Pin(20))
+refused(lambda: machine.Pin(40))
+refused(lambda: machine.Pin(34, machine.Pin.OUT))
+refused(lambda: machine.ADC(machine.Pin(5)))
+for atten in (machine.ADC.ATTN_11DB, machine.ADC.ATTN_0DB):
+    print("uV", machine.ADC(machine.Pin(35), atten=atten).read_uv())
 
 button.irq(pressed, machine.Pin.IRQ_FALLING)
 

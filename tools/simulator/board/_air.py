@@ -66,6 +66,16 @@ def call(op, body=b""):
     return _answer[1:size]
 
 
+def write_pin(pin, level):
+    """Tell the air what an output is set to now."""
+    _send(5, struct.pack("<QBB", now, pin, level))
+
+
+def voltage(pin):
+    """Microvolts on a pin."""
+    return struct.unpack("<I", call(20, bytes((pin,))))[0]
+
+
 def wait(until):
     """Be idle until virtual time `until` in microseconds or until something has happened, whichever comes first.
 

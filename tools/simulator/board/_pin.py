@@ -1,8 +1,11 @@
-"""machine.Pin: outputs keep what was written, inputs are moved by the simulator (Badge.set_pin)."""
+"""machine.Pin of an ESP32: levels of outputs go to the air, inputs are moved by the simulator (Badge.set_pin)."""
 
 import _air
+import micropython
 from micropython import const
 
+_FIRST_INPUT_ONLY = const(34)
+_MISSING = (20, 24, 28, 29, 30, 31)  # of the chip's numbers 0 to 39
 _pins = {}
 
 
@@ -17,21 +20,41 @@ class Pin:
     IRQ_RISING = const(1)
     IRQ_FALLING = const(2)
 
+    def __new__(cls, id, *arguments, **settings):
+        if isinstance(id, Pin):
+            return id
+        if not isinstance(id, int) or not 0 <= id < 40 or id in _MISSING:
+            raise ValueError("invalid pin")
+        pin = _pins.get(id)
+        if pin is None:
+            pin = _pins[id] = object.__new__(cls)
+            pin.id = id
+            pin._level = 0
+            pin._out = False
+            pin._handler = None
+            pin._trigger = 0
+        return pin
+
     def __init__(self, id, mode=-1, pull=-1, *, value=None):
-        self.id = id
-        self._state = _pins.setdefault(id, [0, None, 0])  # level, handler, trigger
         self.init(mode, pull, value=value)
 
     def init(self, mode=-1, pull=-1, *, value=None):
-        if pull == 2:
-            self._state[0] = 1
+        if mode != -1:
+            if mode & 2 and self.id >= _FIRST_INPUT_ONLY:
+                raise ValueError("pin can only be input")
+            self._out = bool(mode & 2)
+        if pull == 2 and not self._out:
+            self._level = 1
         if value is not None:
             self.value(value)
 
     def value(self, level=None):
         if level is None:
-            return self._state[0]
-        self._state[0] = 1 if level else 0
+            return self._level
+        level = 1 if level else 0
+        if self._out and level != self._level:
+            _air.write_pin(self.id, level)
+        self._level = level
         return None
 
     __call__ = value
@@ -43,15 +66,22 @@ class Pin:
         self.value(0)
 
     def irq(self, handler=None, trigger=3):
-        self._state[1:] = [handler, trigger]
+        self._handler = handler
+        self._trigger = trigger
 
 
-def _pin_changed(pin, level):
-    state = _pins.setdefault(pin, [level, None, 0])
-    edge = 0 if state[0] == level else 1 if level else 2
-    state[0] = level
-    if edge & state[2] and state[1]:
-        state[1](Pin(pin))
+def _pin_changed(id, level):
+    pin = Pin(id)
+    edge = 0 if pin._level == level else 1 if level else 2
+    pin._level = level
+    if edge & pin._trigger and pin._handler:
+        if _air.lock_heap:
+            micropython.heap_lock()
+        try:
+            pin._handler(pin)
+        finally:
+            if _air.lock_heap:
+                micropython.heap_unlock()
 
 
 _air.pin_changed = _pin_changed

@@ -1,4 +1,4 @@
-"""machine as the ESP32 port has it, as far as the firmware uses it: reset, watchdog, clock, pins, identity."""
+"""machine as the ESP32 port has it, as far as the firmware uses it: reset, watchdog, clock, pins, ADC, identity."""
 
 import _air
 from micropython import const
@@ -82,8 +82,13 @@ class WDT:
 
 
 def __getattr__(name):
-    if name == "Pin":  # loaded when it is asked for: not every firmware has pins, and the heap is small
+    # Loaded when they are asked for: not every firmware has pins, and the heap is small.
+    if name == "Pin":
         from _pin import Pin
 
         return Pin
+    if name == "ADC":
+        from _adc import ADC
+
+        return ADC
     raise AttributeError(name)
