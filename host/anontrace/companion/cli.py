@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from anontrace.companion.context import Context
+from anontrace.companion.context import SYSTEM_ADAPTER, Context
 from anontrace.companion.errors import FAILED, INTERRUPTED, USAGE, CompanionError
 from anontrace.companion.output import Output, show_error, show_failure
 
@@ -25,6 +25,7 @@ COMMANDS = {
     "pass-on": "report",
     "status": "status",
     "run": "run",
+    "service": "service",
     "doctor": "doctor",
     "passphrase": "passphrase",
     "backup": "backup",
@@ -64,7 +65,7 @@ def _default_folder() -> Path:
               help="Folder that holds your keys, log and notifications.  [env: ANONTRACE_STATE]")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
 @click.option("--debug", is_flag=True, help="Show the traceback of a failure.")
-@click.option("--adapter", default="system", envvar="ANONTRACE_BLE", show_default=True,
+@click.option("--adapter", default=SYSTEM_ADAPTER, envvar="ANONTRACE_BLE", show_default=True,
               help="Bluetooth to use: system, or bumble:TRANSPORT.  [env: ANONTRACE_BLE]")  # fmt: skip
 @click.version_option(package_name="anontrace")
 @click.pass_context

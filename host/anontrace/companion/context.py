@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from anontrace.companion.servers import Servers
     from anontrace.companion.state import State
 
+SYSTEM_ADAPTER = "system"
+
 
 @dataclass(frozen=True)
 class Context:

@@ -95,6 +95,12 @@ class BadgeRefusedError(CompanionError):
     kind = "badge refused"
 
 
+class ServiceError(CompanionError):
+    """The system does not start or stop the service."""
+
+    kind = "service"
+
+
 class UnfinishedError(CompanionError):
     """A part was done and is kept; the same command goes on from there."""
 

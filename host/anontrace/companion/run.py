@@ -43,11 +43,12 @@ Sync = Callable[[State], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Event:
-    """What is worth a line. `document` is shown with --json."""
+    """What is worth a line. `document` is shown with --json; lines with `news` are for the wearer's eyes alone."""
 
     task: str
     lines: tuple[str, ...]
     document: Mapping[str, Any]
+    news: bool = False
 
 
 class Run:
@@ -149,8 +150,8 @@ class Run:
             return min(self._times.expovariate(1), 10.0) * self._mean_gap(task)
         return self._times.uniform(0.5, 1.5) * self._mean_gap(task)
 
-    def _event(self, task: str, lines: list[str], **document: Any) -> None:
-        self._say(Event(task, tuple(lines), {"task": task, "time": int(clock.now()), **document}))
+    def _event(self, task: str, lines: list[str], news: bool = False, **document: Any) -> None:
+        self._say(Event(task, tuple(lines), {"task": task, "time": int(clock.now()), **document}, news))
 
     def _top_up(self, state: State, servers: Servers) -> None:
         slot = slot_of(clock.now())
@@ -173,7 +174,7 @@ class Run:
             if polled.retractions:
                 lines.append("A message was withdrawn; see: anontrace exposures list")
             told = [exposure.case_id.hex() for exposure in polled.told]
-            self._event(POLL, lines, told=told, retractions=polled.retractions)
+            self._event(POLL, lines, news=True, told=told, retractions=polled.retractions)
 
     def _chunk(self, state: State, servers: Servers) -> None:
         sent = reporting.send_scheduled(state, servers)

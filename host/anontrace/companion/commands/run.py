@@ -1,6 +1,7 @@
 """`anontrace run`: everything on schedule, in the foreground."""
 
 import json
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -56,8 +57,10 @@ def run(context: Context, level: str | None, once: bool, no_badge: bool) -> None
             click.echo(json.dumps(dict(event.document), ensure_ascii=False))
         else:
             from anontrace.companion.days import moment_text
+            from anontrace.companion.notify import TEXT
 
-            for line in event.lines:
+            # A log is not encrypted: there, no more than on a screen that others may see.
+            for line in (TEXT,) if event.news and not sys.stdout.isatty() else event.lines:
                 click.echo(f"{moment_text(event.document['time'])}  {line}")
 
     running = Run(

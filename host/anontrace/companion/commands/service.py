@@ -1,0 +1,117 @@
+"""`anontrace service`: let the system start `anontrace run` for this user."""
+
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from anontrace.companion.context import Context, pass_context
+
+if TYPE_CHECKING:
+    from anontrace.companion.service import Service
+
+_NO_BADGE = click.option("--no-badge", is_flag=True, help="Leave the badges alone; sync them by hand.")
+
+
+@click.group()
+def service() -> None:
+    """Let the system start `anontrace run` whenever you log in."""
+
+
+@service.command()
+@_NO_BADGE
+@pass_context
+def install(context: Context, no_badge: bool) -> None:
+    """Start `anontrace run` now, and whenever you log in.
+
+    Linux: a systemd user unit; macOS: a launchd agent; Windows: `anontrace service print` tells the steps. A service
+    cannot ask for a passphrase: lock your secrets with the keyring or a key file first (`anontrace passphrase`).
+
+    \b
+    Examples:
+      anontrace service install
+      anontrace --state /media/key/anontrace service install --no-badge
+    """
+    from anontrace.companion import database, service_managers
+    from anontrace.companion.errors import SetupError
+
+    system = service_managers.this_system()
+    manager = service_managers.manager(system)
+    if not (context.folder / database.FILE).exists():
+        raise SetupError(f"there is no anontrace state in {context.folder}; begin with: anontrace init NETWORK.toml")
+    changed = manager.install(_described(context, no_badge))
+    context.output.show(
+        {"system": system, "path": str(manager.path), "changed": changed},
+        lambda: [
+            f"Started, now and whenever you log in: {manager.path}"
+            if changed
+            else "It is installed already, and runs.",
+            "What it says is in its log (docs/run.md); where things stand: anontrace status",
+        ],
+    )
+
+
+@service.command()
+@pass_context
+def remove(context: Context) -> None:
+    """Stop the service and take it away. Your state folder stays.
+
+    \b
+    Example:
+      anontrace service remove
+    """
+    from anontrace.companion import service_managers
+
+    system = service_managers.this_system()
+    manager = service_managers.manager(system)
+    removed = manager.remove()
+    context.output.show(
+        {"system": system, "path": str(manager.path), "removed": removed},
+        lambda: ["Stopped and removed." if removed else "There is no service to remove."],
+    )
+
+
+@service.command("print")
+@click.option("--system", type=click.Choice(["linux", "macos", "windows"]), help="For which.  [default: this one]")
+@_NO_BADGE
+@pass_context
+def print_(context: Context, system: str | None, no_badge: bool) -> None:
+    """Show what `install` would write; for Windows, the steps to take. Changes nothing.
+
+    \b
+    Examples:
+      anontrace service print
+      anontrace service print --system windows
+    """
+    from anontrace.companion import service_managers
+
+    chosen = system or service_managers.this_system()
+    text = service_managers.text(chosen, _described(context, no_badge))
+    context.output.show({"system": chosen, "text": text}, text.splitlines)
+
+
+def _described(context: Context, no_badge: bool) -> "Service":
+    """What is to be run; SetupError where it could not open the state folder by itself."""
+    from anontrace.companion import keyfile, passphrase
+    from anontrace.companion.context import SYSTEM_ADAPTER
+    from anontrace.companion.errors import SetupError
+    from anontrace.companion.service import Service
+
+    program = shutil.which(sys.argv[0])
+    if program is None:
+        raise SetupError(f"this program is not found as {sys.argv[0]!r}; call it by its whole path")
+    environment = {}
+    if keyfile.exists(context.folder) and keyfile.protection(context.folder) == keyfile.PASSPHRASE:
+        named = passphrase.named_file()
+        if named is None:
+            raise SetupError(
+                "a service cannot ask for your passphrase; lock your secrets with the keyring (anontrace passphrase"
+                f" --protect keyring) or a key file, or name a file with the passphrase in {passphrase.ENVIRONMENT}"
+            )
+        environment[passphrase.ENVIRONMENT] = str(named.absolute())
+    arguments = ["--state", str(context.folder.absolute())]
+    if context.adapter != SYSTEM_ADAPTER:
+        arguments += ["--adapter", context.adapter]
+    return Service(Path(program).absolute(), (*arguments, "run", *(["--no-badge"] if no_badge else [])), environment)

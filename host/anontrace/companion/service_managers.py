@@ -1,0 +1,160 @@
+"""Putting the service to work and taking it away again, through systemd or launchd.
+
+Both are idempotent: what is there already is left running, what is gone is no failure.
+"""
+
+import os
+import platform
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Protocol
+
+from anontrace.companion.errors import ServiceError, SetupError
+from anontrace.companion.service import LABEL, UNIT, Service, agent, agent_path, task, unit, unit_path
+
+LINUX, MACOS, WINDOWS = "linux", "macos", "windows"
+SYSTEMS = (LINUX, MACOS, WINDOWS)
+COMMAND_SECONDS = 60.0  # a stop may take its time
+_ATTEMPTS = 5  # launchd needs a moment to let go of an agent
+
+_PLATFORMS = {"Linux": LINUX, "Darwin": MACOS, "Windows": WINDOWS}
+_SYSTEMCTL = ("systemctl", "--user")
+_BY_HAND = "keep `anontrace run` going in another way"
+
+
+class Manager(Protocol):
+    """What starts a user's services on one system."""
+
+    path: Path
+
+    def text(self, service: Service) -> str:
+        """What is written to `path`."""
+
+    def install(self, service: Service) -> bool:
+        """Write it, start it, now and at each login; False where it was there already, which is left running."""
+
+    def remove(self) -> bool:
+        """Stop it and delete it; False where there is none."""
+
+
+def this_system() -> str:
+    """SetupError where nothing is known that starts services."""
+    try:
+        return _PLATFORMS[platform.system()]
+    except KeyError:
+        raise SetupError(f"how services are started on {platform.system()} is not known here; {_BY_HAND}") from None
+
+
+def manager(system: str) -> Manager:
+    """SetupError on Windows, where the task is made by hand."""
+    if system == WINDOWS:
+        raise SetupError("on Windows a scheduled task does this; to see how it is made: anontrace service print")
+    return Systemd() if system == LINUX else Launchd()
+
+
+def text(system: str, service: Service) -> str:
+    """The unit, the agent, or the steps."""
+    return task(service) if system == WINDOWS else manager(system).text(service)
+
+
+class Systemd:
+    def __init__(self) -> None:
+        self.path = unit_path()
+
+    def text(self, service: Service) -> str:
+        return unit(service)
+
+    def install(self, service: Service) -> bool:
+        said = _run(*_SYSTEMCTL, "show", "--property=Version")  # nothing is written where nobody would read it
+        if said is not None:
+            raise ServiceError(f"systemd starts no services for you here ({said}); log in as yourself, or {_BY_HAND}")
+        changed = _write(self.path, self.text(service))
+        self._ask("daemon-reload")
+        self._ask("enable", UNIT)
+        self._ask("restart" if changed else "start", UNIT)
+        return changed
+
+    def remove(self) -> bool:
+        if not self.path.exists():
+            return False
+        self._ask("disable", "--now", UNIT)
+        _delete(self.path)
+        self._ask("daemon-reload")
+        return True
+
+    def _ask(self, *arguments: str) -> None:
+        if (said := _run(*_SYSTEMCTL, *arguments)) is not None:
+            raise ServiceError(f"systemd refuses to {arguments[0]} the service: {said}")
+
+
+class Launchd:
+    def __init__(self) -> None:
+        self.path = agent_path()
+        self._domain = f"gui/{os.getuid()}"
+
+    def text(self, service: Service) -> str:
+        return agent(service)
+
+    def install(self, service: Service) -> bool:
+        changed = _write(self.path, self.text(service))
+        if self._is_loaded():
+            if not changed:
+                return False
+            _run("launchctl", "bootout", f"{self._domain}/{LABEL}")
+        for attempt in range(_ATTEMPTS):
+            time.sleep(0.5 * attempt)
+            said = _run("launchctl", "bootstrap", self._domain, str(self.path))
+            if said is None:
+                return True
+        raise ServiceError(f"launchd starts no services for you here ({said}); log in at its screen, or {_BY_HAND}")
+
+    def remove(self) -> bool:
+        if not self.path.exists():
+            return False
+        if self._is_loaded() and (said := _run("launchctl", "bootout", f"{self._domain}/{LABEL}")) is not None:
+            raise ServiceError(f"launchd refuses to stop the service: {said}")
+        _delete(self.path)
+        return True
+
+    def _is_loaded(self) -> bool:
+        return _run("launchctl", "print", f"{self._domain}/{LABEL}") is None
+
+
+def _run(*command: str) -> str | None:
+    """Run a command; None, or what it said when it failed. ServiceError where it does not exist or does not end."""
+    program = shutil.which(command[0])
+    if program is None:
+        raise ServiceError(f"there is no {command[0]} here, which would start the service; {_BY_HAND}")
+    try:
+        done = subprocess.run(
+            [program, *command[1:]], capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ServiceError(f"{command[0]} does not answer; try again") from error
+    if done.returncode == 0:
+        return None
+    lines = (done.stderr or done.stdout).strip().splitlines()
+    return lines[-1] if lines else f"{command[0]} ends with {done.returncode}"
+
+
+def _write(path: Path, content: str) -> bool:
+    """Write the file in one step; False where it says that already."""
+    try:
+        if path.exists() and path.read_text() == content:
+            return False
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.new")
+        temporary.write_text(content)
+        temporary.replace(path)
+    except (OSError, UnicodeError) as error:
+        raise ServiceError(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}") from error
+    return True
+
+
+def _delete(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise ServiceError(f"{path} cannot be deleted: {error.strerror}") from error
