@@ -50,7 +50,7 @@ vectors: $(READY) ## write tests/vectors/ anew, after a change to a format
 bench: $(READY) ## measure badge and mix, print tables, write build/bench.json: [ONLY=NAME]
 	@$(BIN)/python -m tools.bench $(if $(ONLY),--only '$(ONLY)')
 
-flash: $(READY) ## MicroPython and the firmware onto a badge: PORT=... [BOARD=ESP32_GENERIC_S3] [FIRMWARE=file.bin]
+flash: $(READY) ## MicroPython and the firmware onto a badge: PORT=... [BOARD=ESP32_GENERIC_S3] [FIRMWARE=file.bin, else the pinned one]
 	@$(BIN)/python -m tools.flash flash --port '$(PORT)' $(if $(BOARD),--board '$(BOARD)') \
 	    $(if $(FIRMWARE),--firmware '$(FIRMWARE)')
 

@@ -8,7 +8,6 @@ identity and log.
 import argparse
 import hashlib
 import json
-import re
 import socket
 import subprocess
 import sys
@@ -20,32 +19,13 @@ from pathlib import Path
 
 from serial.tools import list_ports  # type: ignore[import-untyped]
 
-from tools import mpy
-
-_BANNER = re.compile(rb"MicroPython v(\d+)\.(\d+)")  # as every build has it in sys.version
-OLDEST = (1, 23)  # the oldest MicroPython whose loader takes this mpy-cross's native code
+from tools import esp32_image, mpy
+from tools.esp32_image import BOARDS, OLDEST
 
 
 class FlashError(Exception):
     """The badge could not be flashed, updated or provisioned; the message is one line that says what to do."""
 
-
-@dataclass(frozen=True)
-class Board:
-    """A kind of badge: chip as esptool and as the image header name it, offset of the image in flash, architecture."""
-
-    chip: str
-    chip_id: int
-    offset: int
-    architecture: str
-    oldest: tuple[int, int] = OLDEST
-
-
-BOARDS = {
-    "ESP32_GENERIC": Board("esp32", 0, 0x1000, "xtensawin"),
-    "ESP32_GENERIC_S3": Board("esp32s3", 9, 0, "xtensawin"),
-    "ESP32_GENERIC_C3": Board("esp32c3", 5, 0, "rv32imc", (1, 25)),  # native code on RISC-V came later
-}
 
 # Runs on the badge: what it is, and the hash of every file of the firmware that it holds.
 _INVENTORY = """
@@ -109,32 +89,6 @@ def check_port(port: str) -> None:
     _endpoint(port)
     if port.startswith("/") and not Path(port).exists():
         raise FlashError(f"there is no {port} ({_ports()})")
-
-
-def check_image(image: Path, name: str) -> None:
-    """FlashError when the file is no MicroPython image for that board, before anything is written."""
-    board = BOARDS[name]
-    try:
-        with image.open("rb") as file:
-            head = file.read(24)
-    except OSError as error:
-        raise FlashError(f"{image} cannot be read: {error.strerror}") from None
-    if len(head) < 24 or head[0] != 0xE9:
-        raise FlashError(f"{image} is no ESP32 firmware image; take the .bin file for {name}")
-    chip_id = int.from_bytes(head[12:14], "little")
-    if chip_id != board.chip_id:
-        meant = next((other for other, candidate in BOARDS.items() if candidate.chip_id == chip_id), None)
-        if meant is None:
-            raise FlashError(f"{image} is for a chip that is not supported; take the .bin file for {name}")
-        raise FlashError(f"{image} is for {meant}, not for {name}: take the right file, or say BOARD={meant}")
-    found = _BANNER.search(image.read_bytes())
-    if found is None:
-        raise FlashError(f"{image} holds no MicroPython; take the .bin file for {name} from its download page")
-    version = (int(found[1]), int(found[2]))
-    if version < board.oldest:
-        raise FlashError(
-            f"{image} is MicroPython {version[0]}.{version[1]}: take {board.oldest[0]}.{board.oldest[1]} or newer"
-        )
 
 
 def _explain(port: str, output: str) -> str:
@@ -262,15 +216,11 @@ def install(port: str, found: Inventory, name: str | None) -> tuple[int, int]:
 
 
 def flash(port: str, name: str, image: Path | None) -> None:
-    """Everything that makes a badge of a bare board."""
+    """Everything that makes a badge of a bare board; with the pinned image unless one is given."""
     check_port(port)
     if image is None:
-        oldest = BOARDS[name].oldest
-        raise FlashError(
-            f"say FIRMWARE=file.bin: MicroPython {oldest[0]}.{oldest[1]} or newer for {name}, from the MicroPython "
-            "project's download page; none is fetched, since no image's SHA-256 is known here to check it against"
-        )
-    check_image(image, name)
+        image = esp32_image.fetch(name)
+    esp32_image.check(image, name)
     write_micropython(port, name, image)
     copied, _ = install(port, _wait_for_badge(port), name)
     print(f"{copied} files copied and verified. Next: make provision PORT={port}")
@@ -300,7 +250,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--port", default="", help="whatever mpremote takes: a device, socket://host:port, rfc2217://..."
     )
     parser.add_argument("--board", choices=sorted(BOARDS), help="default for flash: ESP32_GENERIC")
-    parser.add_argument("--firmware", type=Path, help="MicroPython image for that board")
+    parser.add_argument("--firmware", type=Path, help="MicroPython image for that board (the pinned one)")
     options = parser.parse_args(arguments)
     try:
         if options.action == "flash":
@@ -309,7 +259,7 @@ def main(arguments: list[str] | None = None) -> int:
             update(options.port, options.board)
         else:
             provision(options.port)
-    except (FlashError, mpy.BuildError) as error:
+    except (FlashError, esp32_image.ImageError, mpy.BuildError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tools import flash, mpy
+from tools import esp32_image, mpy
 
 ROOT = Path(__file__).parent.parent.parent
 PORT: dict[str, Any] = json.loads((Path(__file__).parent / "esp32_port.json").read_text())
@@ -144,9 +144,9 @@ def test_the_search_follows_the_names_that_the_firmware_gives() -> None:
     assert list(Uses("try:\n    from typing import Any\nexcept ImportError:\n    pass").faults()) == []
 
 
-@pytest.mark.parametrize("name", sorted(flash.BOARDS))
+@pytest.mark.parametrize("name", sorted(esp32_image.BOARDS))
 def test_the_compiled_files_load_on_the_oldest_micropython_of_each_board(name: str, tmp_path: Path) -> None:
-    board = flash.BOARDS[name]
+    board = esp32_image.BOARDS[name]
     assert board.oldest >= (1, 23)
     architecture = mpy.ARCHITECTURES.index(board.architecture)
     native = 0

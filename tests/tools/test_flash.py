@@ -13,7 +13,7 @@ import pytest
 from anontrace.companion.badge import usb
 
 from tests.tools.emulated_board import EmulatedBoard
-from tools import flash, micropython, mpy
+from tools import esp32_image, flash, micropython, mpy
 
 
 @pytest.fixture
@@ -52,11 +52,6 @@ def test_a_board_without_a_port_is_asked_for(capsys: pytest.CaptureFixture[str])
 def test_a_port_that_does_not_exist_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     for action in ("flash", "update", "provision"):
         assert "there is no /dev/ttyNOWHERE" in said(capsys, action, "--port", "/dev/ttyNOWHERE")
-
-
-def test_a_missing_image_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    message = said(capsys, "flash", "--port", "socket://127.0.0.1:9", "--board", "ESP32_GENERIC_C3")
-    assert "FIRMWARE=file.bin" in message and "MicroPython 1.25 or newer for ESP32_GENERIC_C3" in message
 
 
 def test_an_image_for_another_chip_is_refused_before_anything_is_written(
@@ -147,9 +142,9 @@ def test_what_the_tools_say_becomes_advice(output: str, advice: str) -> None:
     assert advice in flash._explain("/dev/ttyUSB0", output)
 
 
-@pytest.mark.parametrize("name", sorted(flash.BOARDS))
+@pytest.mark.parametrize("name", sorted(esp32_image.BOARDS))
 def test_every_module_compiles_for_every_board(name: str, tmp_path: Path) -> None:
-    built = mpy.build(flash.BOARDS[name].architecture, tmp_path)
+    built = mpy.build(esp32_image.BOARDS[name].architecture, tmp_path)
     assert set(built) == {path.removesuffix(".py") + (".mpy" if "/" in path else ".py") for path in mpy.sources()}
     assert all(path.read_bytes()[:2] == b"M\x06" for device, path in built.items() if device.endswith(".mpy"))
 
