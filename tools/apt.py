@@ -1,4 +1,4 @@
-"""Debian packages without installing them: found, verified and downloaded by the machine's own apt.
+"""Programs of Debian packages without installing them: found, verified and downloaded by the machine's own apt.
 
 The mirror and the keyring are those of the machine's apt configuration. All state (lists, archives, an empty package
 status) lies in a private folder, so neither root nor a previous `apt-get update` is needed. Installs nothing.
@@ -10,7 +10,9 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,21 @@ _RELATIONS = ("recommends", "suggests", "conflicts", "breaks", "replaces", "enha
 
 class AptError(Exception):
     """apt is missing, knows no such package, or failed; the message is one line for the user."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """What is wanted of a package: the program in usr/bin, which may be there as `same`, another name of the same file.
+
+    `oldest` is the oldest version of the package worth fetching, as Debian counts, with its epoch; `usable` says
+    whether a command starts one that is new enough and works.
+    """
+
+    name: str
+    package: str
+    oldest: str
+    usable: Callable[[list[str]], bool]
+    same: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,6 +116,11 @@ def _run(arguments: list[str], **environment: str) -> str:
 def available() -> bool:
     """Whether this machine has apt and dpkg at all."""
     return all(shutil.which(tool) for tool in ("apt-get", "apt-cache", "apt-config", "dpkg", "dpkg-deb"))
+
+
+def is_at_least(version: str, oldest: str) -> bool:
+    """Whether a package's version is not older than another, by Debian's rules."""
+    return subprocess.run(["dpkg", "--compare-versions", version, "ge", oldest], check=False).returncode == 0
 
 
 @contextmanager
@@ -206,3 +228,47 @@ class Apt:
         target.mkdir(parents=True, exist_ok=True)
         for archive in sorted(downloads.glob("*.deb")):
             _run(["dpkg-deb", "-x", str(archive), str(target)])
+
+
+def provide(program: Program, cache: Path) -> list[str]:
+    """The command of a program unpacked into the folder `cache`; fetched first, if need be. AptError if in vain."""
+    with locked(cache):
+        command = unpacked_command(cache / "root", program.name)
+        return command if command and program.usable(command) else _fetch(program, cache)
+
+
+def _fetch(program: Program, cache: Path) -> list[str]:
+    """Unpack the package into `cache`/root: of the machine's own release if new enough, else of a newer one."""
+    if not available():
+        raise AptError("there is no apt to fetch it with")
+    print(f"Fetching {program.name} through apt into the cache ...", file=sys.stderr, flush=True)
+    reason = ""
+    # The machine's release, by its own package lists and, if those are empty, by fresh ones; then a newer release.
+    for suite, fresh in ((None, False), (None, True), (NEWER_RELEASE, True)):
+        with tempfile.TemporaryDirectory(dir=cache, prefix="apt-") as work:
+            root = Path(work) / "root"
+            try:
+                manager = Apt(Path(work), suite, fresh)
+                if fresh:
+                    manager.update()
+                candidate = manager.candidate(program.package)
+                if candidate is None or not is_at_least(candidate, program.oldest):
+                    reason = f"{suite or 'this release'} has {candidate or 'no version of it'}"
+                    continue
+                manager.unpack(program.package, root)
+            except AptError as error:
+                reason = str(error)
+                continue
+            binary = root / "usr" / "bin" / program.name
+            if program.same and not binary.exists() and binary.with_name(program.same).exists():
+                binary.symlink_to(program.same)
+            command = unpacked_command(root, program.name)
+            if command is None or not program.usable(command):
+                reason = f"the package of version {candidate} does not run here"
+                continue
+            shutil.rmtree(cache / "root", ignore_errors=True)
+            root.rename(cache / "root")
+            final = unpacked_command(cache / "root", program.name)
+            assert final is not None
+            return final
+    raise AptError(f"apt could not fetch it ({reason})")

@@ -10,8 +10,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
 import platformdirs
 
@@ -42,50 +40,7 @@ def _usable(command: list[str]) -> bool:
     return found is not None and found >= OLDEST
 
 
-def _cache() -> Path:
-    return Path(platformdirs.user_cache_path("anontrace")) / "micropython"
-
-
-def _fetch(folder: Path) -> list[str]:
-    """Unpack Debian's package into `folder`/root: of the machine's own release if new enough, else of a newer one."""
-    if not apt.available():
-        raise MissingRuntime(f"no MicroPython found, and no apt to fetch it with: {_ADVICE}")
-    print("Fetching MicroPython through apt into the cache ...", file=sys.stderr, flush=True)
-    reason = ""
-    # The machine's release, by its own package lists and, if those are empty, by fresh ones; then a newer release.
-    for suite, fresh in ((None, False), (None, True), (apt.NEWER_RELEASE, True)):
-        with tempfile.TemporaryDirectory(dir=folder, prefix="apt-") as work:
-            try:
-                manager = apt.Apt(Path(work), suite, fresh)
-                if fresh:
-                    manager.update()
-                candidate = manager.candidate("micropython")
-                if candidate is None or _upstream(candidate) < OLDEST:
-                    reason = f"{suite or 'this release'} has {candidate or 'no version of it'}"
-                    continue
-                manager.unpack("micropython", Path(work) / "root")
-            except apt.AptError as error:
-                reason = str(error)
-                continue
-            command = apt.unpacked_command(Path(work) / "root", "micropython")
-            if command is None or not _usable(command):
-                reason = f"the package of version {candidate} does not run here"
-                continue
-            shutil.rmtree(folder / "root", ignore_errors=True)
-            (Path(work) / "root").rename(folder / "root")
-            final = apt.unpacked_command(folder / "root", "micropython")
-            assert final is not None
-            return final
-    raise MissingRuntime(f"no MicroPython found, and apt could not fetch it ({reason}): {_ADVICE}")
-
-
-def _upstream(debian_version: str) -> tuple[int, int]:
-    """(1, 25) for 1.25.0+ds-1; an epoch is dropped, anything odd counts as too old."""
-    try:
-        major, minor = debian_version.split(":")[-1].split(".")[:2]
-        return int(major), int(minor)
-    except ValueError:
-        return 0, 0
+_PROGRAM = apt.Program("micropython", "micropython", f"{OLDEST[0]}.{OLDEST[1]}~", _usable)
 
 
 @functools.cache
@@ -99,9 +54,10 @@ def _find() -> tuple[str, ...]:
     on_path = shutil.which("micropython")
     if on_path and _usable([on_path]):
         return (on_path,)
-    with apt.locked(_cache()):
-        cached = apt.unpacked_command(_cache() / "root", "micropython")
-        return tuple(cached if cached and _usable(cached) else _fetch(_cache()))
+    try:
+        return tuple(apt.provide(_PROGRAM, platformdirs.user_cache_path("anontrace") / "micropython"))
+    except apt.AptError as error:
+        raise MissingRuntime(f"no MicroPython found, and {error}: {_ADVICE}") from None
 
 
 def find() -> list[str]:

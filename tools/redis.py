@@ -11,8 +11,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
 import platformdirs
 
@@ -20,8 +18,6 @@ from tools import apt
 
 OLDEST = 7
 ENVIRONMENT = "REDIS_SERVER"
-_PACKAGE, _PROGRAM = "redis-tools", "redis-server"
-_SAME_PROGRAM = "redis-check-rdb"  # in that package; it is what its name says
 _ADVICE = f"install redis-server {OLDEST} or newer (Debian: apt install redis-server), or set {ENVIRONMENT}"
 
 
@@ -43,40 +39,8 @@ def _usable(command: list[str]) -> bool:
     return (version(command) or 0) >= OLDEST
 
 
-def _fetch(folder: Path) -> list[str]:
-    """Unpack Debian's package into `folder`/root: of the machine's own release if new enough, else of a newer one."""
-    if not apt.available():
-        raise MissingRedis(f"no redis-server found, and no apt to fetch it with: {_ADVICE}")
-    print("Fetching redis-server through apt into the cache ...", file=sys.stderr, flush=True)
-    reason = ""
-    # The machine's release, by its own package lists and, if those are empty, by fresh ones; then a newer release.
-    for suite, fresh in ((None, False), (None, True), (apt.NEWER_RELEASE, True)):
-        with tempfile.TemporaryDirectory(dir=folder, prefix="apt-") as work:
-            root = Path(work) / "root"
-            try:
-                manager = apt.Apt(Path(work), suite, fresh)
-                if fresh:
-                    manager.update()
-                if manager.candidate(_PACKAGE) is None:
-                    reason = f"{suite or 'this release'} has no {_PACKAGE}"
-                    continue
-                manager.unpack(_PACKAGE, root)
-            except apt.AptError as error:
-                reason = str(error)
-                continue
-            program = root / "usr" / "bin" / _PROGRAM
-            if not program.exists() and (root / "usr" / "bin" / _SAME_PROGRAM).exists():
-                program.symlink_to(_SAME_PROGRAM)
-            command = apt.unpacked_command(root, _PROGRAM)
-            if command is None or not _usable(command):
-                reason = f"the package of {suite or 'this release'} does not run here"
-                continue
-            shutil.rmtree(folder / "root", ignore_errors=True)
-            root.rename(folder / "root")
-            final = apt.unpacked_command(folder / "root", _PROGRAM)
-            assert final is not None
-            return final
-    raise MissingRedis(f"no redis-server found, and apt could not fetch it ({reason}): {_ADVICE}")
+# The package's redis-check-rdb is what its name says and, by another name, the server.
+_PROGRAM = apt.Program("redis-server", "redis-tools", f"5:{OLDEST}~", _usable, same="redis-check-rdb")
 
 
 @functools.cache
@@ -87,14 +51,14 @@ def _find() -> tuple[str, ...]:
         if not _usable(command):
             raise MissingRedis(f"{ENVIRONMENT}={chosen} is not a server that can be used here: {_ADVICE}")
         return tuple(command)
-    for name in (_PROGRAM, "valkey-server"):
+    for name in (_PROGRAM.name, "valkey-server"):
         on_path = shutil.which(name)
         if on_path and _usable([on_path]):
             return (on_path,)
-    cache = Path(platformdirs.user_cache_path("anontrace")) / "redis"
-    with apt.locked(cache):
-        cached = apt.unpacked_command(cache / "root", _PROGRAM)
-        return tuple(cached if cached and _usable(cached) else _fetch(cache))
+    try:
+        return tuple(apt.provide(_PROGRAM, platformdirs.user_cache_path("anontrace") / "redis"))
+    except apt.AptError as error:
+        raise MissingRedis(f"no redis-server found, and {error}: {_ADVICE}") from None
 
 
 def find() -> list[str]:

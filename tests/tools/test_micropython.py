@@ -72,7 +72,9 @@ def test_without_apt_one_line_says_what_to_do(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     assert micropython.main() == 1
     error = capsys.readouterr().err
-    assert error.startswith("error: no MicroPython found, and no apt to fetch it with: install MicroPython 1.22")
+    assert error.startswith(
+        "error: no MicroPython found, and there is no apt to fetch it with: install MicroPython 1.22"
+    )
     assert error.count("\n") == 1
 
 
@@ -92,11 +94,14 @@ def test_an_unpacked_package_runs_by_its_own_loader(tmp_path: Path) -> None:
     assert apt.unpacked_command(tmp_path, "micropython") is None
 
 
+@pytest.mark.skipif(not apt.available(), reason="no apt on this machine")
 @pytest.mark.parametrize(
-    ("version", "upstream"), [("1.25.0+ds-1", (1, 25)), ("2:1.22.1-3", (1, 22)), ("git20", (0, 0)), ("1", (0, 0))]
-)
-def test_debian_versions_are_understood(version: str, upstream: tuple[int, int]) -> None:
-    assert micropython._upstream(version) == upstream
+    ("version", "oldest", "enough"),
+    [("1.25.0+ds-1", "1.22~", True), ("1.22~rc1-1", "1.22~", True), ("1.19.1+ds-1", "1.22~", False),
+     ("5:7.0.15-1", "5:7~", True), ("5:6.0.16-1", "5:7~", False)],
+)  # fmt: skip
+def test_a_package_too_old_is_not_fetched(version: str, oldest: str, enough: bool) -> None:
+    assert apt.is_at_least(version, oldest) == enough
 
 
 def test_one_line_sources_are_read() -> None:
@@ -145,3 +150,12 @@ def test_the_closure_is_computed_by_apt_itself(tmp_path: Path) -> None:
     except apt.AptError as error:
         pytest.skip(f"apt knows no libc6 here: {error}")
     assert "libc6" in closure
+
+
+@pytest.mark.skipif(not apt.available(), reason="no apt on this machine")
+def test_what_no_release_has_is_an_error_of_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apt.Apt, "update", lambda self: None)  # asks no mirror
+    with pytest.raises(apt.AptError) as caught:
+        apt.provide(apt.Program("no-such-program", "no-such-package", "1", lambda command: True), tmp_path)
+    assert str(caught.value).startswith("apt could not fetch it (") and "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
