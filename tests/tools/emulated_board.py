@@ -1,13 +1,17 @@
-"""A board for mpremote to talk to: MicroPython's raw REPL over TCP, with a folder as its flash.
+"""A board for mpremote to talk to: MicroPython's raw REPL over TCP and a pseudo-terminal, with a folder as its flash.
 
 The interpreter is the real one (Unix port); this adds only the REPL's framing, which the Unix port lacks.
 """
 
 import contextlib
+import os
 import socket
 import subprocess
 import threading
+import tty
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 from tools import micropython
 
@@ -30,17 +34,25 @@ while True:
 """
 
 _BANNER = b"raw REPL; CTRL-B to exit\r\n>"
+_WINDOW = 128  # bytes, as on the ESP32
 
 
 class EmulatedBoard:
-    """Serves one connection after the other on `port_url` until closed."""
+    """Serves one connection after the other on `port_url`, and the terminal `port`, until closed.
+
+    The terminal is much faster: mpremote waits for its answers, where it polls a socket every 10 ms.
+    """
 
     def __init__(self, flash: Path) -> None:
         self._flash = flash
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port_url = f"socket://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._leader, self._follower = os.openpty()
+        tty.setraw(self._follower)
+        self.port = os.ttyname(self._follower)
         self._process = self._boot()
         threading.Thread(target=self._serve, daemon=True).start()
+        threading.Thread(target=self._serve_terminal, daemon=True).start()
 
     def _boot(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -57,6 +69,7 @@ class EmulatedBoard:
 
     def close(self) -> None:
         self._listener.close()
+        os.close(self._follower)  # the thread's reading ends then
         self.close_process()
 
     def _serve(self) -> None:
@@ -67,31 +80,41 @@ class EmulatedBoard:
                 return
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with connection, contextlib.suppress(OSError):
-                self._talk(connection)
+                self._talk(connection.makefile("rb"), connection.sendall)
 
-    def _talk(self, connection: socket.socket) -> None:
+    def _serve_terminal(self) -> None:
+        with os.fdopen(self._leader, "r+b", buffering=0) as leader, contextlib.suppress(OSError):
+            self._talk(leader, leader.write)
+
+    def _talk(self, incoming: IO[bytes], send: Callable[[bytes], object]) -> None:
         line = bytearray()
-        while received := connection.recv(4096):
-            for byte in received:
-                if byte == 1:  # Ctrl-A: raw REPL; as the end of a raw-paste request: not supported
-                    if line == b"\x05A":
-                        connection.sendall(b"R\x00")
-                    else:
-                        connection.sendall(_BANNER)
-                    line.clear()
-                elif byte in (2, 3):
-                    line.clear()
-                elif byte == 4 and not line:
-                    self._restart()
-                    connection.sendall(b"OK\r\nMPY: soft reboot\r\n" + _BANNER)
-                elif byte == 4:
-                    connection.sendall(b"OK")
-                    self._execute(bytes(line), connection)
-                    line.clear()
-                elif not (byte == 13 and not line):
-                    line.append(byte)
+        while byte := incoming.read(1):
+            if byte == b"\x01" and line == b"\x05A":  # raw paste: a window at a time
+                send(b"R\x01" + _WINDOW.to_bytes(2, "little"))
+                line.clear()
+                while (byte := incoming.read(1)) and byte != b"\x04":
+                    line += byte
+                    if len(line) % _WINDOW == 0:
+                        send(b"\x01")
+                send(b"\x04")
+                self._execute(bytes(line), send)
+                line.clear()
+            elif byte == b"\x01":  # Ctrl-A: raw REPL
+                send(_BANNER)
+                line.clear()
+            elif byte in (b"\x02", b"\x03"):
+                line.clear()
+            elif byte == b"\x04" and not line:
+                self._restart()
+                send(b"OK\r\nMPY: soft reboot\r\n" + _BANNER)
+            elif byte == b"\x04":
+                send(b"OK")
+                self._execute(bytes(line), send)
+                line.clear()
+            elif not (byte == b"\r" and not line):
+                line += byte
 
-    def _execute(self, code: bytes, connection: socket.socket) -> None:
+    def _execute(self, code: bytes, send: Callable[[bytes], object]) -> None:
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None and stdout is not None
         stdin.write(b"%d\n%s" % (len(code), code))
@@ -99,4 +122,4 @@ class EmulatedBoard:
         answer = bytearray()
         while answer.count(b"\x04") < 2 and (byte := stdout.read(1)):
             answer += byte
-        connection.sendall(answer + stdout.read(1))
+        send(answer + stdout.read(1))

@@ -1,4 +1,4 @@
-"""The pinned images: downloaded once over TLS from a real server, held to a hash; every failure is one line of advice."""
+"""The pinned images: downloaded once over TLS from a real server, held to a hash; a failure is one line of advice."""
 
 import hashlib
 import http.server

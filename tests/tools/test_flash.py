@@ -156,7 +156,7 @@ def test_an_update_installs_what_loads_and_then_only_what_changed(
     (flash_folder / "badge").mkdir()
     (flash_folder / "badge" / "old.py").write_text("left over")
 
-    assert flash.main(["update", "--port", board.port_url]) == 0
+    assert flash.main(["update", "--port", board.port]) == 0
     assert f"{len(mpy.sources())} files copied, 1 removed" in capsys.readouterr().out
     assert not (flash_folder / "badge" / "old.py").exists()
     assert (flash_folder / "owner.key").read_bytes() == bytes(32)
@@ -166,13 +166,13 @@ def test_an_update_installs_what_loads_and_then_only_what_changed(
     command = [*micropython.find(), "-c", script]
     assert subprocess.run(command, cwd=flash_folder, capture_output=True, check=True).stdout.strip() == b"3"
 
-    assert flash.main(["update", "--port", board.port_url]) == 0
+    assert flash.main(["update", "--port", board.port]) == 0
     assert "Nothing to update" in capsys.readouterr().out
 
     damaged = flash_folder / "anontrace_shared" / "slots.mpy"
     before = hashlib.sha256(damaged.read_bytes()).digest()
     damaged.write_bytes(b"M\x06 damaged")
-    assert flash.main(["update", "--port", board.port_url]) == 0
+    assert flash.main(["update", "--port", board.port]) == 0
     assert "1 files copied, 0 removed" in capsys.readouterr().out
     assert hashlib.sha256(damaged.read_bytes()).digest() == before
 

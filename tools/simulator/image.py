@@ -8,10 +8,12 @@ import fcntl
 import functools
 import hashlib
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from tools import mpy
 
 _BOARD = Path(__file__).parent / "board"
 _SOURCES = (mpy.ROOT / "firmware", mpy.ROOT / "shared")
+_KEPT = 7 * 86400  # seconds after the last use
 
 
 def folders(micropython: Sequence[str]) -> list[Path]:
@@ -41,6 +44,7 @@ def folders(micropython: Sequence[str]) -> list[Path]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not target.is_dir() and not _build(architecture, (version, minor), board, cache, target):
             return [_BOARD, *_SOURCES]
+        os.utime(target)  # used today
     return [target / "board", target / "firmware"]
 
 
@@ -82,8 +86,8 @@ def _build(architecture: str, generation: tuple[int, int], board: dict[str, Path
         version, minor = generation
         if any(header[0] != version or (header[1] >> 2 and header[1] & 3 != minor) for header in headers):
             return False
-        for old in sorted(cache.iterdir(), key=lambda path: path.stat().st_mtime)[:-8]:
-            if old.is_dir() and old != folder:
+        for old in cache.iterdir():
+            if old.is_dir() and old.stat().st_mtime < time.time() - _KEPT:
                 shutil.rmtree(old, ignore_errors=True)
         folder.chmod(0o755)
         shutil.copytree(folder, target)
