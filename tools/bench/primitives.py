@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent.parent
 SCRIPT = Path(__file__).parent / "on_badge" / "primitives.py"
 ESP32_HEAP = 165_008
 TARGET = 0.6
+MOST_SPREAD = 1.05  # the scalar may not show in the time; what other programs do adds a little
 _ROUNDS = 8
 _PROCESSES = 4
 
@@ -56,8 +57,10 @@ def run() -> Report:
     ):
         report.add(f"{name}_ms", label, figures[name] / 1000, "ms")
     report.add("x25519_ratio", "X25519 to the plain ladder", figures["x25519"] / figures["plain_x25519"], "")
+    scalars = [figures[name] for name in ("x25519", "x25519_sparse", "x25519_dense")]
     report.add(
-        "x25519_spread", "scalar of ones to one of zeros", figures["x25519_dense"] / figures["x25519_sparse"], ""
+        "x25519_spread", "X25519, slowest scalar to fastest: mixed, zeros, ones", max(scalars) / min(scalars), ""
     )
     report.limit("x25519_ratio", TARGET)
+    report.limit("x25519_spread", MOST_SPREAD)
     return report
