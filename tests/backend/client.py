@@ -13,7 +13,7 @@ from anontrace.mixnet import blob, message, notification, surb, swap
 from anontrace.mixnet.header import NO_MAILBOX
 from anontrace.mixnet.notification import Notification
 from anontrace.mixnet.path import Hop
-from anontrace.wire import directory, network, paths, poll, signed, upload
+from anontrace.wire import directory, network, paths, poll, upload
 from anontrace.wire.keylist import KeyList
 from anontrace.wire.upload import ChainAuthorization, PermitAuthorization, Reply, Upload
 from anontrace_shared import figures, log
@@ -53,7 +53,7 @@ class Client:
     @property
     def lists(self) -> dict[int, KeyList]:
         answer = self.http.get(self.network.discovery.url + "/v1/directory")
-        found = directory.verify(signed.read(answer.content), self.network.discovery.key)
+        found = directory.verify(directory.read(answer.content), self.network.discovery.key)
         return directory.usable(found, self.network.pins, time.time()).lists
 
     def path(self, last: int, exclude: Sequence[int] = (SLOW,)) -> list[Hop]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from anontrace.mixnet import keydays, message
 from anontrace.mixnet.path import Hop
-from anontrace.wire import directory, signed
+from anontrace.wire import directory
 from anontrace.wire.keylist import KeyList
 
 from .client import Client
@@ -42,7 +42,7 @@ class Later(Client):
     @property
     def lists(self) -> dict[int, KeyList]:
         answer = self.http.get(self.network.discovery.url + "/v1/directory")
-        found = directory.verify(signed.read(answer.content), self.network.discovery.key)
+        found = directory.verify(directory.read(answer.content), self.network.discovery.key)
         return directory.usable(found, self.network.pins, self.clock.now).lists
 
     def has_rolled_over(self) -> bool:

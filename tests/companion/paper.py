@@ -28,6 +28,7 @@ from anontrace.mixnet.message import MacError, Relay
 from anontrace.mixnet.notification import Kind, Notification
 from anontrace.mixnet.sizes import MESSAGE, PAYLOAD
 from anontrace.wire import directory, keylist, poll, upload
+from anontrace.wire.directory import PAGE, Edition, Page
 from anontrace.wire.keylist import KeyList, MixKey
 from anontrace.wire.network import Named, Network, PinnedMix, Service
 from anontrace_primitives import x25519_base
@@ -69,11 +70,11 @@ NETWORK = Network(
     authority=Service(url="http://authority", key=_verify_key(101)),
     mix=tuple(PinnedMix(number=n, key=_verify_key(n), roles=roles) for n, roles in _ROLES.items()),
 )
-_editions: dict[int, bytes] = {}
+_editions: dict[int, Edition] = {}
 
 
-def _edition(day: int) -> bytes:
-    """The directory of a day, with that day's keys alone."""
+def _edition(day: int) -> Edition:
+    """The directory of a day, with that day's keys alone; one a day since the start."""
     if day not in _editions:
         lists = tuple(
             keylist.sign(
@@ -88,11 +89,19 @@ def _edition(day: int) -> bytes:
             )
             for number, roles in _ROLES.items()
         )  # fmt: skip
-        made = directory.Directory(
-            sequence=2 * day, previous=hashlib.sha256(b"%d" % day).hexdigest(), issued=day * 86400, lists=lists
-        )
-        _editions[day] = directory.sign(made, _seed(100)).to_json().encode()
+        before = _edition(day - 1).document if day > keydays.day_at(START) else "before"
+        _editions[day] = directory.make(day, directory.digest(before), day * 86400, lists, _seed(100))
     return _editions[day]
+
+
+def _page(number: int) -> Page:
+    """What is past of a page of the directory's chain."""
+    first = max(number * PAGE, keydays.day_at(START))
+    return Page(heads=tuple(_edition(day).document for day in range(first, min((number + 1) * PAGE, _today()))))
+
+
+def _today() -> int:
+    return keydays.day_at(clock.now())
 
 
 @dataclass
@@ -126,7 +135,7 @@ class PaperNetwork:
             raise OfflineError("nobody can be reached; try again when you are online")
         _, _, host, _, kind, *rest = url.split("/")
         if kind == "directory":
-            return _edition(keydays.day_at(clock.now()))
+            return (_page(int(rest[1])) if rest else _edition(_today())).model_dump_json().encode()
         if kind == "messages":
             for at in range(0, len(body), MESSAGE):
                 self._mix(int(host), body[at : at + MESSAGE])

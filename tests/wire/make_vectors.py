@@ -108,10 +108,9 @@ def keylist() -> dict[str, Any]:
     discovery = fixed("discovery")
     seeds = {mix: fixed(f"long-term {mix}") for mix in ROLES}
     lists = [r.signed("anontrace/1 key list", key_list(mix), seed) for mix, seed in seeds.items()]
-    first = {"version": 1, "sequence": 1, "previous": "", "issued": NOW - 60, "lists": lists[:2]}
-    directories = [r.signed("anontrace/1 directory", first, discovery)]
-    second = {"version": 1, "sequence": 2, "previous": r.digest(directories[0]), "issued": NOW, "lists": lists}
-    directories.append(r.signed("anontrace/1 directory", second, discovery))
+    directories = [r.directory(1, "", NOW - 60, lists[:2], discovery)]
+    for issued in (NOW - 30, NOW):
+        directories.append(r.directory(len(directories) + 1, r.digest(directories[-1]), issued, lists, discovery))
     return {
         "now": NOW,
         "mixes": [
@@ -120,6 +119,7 @@ def keylist() -> dict[str, Any]:
         ],
         "discovery": {"signing_key": discovery.hex(), "key": r.ed25519_public(discovery).hex()},
         "directories": directories,
+        "page_0": {"heads": [each["document"] for each in directories[:2]]},
         "log_key": public(fixed("log secret")).hex(),
     }
 

@@ -73,5 +73,11 @@ def signed(label: str, document: dict[str, Any], seed: bytes) -> dict[str, str]:
     return {"document": text, "signature": ed25519_sign(seed, f"{label}\n{text}".encode()).hex()}
 
 
-def digest(envelope: dict[str, str]) -> str:
+def digest(envelope: dict[str, Any]) -> str:
     return hashlib.sha256(envelope["document"].encode()).hexdigest()
+
+
+def directory(sequence: int, previous: str, issued: int, lists: list[dict[str, str]], seed: bytes) -> dict[str, Any]:
+    covered = b"".join(bytes.fromhex(digest(each) + each["signature"]) for each in lists)
+    head = {"version": 1, "sequence": sequence, "previous": previous, "issued": issued, "lists": sha256(covered).hex()}
+    return {**signed("anontrace/1 directory", head, seed), "lists": lists}

@@ -5,7 +5,7 @@ from typing import Any
 
 from anontrace.mixnet import keydays
 from anontrace.wire import directory, keylist
-from anontrace.wire.directory import Directory
+from anontrace.wire.directory import Edition
 from anontrace.wire.fields import Role
 from anontrace.wire.keylist import KeyList, MixKey
 from anontrace.wire.network import Named, Network, PinnedMix, Service
@@ -66,6 +66,5 @@ def signed_list(number: int, **changes: Any) -> Signed:
     return keylist.sign(key_list(number, **changes), SEEDS[number])
 
 
-def signed_directory(sequence: int, previous: bytes | None, lists: list[Signed], issued: int = NOW) -> Signed:
-    made = Directory(sequence=sequence, previous=previous, issued=issued, lists=tuple(lists))
-    return directory.sign(made, DISCOVERY)
+def edition(sequence: int, previous: bytes | None, lists: list[Signed], issued: int = NOW) -> Edition:
+    return directory.make(sequence, previous, issued, lists, DISCOVERY)

@@ -25,6 +25,8 @@ BYTES: dict[str, tuple[int, Callable[[bytes], Any]]] = {
     "redeem reply": (40, redeem.read_reply),
     "envelope": (40, signed.read),
     "key list": (40, keylist.read),
+    "directory": (40, directory.read),
+    "page": (40, directory.read_page),
 }
 
 
@@ -55,7 +57,9 @@ def test_a_signed_key_list_with_any_value_in_any_field_gives_only_clear_errors(d
     envelope = signed.sign(keylist.LABEL, json.dumps(document), SEEDS[5])
     with contextlib.suppress(FormatError, AuthenticationError):
         keylist.verify(envelope, NETWORK.pins, NOW)
-    directory.usable(directory.Directory(sequence=1, previous=None, issued=NOW, lists=(envelope,)), NETWORK.pins, NOW)
+    made = directory.make(1, None, NOW, [envelope], DISCOVERY)
+    with contextlib.suppress(FormatError):
+        directory.usable(directory.verify(made, verify_key(DISCOVERY)), NETWORK.pins, NOW)
 
 
 @given(st.text())
@@ -64,7 +68,9 @@ def test_a_signed_text_gives_only_clear_errors(text: str) -> None:
     with contextlib.suppress(FormatError, AuthenticationError):
         keylist.verify(signed.sign(keylist.LABEL, text, SEEDS[5]), NETWORK.pins, NOW)
     with contextlib.suppress(FormatError, AuthenticationError):
-        directory.verify(signed.sign(directory.LABEL, text, DISCOVERY), verify_key(DISCOVERY))
+        head = signed.sign(directory.LABEL, text, DISCOVERY)
+        made = directory.Edition(document=head.document, signature=head.signature, lists=())
+        directory.verify(made, verify_key(DISCOVERY))
 
 
 @given(st.text())

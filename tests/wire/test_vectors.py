@@ -5,7 +5,7 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
-from anontrace.wire import directory, onetime, permit, poll, signed, upload
+from anontrace.wire import directory, onetime, permit, poll, upload
 from anontrace.wire.network import PinnedMix
 from anontrace.wire.permit import Permit
 from anontrace.wire.upload import ChainAuthorization, PermitAuthorization, Reason, Reply, State, Upload
@@ -81,14 +81,18 @@ def test_permit() -> None:
 def test_directories_and_key_lists() -> None:
     v = load("keylist.json")
     pins = {mix["number"]: PinnedMix(number=mix["number"], key=h(mix["key"]), roles=mix["roles"]) for mix in v["mixes"]}
+    first, *_, last = editions = [directory.read(json.dumps(each)) for each in v["directories"]]
     seen = None
-    for envelope in (signed.read(json.dumps(each)) for each in v["directories"]):
-        verified = directory.verify(envelope, h(v["discovery"]["key"]))
-        seen = directory.follow(seen, envelope, verified)
+    for edition in editions:
+        verified = directory.verify(edition, h(v["discovery"]["key"]))
+        assert directory.follow(seen, verified, [], v["now"])
+        seen = verified.seen
         usable = directory.usable(verified, pins, v["now"])
         assert usable.refused == ()
-    assert seen is not None
-    assert seen.sequence == 2
+    assert (verified.head.sequence, verified.head_text) == (3, last.document)
+    missed = directory.verify(first, h(v["discovery"]["key"])).seen
+    assert directory.pages(missed, verified, v["now"]) == range(1)
+    assert directory.follow(missed, verified, directory.read_page(json.dumps(v["page_0"])), v["now"])
     assert sorted(usable.lists) == [1, 2, 255]
     assert usable.lists[2].log_key == h(v["log_key"])
     assert usable.lists[1].losses == {255: 0.25}

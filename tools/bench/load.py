@@ -16,7 +16,7 @@ from pathlib import Path
 
 import httpx
 from anontrace.mixnet import message
-from anontrace.wire import directory, network, paths, signed
+from anontrace.wire import directory, network, paths
 from anontrace.wire.keylist import KeyList
 from anontrace.wire.network import Network
 
@@ -87,7 +87,7 @@ def _lists(http: httpx.Client, net: Network, number: int) -> dict[int, KeyList]:
     for _ in _until("all mixes are listed"):
         answer = http.get(net.discovery.url + "/v1/directory")
         if answer.is_success:
-            found = directory.verify(signed.read(answer.content), net.discovery.key)
+            found = directory.verify(directory.read(answer.content), net.discovery.key)
             lists = directory.usable(found, net.pins, time.time()).lists
             if len(lists) == number:
                 return lists

@@ -23,7 +23,7 @@ from anontrace.backend import keyfiles
 from anontrace.mixnet.message import forward
 from anontrace.mixnet.path import Hop
 from anontrace.mixnet.sizes import MAILBOX, PAYLOAD
-from anontrace.wire import directory, network, paths, signed
+from anontrace.wire import directory, network, paths
 from rich.console import Console
 
 from tools.bench.report import Report
@@ -81,7 +81,7 @@ class _Network:
         answer = self._get(self.pinned.discovery.url + "/v1/directory")
         if not answer.is_success:
             return {}
-        found = directory.verify(signed.read(answer.content), self.pinned.discovery.key)
+        found = directory.verify(directory.read(answer.content), self.pinned.discovery.key)
         lists = directory.usable(found, self.pinned.pins, time.time()).lists
         self._urls = {number: each.url for number, each in lists.items()}
         keys = {number: paths.usable_key(each, time.time()) for number, each in lists.items()}

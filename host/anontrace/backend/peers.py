@@ -5,6 +5,7 @@ signed by a pinned key (docs/protocol.md section 10).
 """
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import Mapping, Sequence
@@ -15,8 +16,8 @@ from anontrace_shared.errors import AnontraceError
 
 from anontrace import clock
 from anontrace.wire import directory as directories
-from anontrace.wire import signed, trust
-from anontrace.wire.directory import Seen
+from anontrace.wire import trust
+from anontrace.wire.directory import Directory, Seen
 from anontrace.wire.keylist import KeyList
 from anontrace.wire.network import Network
 from anontrace.wire.signed import Signed
@@ -25,6 +26,8 @@ from .clockcheck import CHECK_AGAIN_SECONDS, CHECK_SECONDS, ClockCheck
 from .errors import PeerError
 from .http import JSON, OCTETS, reason_in
 from .store import Store
+
+_log = logging.getLogger("anontrace.backend")
 
 _TABLE, _DIRECTORY = "peers", b"directory"
 _TIMEOUT = httpx.Timeout(15.0, connect=5.0)
@@ -51,12 +54,18 @@ class Peers:
         self._tag: str | None = None
         self._refreshed = -_REFRESH_SECONDS
         self._doubtful = False
+        self._is_old = False
 
     async def start(self) -> None:
         """Take up the directory that was current at the last stop."""
         (value,) = await self._store.get_many(_TABLE, [_DIRECTORY])
-        if value is not None:
-            self._believe(signed.read(value))
+        if value is None:
+            return
+        try:
+            self._believe(directories.verify(directories.read(value), self._network.discovery.key))
+        except AnontraceError as error:
+            # Of another discovery key than is pinned now: its history ends, and that of the new key begins.
+            _log.warning("the directory kept from before is not used: %s", error)
 
     @property
     def lists(self) -> Mapping[int, KeyList]:
@@ -107,21 +116,43 @@ class Peers:
         self._refreshed = time.monotonic()
         self._doubtful = False
         if answer.status_code == httpx.codes.NOT_MODIFIED:
+            self._tell_age()
             return
         if len(answer.content) > _MOST_DIRECTORY:
             raise PeerError("discovery: its directory is too long")
         try:
-            envelope = signed.read(answer.content)
-            self._believe(envelope)
+            directory = directories.verify(directories.read(answer.content), self._network.discovery.key)
+            await self._follow(directory)
         except AnontraceError as error:
             raise PeerError(f"discovery: {error}") from None
+        self._believe(directory)
+        self._tell_age()
         self._tag = answer.headers.get("etag")
-        await self._store.put_many(_TABLE, [(_DIRECTORY, envelope.to_json().encode())])
+        await self._store.put_many(_TABLE, [(_DIRECTORY, answer.content)])
 
-    def _believe(self, envelope: Signed) -> None:
-        directory = directories.verify(envelope, self._network.discovery.key)
-        self._seen = directories.follow(self._seen, envelope, directory)
+    async def _follow(self, directory: Directory) -> None:
+        """ForkError unless discovery shows that this directory continues the last one, or that is too long ago."""
+        now, heads = clock.now(), list[str]()
+        for page in directories.pages(self._seen, directory, now):
+            url = f"{self._network.discovery.url}/v1/directory/chain/{page}"
+            heads += directories.read_page((await self._request("discovery", "GET", url)).content)
+        if not directories.follow(self._seen, directory, heads, now):
+            _log.warning(
+                "the directory kept from before is more than %d days old: whether discovery's history is still the same"
+                " cannot be checked; the new one is trusted by its signature alone",
+                directories.KEPT_DAYS,
+            )
+
+    def _believe(self, directory: Directory) -> None:
+        self._seen = directory.seen
         self._lists = directories.usable(directory, self._network.pins, clock.now()).lists
+
+    def _tell_age(self) -> None:
+        """Say once that discovery has nothing new, although every mix publishes every few hours."""
+        was_old = self._is_old
+        self._is_old = self._seen is not None and clock.now() - self._seen.issued > directories.OLD_SECONDS
+        if self._is_old and not was_old:
+            _log.warning("discovery's directory is more than a day old; it may be keeping newer ones back")
 
     async def publish(self, number: int, envelope: Signed) -> None:
         """Hand this server's signed key list to discovery."""

@@ -96,6 +96,11 @@ class _Bar:
             self._progress.stop()
 
 
+def warn(sentence: str) -> None:
+    """What the wearer ought to know, although the command goes on: on stderr."""
+    click.echo(f"anontrace: {sentence}", err=True)
+
+
 def show_error(error: CompanionError, as_json: bool) -> None:
     """The sentence on stderr; with --json also the one document on stdout."""
     show_failure(str(error), error.kind, error.exit_code, as_json, error.details)

@@ -1,8 +1,10 @@
 """The directory's editions: each signed, numbered, and naming the one before it, durably.
 
-docs/protocol.md section 10. Takes a key list only from a pinned mix and never an older one than it has.
+docs/protocol.md section 10. Takes a key list only from a pinned mix and never an older one than it has. Of past
+editions the heads stay for a while, so that clients can check how what they saw goes on.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from hashlib import sha256
 
@@ -12,14 +14,19 @@ from anontrace import clock
 from anontrace.backend import keyfiles
 from anontrace.backend.counters import Counters
 from anontrace.backend.errors import Refused, StoreError
-from anontrace.backend.store import Store
+from anontrace.backend.store import Put, Store
+from anontrace.mixnet import keydays
 from anontrace.wire import directory, keylist, signed
-from anontrace.wire.directory import Directory
+from anontrace.wire.directory import Directory, Page
 from anontrace.wire.network import PinnedMix
 from anontrace.wire.signed import Signed
 
 _TABLE, _CURRENT = "discovery", b"directory"
+_CHAIN = "chain"
+_KEEP_DAYS = directory.KEPT_DAYS + 1  # for clients whose clock is behind
 _MOST_ATTEMPTS = 64
+_LISTS_A_DAY = 100  # of one mix: every list makes an edition, and clients read all their heads
+_DAY_SECONDS = 86400
 
 
 class Editions:
@@ -31,6 +38,8 @@ class Editions:
         self._pins = pins
         self._signing_key = signing_key
         self._own_key = keyfiles.verify_key(signing_key)
+        self._taken: Counter[int] = Counter()
+        self._taken_day = 0
 
     async def current(self) -> tuple[str, str]:
         """The signed directory as JSON, and a tag that changes with it."""
@@ -39,9 +48,16 @@ class Editions:
             raise Refused(503, "there is no directory yet", 1)
         return value.decode(), f'"{sha256(value).hexdigest()[:32]}"'
 
+    async def page(self, number: int) -> str:
+        """A page of the chain as JSON: the heads of its editions that are past and still kept; perhaps none."""
+        first = number * directory.PAGE
+        keys = [_key(sequence) for sequence in range(first, first + directory.PAGE)]
+        found = await self._store.get_many(_CHAIN, keys)
+        return Page(heads=tuple(head.decode() for head in found if head is not None)).model_dump_json()
+
     async def take(self, number: int, body: bytes) -> None:
         """Publish a mix's key list. 422 if it is malformed, 403 if it is not to be believed, 409 if a newer one is
-        there. The same list again changes nothing."""
+        there, 429 if there were too many today. The same list again changes nothing."""
         try:
             envelope = signed.read(body)
             offered = keylist.read(envelope.document)
@@ -53,7 +69,17 @@ class Editions:
             keylist.verify(envelope, self._pins, clock.now())
         except AnontraceError as error:
             raise Refused(403, str(error)) from None
+        self._count(number)
         await self._next_edition(number, envelope, offered.issued)
+
+    def _count(self, number: int) -> None:
+        now = clock.now()
+        if keydays.day_at(now) != self._taken_day:
+            self._taken_day = keydays.day_at(now)
+            self._taken.clear()
+        if self._taken[number] >= _LISTS_A_DAY:
+            raise Refused(429, f"mix {number} has published too much today", int(-now % _DAY_SECONDS) + 1)
+        self._taken[number] += 1
 
     async def drop_expired(self) -> None:
         """Make an edition without the lists that have expired; the very first one, without any."""
@@ -62,8 +88,7 @@ class Editions:
     async def _next_edition(self, number: int | None, envelope: Signed | None, issued: int) -> None:
         for _ in range(_MOST_ATTEMPTS):
             (value,) = await self._store.get_many(_TABLE, [_CURRENT])
-            before = None if value is None else signed.read(value)
-            old = None if before is None else directory.verify(before, self._own_key)
+            old = None if value is None else self._own(value)
             now = clock.now()
             lists = {keylist.read(each.document).number: each for each in (old.lists if old else ())}
             known = lists.get(number) if number is not None else None
@@ -77,14 +102,25 @@ class Editions:
                 kept[number] = envelope
             elif old is not None and len(kept) == len(lists):
                 return
-            new = Directory(
-                sequence=directory.FIRST if old is None else old.sequence + 1,
-                previous=None if before is None else directory.digest(before.document),
+            if old is not None:
+                # Before it is followed by another: nobody is ever shown an edition without what it continues.
+                past = Put(_key(old.head.sequence), old.head_text.encode())
+                await self._store.put_if_absent_many(_CHAIN, [past], keydays.day_at(now) + _KEEP_DAYS)
+            new = directory.make(
+                sequence=directory.FIRST if old is None else old.head.sequence + 1,
+                previous=None if old is None else old.seen.digest,
                 issued=int(now),
-                lists=tuple(kept[n] for n in sorted(kept)),
+                lists=[kept[n] for n in sorted(kept)],
+                signing_key=self._signing_key,
             )
-            text = directory.sign(new, self._signing_key).to_json().encode()
-            if await self._store.compare_and_swap(_TABLE, _CURRENT, value, text):
+            if await self._store.compare_and_swap(_TABLE, _CURRENT, value, new.to_json().encode()):
                 self._counters.add("editions")
                 return
         raise StoreError("the directory changed under every attempt to continue it")
+
+    def _own(self, value: bytes) -> Directory:
+        return directory.verify(directory.read(value), self._own_key)
+
+
+def _key(sequence: int) -> bytes:
+    return sequence.to_bytes(8, "big")
