@@ -8,7 +8,7 @@ from pathlib import Path
 from anontrace import clock
 from anontrace.backend.counters import Counters
 from anontrace.backend.mix.items import Onward
-from anontrace.backend.nymserver.nyms import Nyms, Outcome, Outgoing
+from anontrace.backend.nymserver.nyms import TABLE, Nyms, Outcome, Outgoing
 from anontrace.backend.store import Store, open_store
 from anontrace.mixnet import blob, keydays, surb, swap
 from anontrace.mixnet.notification import Kind, Notification
@@ -27,7 +27,12 @@ def a_blob() -> bytes:
 
 
 def a_message() -> Outgoing:
-    return Outgoing(ADDRESS, SLOT, Notification(Kind.NOTIFICATION, case_id=os.urandom(16)).encode())
+    return Outgoing(ADDRESS, SLOT, Notification(Kind.NOTIFICATION, report_id=os.urandom(8)).encode())
+
+
+def retraction_of(message: Outgoing) -> Outgoing:
+    report_id = Notification.decode(message.content).report_id
+    return Outgoing(ADDRESS, SLOT, Notification(Kind.RETRACTION, report_id=report_id).encode())
 
 
 def with_nyms(folder: Path, body: Callable[[Nyms, Store, Counters], Awaitable[None]]) -> None:
@@ -104,6 +109,89 @@ def test_a_message_that_is_sent_again_after_a_crash_goes_out_once(tmp_path: Path
         for _ in range(2):
             assert (await nyms.send(second))[0] is Outcome.WAITING
         assert (await store.backlog())[TO_MIX] == 1
+
+    with_nyms(tmp_path, body)
+
+
+def test_what_is_repeated_after_other_messages_went_out_is_still_known(tmp_path: Path) -> None:
+    async def body(nyms: Nyms, store: Store, counters: Counters) -> None:
+        blobs, messages = [a_blob() for _ in range(4)], [a_message() for _ in range(3)]
+        await nyms.swap(swap.Swap(KEY, swap.NEW, blobs[0]))
+        for message, before, after in zip(messages, blobs, blobs[1:], strict=False):
+            assert (await nyms.send(message))[0] is Outcome.SENT
+            await nyms.swap(swap.Swap(KEY, swap.authentication(before), after))
+        for message in messages:
+            await nyms.send(message)
+        assert (await store.backlog())[TO_MIX] == 3
+
+    with_nyms(tmp_path, body)
+
+
+def test_a_retraction_that_overtakes_its_notification_cancels_it(tmp_path: Path) -> None:
+    """A worker may have had the notification in hand when its store failed, or when it was killed."""
+
+    async def body(nyms: Nyms, store: Store, counters: Counters) -> None:
+        await nyms.swap(swap.Swap(KEY, swap.NEW, a_blob()))
+        message = a_message()
+        for _ in range(2):
+            await nyms.send(retraction_of(message))
+        for _ in range(2):
+            await nyms.send(message)
+        assert await store.backlog() == {}
+        assert (await nyms.send(a_message()))[0] is Outcome.SENT
+        assert counters.snapshot()["notification_cancelled"] == 1
+
+    with_nyms(tmp_path, body)
+
+
+def test_a_notification_and_its_retraction_at_once_are_both_sent_in_order_or_neither(tmp_path: Path) -> None:
+    async def body(nyms: Nyms, store: Store, counters: Counters) -> None:
+        blobs = [a_blob() for _ in range(12)]
+        await nyms.swap(swap.Swap(KEY, swap.NEW, blobs[0]))
+        sent = 0
+        for number in range(0, 10, 2):
+            message = a_message()
+            both = [message, retraction_of(message)][:: 1 if number % 4 else -1]
+            outcomes = [each for each, _ in await asyncio.gather(*map(nyms.send, both))][:: 1 if number % 4 else -1]
+            assert outcomes in ([Outcome.SENT, Outcome.WAITING], [Outcome.SENT, Outcome.CANCELLED])
+            for at in (number, number + 1):
+                await nyms.swap(swap.Swap(KEY, swap.authentication(blobs[at]), blobs[at + 1]))
+            sent += 2 if outcomes[1] is Outcome.WAITING else 0
+        assert (await store.backlog()).get(TO_MIX, 0) == sent
+        assert counters.snapshot().get("notification_cancelled", 0) == 5 - sent // 2
+
+    with_nyms(tmp_path, body)
+
+
+def test_a_retraction_waits_however_many_messages_wait_already(tmp_path: Path) -> None:
+    async def body(nyms: Nyms, store: Store, counters: Counters) -> None:
+        first = a_message()
+        await nyms.swap(swap.Swap(KEY, swap.NEW, a_blob()))
+        await nyms.send(first)
+        others = [a_message() for _ in range(9)]
+        assert [(await nyms.send(each))[0] for each in others][-1] is Outcome.FULL
+        assert (await nyms.send(retraction_of(first)))[0] is Outcome.WAITING
+        assert (await nyms.send(retraction_of(others[-1])))[0] is Outcome.CANCELLED
+
+    with_nyms(tmp_path, body)
+
+
+def test_nothing_that_is_stored_links_two_who_were_told_of_one_report(tmp_path: Path) -> None:
+    async def body(nyms: Nyms, store: Store, _: Counters) -> None:
+        report_id, values = os.urandom(8), []
+        for address in (os.urandom(20), os.urandom(20)):
+            hop = Hop(7, keydays.key_select(keydays.day_at(clock.now())), x25519_base(os.urandom(32)))
+            made = blob.seal(address, SLOT, surb.make([hop], os.urandom(32))[0])
+            key = nym_key(address, SLOT)
+            await nyms.swap(swap.Swap(key, swap.NEW, made))
+            for kind in (Kind.NOTIFICATION, Kind.RETRACTION):
+                await nyms.send(Outgoing(address, SLOT, Notification(kind, report_id=report_id).encode()))
+                again = blob.seal(address, SLOT, surb.make([hop], os.urandom(32))[0])
+                await nyms.swap(swap.Swap(key, swap.authentication(made), again))
+                made = again
+            values += await store.get_many(TABLE, [key])
+        first, second = ({value[at : at + 8] for at in range(len(value) - 7)} for value in values if value is not None)
+        assert not first & second and report_id not in first | second
 
     with_nyms(tmp_path, body)
 

@@ -6,12 +6,13 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
+from anontrace.backend.background import Drain
 from anontrace.backend.errors import StoreError
-from anontrace.backend.store import Entry, Put, Store
+from anontrace.backend.store import Entry, Put, Store, Taking
 
 from .places import Place
 
@@ -156,6 +157,48 @@ def test_an_entry_that_was_put_back_is_due_when_it_was_said_to_be(place: Place) 
         await store.again("q", [taken.entries[0].id], 7.0)
         assert (await store.take("q", 6.9, 1, 1.0)).next_due == 7.0
         assert len((await store.take("q", 7.0, 1, 1.0)).entries) == 1
+
+    run(place, body)
+
+
+def test_a_renewed_entry_stays_leased_and_comes_back_when_nobody_renews_it(place: Place) -> None:
+    async def body(store: Store) -> None:
+        other = await place.open() if place.cluster else store  # another worker, where there may be one
+        await store.enqueue([Entry("q", 1.0, b"x")])
+        taken = await store.take("q", 1.0, 1, 10.0)
+        await store.renew("q", [taken.entries[0].id], 20.0)
+        assert await other.take("q", 19.9, 1, 10.0) == Taking([], 20.0)
+        assert (await other.take("q", 20.0, 1, 10.0)).entries == taken.entries
+        await other.done("q", [taken.entries[0].id])
+        await store.renew("q", [taken.entries[0].id], 50.0)
+        assert await store.take("q", 100.0, 1, 10.0) == Taking([], None)
+        if other is not store:
+            await other.close()
+
+    run(place, body)
+
+
+def test_a_worker_keeps_what_it_has_in_hand_for_as_long_as_that_takes(place: Place) -> None:
+    async def body(store: Store) -> None:
+        finish, began = asyncio.Event(), asyncio.Event()
+
+        async def handler(items: Sequence[bytes]) -> None:
+            began.set()
+            await finish.wait()
+
+        await store.enqueue([Entry("q", 1.0, b"x")])
+        drain = asyncio.create_task(Drain(store, "q", handler, 1, lease=0.3).run())
+        await began.wait()
+        ends = [(await store.take("q", 0.0, 1, 1.0)).next_due]
+        while len(ends) < 4:
+            await asyncio.sleep(0.01)
+            ends += [end for end in [(await store.take("q", 0.0, 1, 1.0)).next_due] if end != ends[-1]]
+        assert ends == sorted(end for end in ends if end is not None)
+        finish.set()
+        while await store.backlog():
+            await asyncio.sleep(0.01)
+        drain.cancel()
+        await asyncio.gather(drain, return_exceptions=True)
 
     run(place, body)
 

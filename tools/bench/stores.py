@@ -39,7 +39,7 @@ TOGETHER = 256  # calls under way at once
 _SWAPS, _SENDS, _POLLS = 2048, 512, 256
 _MAILBOXES = 288
 _BUCKET_BITS = 8
-_NYM_HEAD = 17  # bytes before the blob in what is stored under a nym key
+_NYM_HEAD = 2  # bytes before the blob in what is stored under a nym key
 _FILL = 1000
 
 

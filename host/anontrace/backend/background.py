@@ -7,10 +7,10 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 
-from .errors import BackendError, PeerError
+from .errors import BackendError, PeerError, StoreError
 from .store import Store
 
 _log = logging.getLogger("anontrace.backend")
@@ -18,7 +18,7 @@ _log = logging.getLogger("anontrace.backend")
 _FIRST_BACK_OFF = 0.25
 _LONGEST_BACK_OFF = 60.0
 _LONGEST_IDLE = 5.0
-_LEASE = 300.0
+_LEASE = 30.0  # renewed while a handler is at work: so long what a crashed worker had in hand waits for another
 _FAILURES_PER_LINE = 10  # of one kind in a row: a dead peer must not fill the log
 
 Handler = Callable[[Sequence[bytes]], Awaitable[None]]
@@ -70,18 +70,25 @@ class Background:
 class Drain:
     """Hands the due entries of one queue to a handler, at most `batch` at once, forgetting them when it returns.
 
-    When the handler raises PeerError or StoreError they come again after a back-off, so handlers must be repeatable.
-    `pause` gives seconds to rest after each batch.
+    They are its own for as long as that takes. When the handler raises PeerError or StoreError they come again after a
+    back-off, so handlers must be repeatable. `pause` gives seconds to rest after each batch.
     """
 
     def __init__(
-        self, store: Store, queue: str, handler: Handler, batch: int, pause: Callable[[], float] | None = None
+        self,
+        store: Store,
+        queue: str,
+        handler: Handler,
+        batch: int,
+        pause: Callable[[], float] | None = None,
+        lease: float = _LEASE,
     ) -> None:
         self._store = store
         self.queue = queue
         self._handler = handler
         self._batch = batch
         self._pause = pause
+        self._lease = lease
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -92,7 +99,7 @@ class Drain:
         failures = 0
         while True:
             self._wake.clear()
-            taking = await self._store.take(self.queue, time.time(), self._batch, _LEASE)
+            taking = await self._store.take(self.queue, time.time(), self._batch, self._lease)
             if not taking.entries:
                 idle = _LONGEST_IDLE if taking.next_due is None else max(0.0, taking.next_due - time.time())
                 with suppress(TimeoutError):
@@ -100,7 +107,8 @@ class Drain:
                 continue
             ids = [entry.id for entry in taking.entries]
             try:
-                await self._handler([entry.item for entry in taking.entries])
+                async with self._kept(ids):
+                    await self._handler([entry.item for entry in taking.entries])
             except BackendError as error:
                 wait = back_off(failures, error.retry_after if isinstance(error, PeerError) else None)
                 if failures % _FAILURES_PER_LINE == 0:
@@ -113,3 +121,19 @@ class Drain:
             await self._store.done(self.queue, ids)
             if self._pause is not None:
                 await asyncio.sleep(self._pause())
+
+    @asynccontextmanager
+    async def _kept(self, ids: Sequence[bytes]) -> AsyncIterator[None]:
+        """Renew the lease of entries all the while."""
+
+        async def renew() -> None:
+            while True:
+                await asyncio.sleep(self._lease / 3)
+                with suppress(StoreError):
+                    await self._store.renew(self.queue, ids, time.time() + self._lease)
+
+        renewing = asyncio.create_task(renew())
+        try:
+            yield
+        finally:
+            renewing.cancel()

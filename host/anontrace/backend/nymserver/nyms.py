@@ -1,7 +1,9 @@
 """The nyms: for each key a blob, a used flag and a queue of messages (seed, "Nymserver": Swap and Send).
 
 Every change is one compare-and-swap, which takes the outgoing message along into the mix's queue: a SURB is used once
-and its message is sent, or neither. Never keeps a contact address, except within a message that waits for a new SURB.
+and its message is sent, or neither. A nym remembers what it was told, by tags that only its contact address gives: so a
+repeat does nothing, and a retraction is right in whatever order messages come. Never keeps a contact address, except
+within a message that waits for a new SURB.
 """
 
 import time
@@ -23,9 +25,11 @@ from anontrace.mixnet.sizes import BLOB, CONTACT_ADDRESS, NOTIFICATION
 
 TABLE = "nyms"
 _SLOT = 4
-_DIGEST = 16
+_TAG = 8
+_HEAD = 2
 _FRESH, _USED = 0, 1
 _MOST_WAITING = 8
+_MOST_TOLD = 120  # tags from which on there is room only for retractions of what was told; one byte counts them
 _MOST_ATTEMPTS = 64
 
 
@@ -58,33 +62,31 @@ class Outgoing:
         at = CONTACT_ADDRESS + _SLOT
         return cls(item[:CONTACT_ADDRESS], int.from_bytes(item[CONTACT_ADDRESS:at], "little"), item[at:])
 
-    def digest(self) -> bytes:
-        """Tells a message that is sent again after a crash from another one."""
-        return sha256(self.content).digest()[:_DIGEST]
-
 
 _OUTGOING = CONTACT_ADDRESS + _SLOT + NOTIFICATION
 
 
 @dataclass(frozen=True, slots=True)
 class _Nym:
-    """What is stored under a nym key: used flag (1), digest of the last message sent (16), blob (174), waiting ones."""
+    """What is stored under a nym key: used flag (1), number of tags (1), tags (8 each) of what was sent or taken back
+    before that, blob (174), waiting messages."""
 
     blob: bytes = field(repr=False)
     used: bool = False
-    last: bytes = field(default=bytes(_DIGEST), repr=False)
+    told: tuple[bytes, ...] = field(default=(), repr=False)
     waiting: tuple[Outgoing, ...] = ()
 
     def encode(self) -> bytes:
-        flag = bytes((_USED if self.used else _FRESH,))
-        return flag + self.last + self.blob + b"".join(each.encode() for each in self.waiting)
+        head = bytes((_USED if self.used else _FRESH, len(self.told)))
+        return head + b"".join(self.told) + self.blob + b"".join(each.encode() for each in self.waiting)
 
     @classmethod
     def decode(cls, value: bytes) -> "_Nym":
-        at = 1 + _DIGEST
+        at = _HEAD + value[1] * _TAG
+        told = tuple(value[i : i + _TAG] for i in range(_HEAD, at, _TAG))
         rest = value[at + BLOB :]
         waiting = tuple(Outgoing.decode(rest[i : i + _OUTGOING]) for i in range(0, len(rest), _OUTGOING))
-        return cls(value[at : at + BLOB], value[0] == _USED, value[1:at], waiting)
+        return cls(value[at : at + BLOB], value[0] == _USED, told, waiting)
 
 
 class Nyms:
@@ -130,7 +132,7 @@ class Nyms:
             entry = _to_mix(nym.blob, first)
             if entry is not None:
                 self._counters.add("notification_sent")
-                return replace(nym, used=True, last=first.digest(), waiting=rest), entry
+                return replace(nym, used=True, told=(*nym.told, _tag_of(first)), waiting=rest), entry
             self._counters.add("notification_unusable")
             nym = replace(nym, waiting=rest)
         return nym, None
@@ -141,29 +143,19 @@ class Nyms:
         Sending the same message again changes nothing.
         """
         key = nym_key(outgoing.address, outgoing.slot)
-        digest = outgoing.digest()
+        tag = _tag_of(outgoing)
         for _ in range(_MOST_ATTEMPTS):
             (value,) = await self._store.get_many(TABLE, [key])
             if value is None:
                 return self._count(Outcome.UNKNOWN), None
             nym = _Nym.decode(value)
-            if nym.last == digest:
+            if tag in nym.told:
                 return Outcome.SENT, None
             if outgoing in nym.waiting:
                 return Outcome.WAITING, None
-            entry = None
-            cancelled = _without_retracted(nym, outgoing)
-            if cancelled is not None:
-                new, outcome = replace(cancelled, last=digest), Outcome.CANCELLED
-            elif nym.used:
-                if len(nym.waiting) >= _MOST_WAITING:
-                    return self._count(Outcome.FULL), None
-                new, outcome = replace(nym, waiting=(*nym.waiting, outgoing)), Outcome.WAITING
-            else:
-                entry = _to_mix(nym.blob, outgoing)
-                if entry is None:
-                    return self._count(Outcome.UNUSABLE), None
-                new, outcome = replace(nym, used=True, last=digest), Outcome.SENT
+            new, outcome, entry = _tell(nym, outgoing, tag)
+            if new == nym:
+                return self._count(outcome), None
             then = [] if entry is None else [entry]
             if await self._store.compare_and_swap(TABLE, key, value, new.encode(), None, then):
                 return self._count(outcome), entry.queue if entry else None
@@ -183,19 +175,41 @@ class Nyms:
         return b"".join(sorted(swap.fingerprint(key, _Nym.decode(value).blob) for key, value in rows))
 
 
-def _without_retracted(nym: _Nym, outgoing: Outgoing) -> _Nym | None:
-    """If this is the retraction of what still waits for a new SURB: the nym without it. So who was not told yet is
-    told neither."""
+def _tell(nym: _Nym, outgoing: Outgoing, tag: bytes) -> tuple[_Nym, Outcome, Entry | None]:
+    """What a message that is neither sent nor waiting makes of a nym, and what goes to the mix."""
     content = Notification.decode(outgoing.content)
-    if content.kind is not Kind.RETRACTION:
-        return None
+    retracts = content.kind is Kind.RETRACTION
+    is_full = len(nym.told) + len(nym.waiting) >= _MOST_TOLD
+    if retracts:
+        taken_back = _tag(outgoing, Kind.NOTIFICATION, content.report_id)
+        if taken_back not in nym.told:
+            # Who was not told yet never will be, whether that message waits, is still to come, or was dropped.
+            kept = tuple(each for each in nym.waiting if _tag_of(each) != taken_back)
+            told = nym.told if is_full and kept == nym.waiting else (*nym.told, taken_back, tag)
+            return replace(nym, told=told, waiting=kept), Outcome.CANCELLED, None
+    elif is_full:
+        return nym, Outcome.FULL, None
+    entry = None if nym.used else _to_mix(nym.blob, outgoing)
+    if entry is not None:
+        return replace(nym, used=True, told=(*nym.told, tag)), Outcome.SENT, entry
+    if not retracts:
+        if not nym.used:
+            return nym, Outcome.UNUSABLE, None
+        if len(nym.waiting) >= _MOST_WAITING:
+            return nym, Outcome.FULL, None
+    return replace(nym, used=True, waiting=(*nym.waiting, outgoing)), Outcome.WAITING, None
 
-    def is_retracted(waiting: Outgoing) -> bool:
-        found = Notification.decode(waiting.content)
-        return found.kind is Kind.NOTIFICATION and found.report_id == content.report_id
 
-    kept = tuple(each for each in nym.waiting if not is_retracted(each))
-    return None if len(kept) == len(nym.waiting) else replace(nym, waiting=kept)
+def _tag_of(outgoing: Outgoing) -> bytes:
+    content = Notification.decode(outgoing.content)
+    return _tag(outgoing, content.kind, content.report_id)
+
+
+def _tag(outgoing: Outgoing, kind: Kind, report_id: bytes) -> bytes:
+    """What a nym remembers of a message (8). Without the contact address nobody can tell of which report it was."""
+    return sha256(nym_key(outgoing.address, outgoing.slot) + outgoing.address + bytes((kind,)) + report_id).digest()[
+        :_TAG
+    ]
 
 
 def _to_mix(stored_blob: bytes, outgoing: Outgoing) -> Entry | None:

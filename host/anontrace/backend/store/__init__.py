@@ -93,8 +93,12 @@ class Store(Protocol):
         """Put entries into their queues."""
 
     async def take(self, queue: str, now: float, limit: int, lease: float) -> Taking:
-        """Lease up to `limit` entries that are due. One that is neither done nor put back is due again after `lease`
-        seconds, or when the process was stopped; where several processes share the store, not when one crashed."""
+        """Lease up to `limit` entries that are due. One that is neither done, put back nor renewed is due again after
+        `lease` seconds, or when the process was stopped; where several processes share the store, not when one
+        crashed."""
+
+    async def renew(self, queue: str, ids: Sequence[bytes], until: float) -> None:
+        """Keep leased entries until then (real unix seconds)."""
 
     async def done(self, queue: str, ids: Sequence[bytes]) -> None:
         """Forget entries. After a crash one may come back: what entries cause must be repeatable."""

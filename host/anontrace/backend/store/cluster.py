@@ -320,8 +320,11 @@ class ClusterStore:
         self._backlogs.add(queue, -sum(int(each) for each in gone.values()))
         self._forget_leases(queue, ids)
 
+    async def renew(self, queue: str, ids: Sequence[bytes], until: float) -> None:
+        await self._each(scripts.AGAIN, self._by_shard([queue, repr(until)], ids), writes=False, repeatable=True)
+
     async def again(self, queue: str, ids: Sequence[bytes], due: float) -> None:
-        await self._each(scripts.AGAIN, self._by_shard([queue, repr(due)], ids), writes=False, repeatable=True)
+        await self.renew(queue, ids, due)
         self._forget_leases(queue, ids)
 
     def _by_shard(self, head: _Arguments, ids: Sequence[bytes]) -> dict[int, _Arguments]:

@@ -199,6 +199,9 @@ class RocksStore:
         ]
         return Taking(entries, next_due)
 
+    async def renew(self, queue: str, ids: Sequence[bytes], until: float) -> None:
+        self._queues.again(queue, ids, until)
+
     async def done(self, queue: str, ids: Sequence[bytes]) -> None:
         def work(changes: Changes) -> None:
             for identity in ids:
