@@ -50,12 +50,13 @@ vectors: $(READY) ## write tests/vectors/ anew, after a change to a format
 bench: $(READY) ## measure badge and mix, print tables, write build/bench.json: [ONLY=NAME]
 	@$(BIN)/python -m tools.bench $(if $(ONLY),--only '$(ONLY)')
 
-flash: $(READY) ## MicroPython and the firmware onto a badge: PORT=... [BOARD=ESP32_GENERIC_S3] [FIRMWARE=file.bin, else the pinned one]
+flash: $(READY) ## MicroPython and the firmware onto a badge: PORT=... [BOARD=ESP32_GENERIC_S3] [HARDWARE=name] [FIRMWARE=file.bin, else the pinned one]
 	@$(BIN)/python -m tools.flash flash --port '$(PORT)' $(if $(BOARD),--board '$(BOARD)') \
-	    $(if $(FIRMWARE),--firmware '$(FIRMWARE)')
+	    $(if $(FIRMWARE),--firmware '$(FIRMWARE)') $(if $(HARDWARE),--hardware '$(HARDWARE)')
 
-update: $(READY) ## only the firmware files that changed; identity and log stay: PORT=... [BOARD=...]
-	@$(BIN)/python -m tools.flash update --port '$(PORT)' $(if $(BOARD),--board '$(BOARD)')
+update: $(READY) ## only the firmware files that changed; identity and log stay: PORT=... [BOARD=...] [HARDWARE=name]
+	@$(BIN)/python -m tools.flash update --port '$(PORT)' $(if $(BOARD),--board '$(BOARD)') \
+	    $(if $(HARDWARE),--hardware '$(HARDWARE)')
 
 provision: $(READY) ## make a badge yours, over USB and then Bluetooth: PORT=...
 	@$(BIN)/python -m tools.flash provision --port '$(PORT)'

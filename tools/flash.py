@@ -1,8 +1,8 @@
 """Puts MicroPython and the firmware onto a badge: `make flash`, `make update`, `make provision`.
 
 esptool writes MicroPython, tools/mpy.py compiles the firmware, mpremote copies it, and the hash of every file on the
-badge is compared afterwards. Whatever goes wrong is said in one line that names what to do. An update never touches
-identity and log.
+badge is compared afterwards; firmware/boards/ says what a board has beside the chip. Whatever goes wrong is said in one
+line that names what to do. An update never touches identity and log.
 """
 
 import argparse
@@ -26,6 +26,8 @@ from tools.esp32_image import BOARDS, OLDEST
 class FlashError(Exception):
     """The badge could not be flashed, updated or provisioned; the message is one line that says what to do."""
 
+
+HARDWARE = mpy.ROOT / "firmware" / "boards"
 
 # Runs on the badge: what it is, and the hash of every file of the firmware that it holds.
 _INVENTORY = """
@@ -166,6 +168,24 @@ def inventory(port: str) -> Inventory:
     return Inventory((version[0], version[1]), architecture, machine, dict(lines[1:]))
 
 
+def hardware_file(hardware: str, name: str | None) -> Path:
+    """The file of that board, FlashError if there is none, or if it has another chip than `name`."""
+    known = {path.stem: path for path in sorted(HARDWARE.glob("*.json"))}
+    if hardware not in known:
+        raise FlashError(f"no board is called {hardware!r}: HARDWARE= takes {', '.join(known)}")
+    chip = json.loads(known[hardware].read_text()).get("chip", name)
+    if name is not None and chip != name:
+        raise FlashError(f"{hardware} has another chip: say BOARD={chip}")
+    return known[hardware]
+
+
+def configure(port: str, file: Path) -> None:
+    """Tell a badge what its board has: the file becomes board.json."""
+    _mpremote(port, "fs", "cp", "-f", str(file), ":board.json")
+    if hashlib.sha256(file.read_bytes()).hexdigest() not in _mpremote(port, "fs", "sha256sum", ":board.json"):
+        raise FlashError(f"board.json did not arrive whole on {port}: run make update HARDWARE={file.stem} again")
+
+
 def _wait_for_badge(port: str, seconds: float = 20.0) -> Inventory:
     """The inventory of a badge that has just been written and is starting."""
     end = time.monotonic() + seconds
@@ -215,21 +235,31 @@ def install(port: str, found: Inventory, name: str | None) -> tuple[int, int]:
     return len(changed), len(stale)
 
 
-def flash(port: str, name: str, image: Path | None) -> None:
+def flash(port: str, name: str, image: Path | None, hardware: str | None) -> None:
     """Everything that makes a badge of a bare board; with the pinned image unless one is given."""
     check_port(port)
+    file = hardware_file(hardware, name) if hardware else None
     if image is None:
         image = esp32_image.fetch(name)
     esp32_image.check(image, name)
     write_micropython(port, name, image)
-    copied, _ = install(port, _wait_for_badge(port), name)
+    found = _wait_for_badge(port)
+    if file is not None:
+        configure(port, file)
+    copied, _ = install(port, found, name)
     print(f"{copied} files copied and verified. Next: make provision PORT={port}")
 
 
-def update(port: str, name: str | None) -> None:
-    """Bring the firmware on a badge up to date."""
+def update(port: str, name: str | None, hardware: str | None) -> None:
+    """Bring the firmware on a badge up to date, and what it knows of its board if that is given."""
     check_port(port)
-    copied, removed = install(port, inventory(port), name)
+    found = inventory(port)
+    if hardware:
+        chip = found.machine.rpartition(" with ")[2].lower()
+        name = name or next((board for board, candidate in BOARDS.items() if candidate.chip == chip), None)
+        configure(port, hardware_file(hardware, name))
+        print(f"The board is a {hardware} now.")
+    copied, removed = install(port, found, name)
     print(f"{copied} files copied, {removed} removed, all verified." if copied or removed else "Nothing to update.")
 
 
@@ -251,12 +281,13 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--board", choices=sorted(BOARDS), help="default for flash: ESP32_GENERIC")
     parser.add_argument("--firmware", type=Path, help="MicroPython image for that board (the pinned one)")
+    parser.add_argument("--hardware", help="what the board has beside the chip, a name in firmware/boards/")
     options = parser.parse_args(arguments)
     try:
         if options.action == "flash":
-            flash(options.port, options.board or "ESP32_GENERIC", options.firmware)
+            flash(options.port, options.board or "ESP32_GENERIC", options.firmware, options.hardware)
         elif options.action == "update":
-            update(options.port, options.board)
+            update(options.port, options.board, options.hardware)
         else:
             provision(options.port)
     except (FlashError, esp32_image.ImageError, mpy.BuildError) as error:

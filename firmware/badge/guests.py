@@ -5,7 +5,13 @@ They are imported where they are used, in functions; `leave` forgets them, and t
 
 import sys
 
-_GUESTS = ("badge.requests", "anontrace_shared.answering", "anontrace_shared.session", "anontrace_shared.noise")
+_GUESTS = (
+    "badge.requests",
+    "badge.board",
+    "anontrace_shared.answering",
+    "anontrace_shared.session",
+    "anontrace_shared.noise",
+)
 
 
 def leave():

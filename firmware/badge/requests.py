@@ -7,7 +7,7 @@ it, and turns failures into a status.
 from anontrace_primitives import x25519
 from anontrace_shared import answering, errors
 
-from . import health, store
+from . import board, health, store
 from .version import BUILD, VERSION
 
 _MS_OF_2025 = 1735689600000
@@ -95,7 +95,7 @@ async def _info(badge):
         logbook.open_segment,
         logbook.total(),
         badge.dropped,
-        0,  # no battery is measured
+        board.battery_mv(),
     )
 
 

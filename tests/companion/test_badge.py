@@ -16,6 +16,7 @@ from anontrace.companion.errors import NO_BADGE
 from anontrace_shared import log
 
 from tests.companion.conftest import PATIENCE, START, Cli, Network, Result, SimulatedClock
+from tools.flash import HARDWARE
 from tools.simulator.air import Adapter, Air
 
 SLOTS = 48
@@ -294,6 +295,16 @@ def test_a_crash_is_shown_by_info(world):
     (world.folder / "ada" / "crash.txt").write_text("Traceback: something went wrong\n")
     assert "something went wrong" in world.do("ada", "badge", "info")["crash_log"]
     (world.folder / "ada" / "crash.txt").unlink()
+
+
+def test_the_battery_is_shown_where_the_board_measures_it(world):
+    assert world.do("ada", "badge", "info")["battery_mv"] == 0
+    (world.folder / "ada" / "board.json").write_bytes((HARDWARE / "huzzah32.json").read_bytes())
+    world.air.badges["ada"].set_voltage(35, 1935)
+    assert world.do("ada", "badge", "info")["battery_mv"] == 3870
+    world.do("ada", "badge", "sync")
+    assert world.do("ada", "status")["badge"]["battery_mv"] == 3870
+    (world.folder / "ada" / "board.json").unlink()
 
 
 def test_an_erased_badge_is_empty_and_still_ones_own(world):

@@ -1,7 +1,7 @@
 """Badges as far as no Bluetooth is needed: presets, several of them, forgetting, updating."""
 
 import pytest
-from anontrace.companion import state
+from anontrace.companion import presentation, state
 from anontrace.companion.commands import badge_care
 from anontrace.companion.errors import FAILED, INTERRUPTED, USAGE
 from anontrace_shared import presets
@@ -20,6 +20,13 @@ def wearer(cli, tmp_path):
 
 def test_the_presets_offered_are_those_that_exist():
     assert list(badge_care._PRESETS) == list(presets.PRESETS)
+
+
+@pytest.mark.parametrize(
+    ("millivolts", "text"), [(0, "not measured"), (3870, "3.87 V"), (3420, "3.42 V (low: charge it)")]
+)
+def test_a_battery_is_shown_in_volts_and_told_to_be_charged(millivolts, text):
+    assert presentation.battery_text(millivolts) == text
 
 
 def test_a_forgotten_badge_leaves_nothing_and_the_others_stay(wearer):

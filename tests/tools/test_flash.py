@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import json
 import os
 import socket
 import subprocess
@@ -175,6 +176,41 @@ def test_an_update_installs_what_loads_and_then_only_what_changed(
     assert flash.main(["update", "--port", board.port]) == 0
     assert "1 files copied, 0 removed" in capsys.readouterr().out
     assert hashlib.sha256(damaged.read_bytes()).digest() == before
+
+
+def test_what_the_board_has_is_put_on_by_name_and_stays(
+    board: EmulatedBoard, flash_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "nobody's board"
+    message = said(capsys, "update", "--port", board.port_url, "--hardware", name)
+    assert repr(name) in message and all(path.stem in message for path in flash.HARDWARE.glob("*.json"))
+    path = image(flash_folder.parent / "c3.bin", 5)
+    arguments = ["--board", "ESP32_GENERIC_C3", "--firmware", str(path), "--hardware", "huzzah32"]
+    assert "huzzah32 has another chip: say BOARD=ESP32_GENERIC" in said(capsys, "flash", "--port", "x", *arguments)
+    for hardware in ("huzzah32", None, "none"):
+        arguments = ["--hardware", hardware] if hardware else []
+        assert flash.main(["update", "--port", board.port_url, *arguments]) == 0
+        content = (flash_folder / "board.json").read_bytes()
+        assert content == (flash.HARDWARE / f"{hardware or 'huzzah32'}.json").read_bytes()
+
+
+PINS = {
+    "ESP32_GENERIC": {*range(6), *range(12, 20), *range(21, 24), *range(25, 28), *range(32, 40)},
+    "ESP32_GENERIC_C3": {*range(11), *range(18, 22)},
+    "ESP32_GENERIC_S3": {*range(22), *range(33, 49)},
+}
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in flash.HARDWARE.glob("*.json")))
+def test_every_board_that_is_offered_has_only_pins_of_its_chip_and_stands_in_the_manual(name: str) -> None:
+    has = json.loads((flash.HARDWARE / f"{name}.json").read_text())
+    assert has.keys() <= {"chip", "led", "led_on", "button", "pressed", "battery", "divider"}
+    assert ("led" in has, "button" in has, "battery" in has) == ("led_on" in has, "pressed" in has, "divider" in has)
+    pins = [has[what] for what in ("led", "button", "battery") if what in has]
+    assert not pins or (set(pins) <= PINS[has["chip"]] and len(set(pins)) == len(pins))
+    assert has.get("led", 0) < 34 and (has.get("battery", 32) in range(32, 40))  # outputs; inputs of the first ADC
+    assert {has.get("led_on", 0), has.get("pressed", 0)} <= {0, 1} and has.get("divider", 1) >= 1
+    assert f"| `{name}` |" in (mpy.ROOT / "docs" / "badge.md").read_text()
 
 
 def test_a_board_of_another_kind_is_refused(board: EmulatedBoard, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ from anontrace.companion.exposures import Exposure
 from anontrace.companion.store.badges import MODES, Badge
 
 SHORT_CASE = 8  # hex digits shown of a case-ID
+LOW_MV = 3500  # of a lithium cell
 
 MEANING = {
     exposures.TOLD: "you were near somebody who tested positive",
@@ -103,4 +104,13 @@ def badge_lines(badge: Badge) -> list[str]:
     if badge.provisioned is None:
         return [f"Badge {badge.number}: not provisioned yet"]
     synced = "never" if badge.last_sync is None else moment_text(badge.last_sync)
-    return [f"Badge {badge.number}: broadcasts until {slot_text(badge.horizon)}, last sync {synced}"]
+    millivolts = badge.info.get("battery_mv")
+    battery = f", battery {battery_text(millivolts)}" if millivolts else ""
+    return [f"Badge {badge.number}: broadcasts until {slot_text(badge.horizon)}, last sync {synced}{battery}"]
+
+
+def battery_text(millivolts: int) -> str:
+    """A battery's voltage as the wearer reads it; 0 is unknown."""
+    if not millivolts:
+        return "not measured"
+    return f"{millivolts / 1000:.2f} V{' (low: charge it)' if millivolts < LOW_MV else ''}"

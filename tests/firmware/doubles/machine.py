@@ -17,6 +17,27 @@ class WDT:
         pass
 
 
+volts = {}  # microvolts by pin
+
+
+class Pin:
+    def __init__(self, id):
+        if id > 39:
+            raise ValueError("invalid pin")
+        self.id = id
+
+
+class ADC:
+    ATTN_11DB = 3
+
+    def __init__(self, pin, atten=0):
+        calls.append(("adc", pin.id, atten))
+        self.id = pin.id
+
+    def read_uv(self):
+        return volts[self.id]
+
+
 WDT_RESET = 3
 cause = 1
 

@@ -118,6 +118,7 @@ def info(context: Context, number: int | None, scan_seconds: float) -> None:
     from anontrace.companion.badge.care import ask
     from anontrace.companion.badge.own import converse
     from anontrace.companion.badge.sync import describe
+    from anontrace.companion.presentation import battery_text
 
     with context.changing() as state:
         own = known(state, number)
@@ -126,8 +127,11 @@ def info(context: Context, number: int | None, scan_seconds: float) -> None:
 
     def lines() -> list[str]:
         shown = [
-            f"{name.replace('_', ' '):<16} {_shown(value)}" for name, value in document.items() if name != "crash_log"
+            f"{name.replace('_', ' '):<16} {_shown(value)}"
+            for name, value in document.items()
+            if name not in ("crash_log", "battery_mv")
         ]
+        shown.append(f"{'battery':<16} {battery_text(said.battery_mv)}")
         if crash_log:
             shown += ["", "It has crashed; please report this:", *(f"  {line}" for line in crash_log.splitlines())]
         return shown
