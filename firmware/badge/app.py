@@ -28,6 +28,7 @@ _NO_OWNER_MS = const(10000)  # how soon a key that arrives over USB is noticed
 _STABLE_MS = const(600000)
 _RESTART_MS = const(1000)
 _LAST_RESORT_S = const(60)
+_DAY_MS = const(86400000)
 
 
 class Badge:
@@ -42,7 +43,7 @@ class Badge:
         self.state.save()
         self.safe = self.state.crashes >= health.SAFE_AFTER
         self.dropped = 0  # contacts that were not logged, since boot
-        self.clock = Clock()
+        self.clock = Clock(self.state)
         self.logbook = Logbook(self.state)
         self.addresses = Addresses(self.state)
         self.contacts = Contacts()
@@ -51,7 +52,8 @@ class Badge:
         self._interval = None
         self._slot = None  # the Slot being broadcast; None: a beacon
         self._owned = False
-        self._expired = None  # the day up to which the log has been expired
+        self._expired = None  # the day (or that since the boot) on which the log was expired last
+        self._anchored = self.clock.known  # whether the log tells what the periods since this boot were
         self._turning = asyncio.Lock()
         self._asking = Asking(self.radio, self.clock, self.contacts, self._may_ask, self._turning)
         self._changed = asyncio.Event()
@@ -119,9 +121,10 @@ class Badge:
         self.radio.drain(self._hear)
         if ended is not None and ended != self._interval:
             await self._seal(ended)
-        if known and self._expired != slots.day_of(number):
-            self._expired = slots.day_of(number)
-            self._try(self.logbook.expire, self._expired)
+        day = known, slots.day_of(number)
+        if self._expired != day:
+            self._expired = day
+            self._try(self.logbook.expire, self.clock.sure_day(), self.clock.uptime_ms() // _DAY_MS)
         if known and not self.safe:
             self._try(self.addresses.prepare, number + 1)
         if not self._links.in_session:
@@ -130,9 +133,9 @@ class Badge:
         memory.scrub()
         gc.enable()
 
-    def _try(self, function, argument):
+    def _try(self, function, *arguments):
         try:
-            return function(argument)
+            return function(*arguments)
         except (OSError, errors.FormatError) as error:
             self._report(error)
             return None
@@ -182,20 +185,20 @@ class Badge:
         """Set the clock to what it was at `uptime_ms`; the correction in ms."""
         async with self._turning:
             self.radio.drain(self._hear)
-            first = not self.clock.known
             correction = self.clock.set(unix_ms, uptime_ms)
-            if first:
-                self._write_anchor()
+            self.state.save()
             self.addresses.clock_set(slots.slot_of(self.clock.unix()))
+            if not self._anchored:
+                self._write_anchor()
             await self._turn(False)
         self._changed.set()
         return correction
 
     def _write_anchor(self):
         anchor = sealing.clock_anchor(self.state.boot, self.clock.uptime_ms() // 1000, self.clock.unix())
-        self.logbook.begin(len(anchor), slots.day_of(slots.slot_of(self.clock.unix())))
-        self.logbook.append(anchor)
+        self.logbook.begin(anchor)
         self.logbook.commit()
+        self._anchored = True
 
     def broadcasts_below(self, horizon):
         """Whether a contact address is on the air whose slot is below `horizon`."""

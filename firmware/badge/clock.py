@@ -1,7 +1,8 @@
 """Owner of the time: uptime, unix time where it is known, the running interval (docs/protocol.md, sections 1 and 3).
 
 An interval is a slot, or, while the time is unknown, a period of 300 s since boot. The time is unknown after a power
-loss until the companion sets it; the RTC carries it over a reset.
+loss until the companion sets it; the RTC carries it over a reset. Once the companion has moved it by more than an hour
+it is in doubt, until a sync on a later day finds it right: a computer may be wrong, and what is deleted stays deleted.
 """
 
 import time
@@ -12,12 +13,16 @@ from micropython import const
 INTERVAL_MS = 300000
 _PORT_EPOCH = 946684800 if time.gmtime(0)[0] == 2000 else 0  # the ESP32 counts from 2000, the Unix port from 1970
 _PLAUSIBLE = const(1735689600)  # 2025: an RTC that says less has lost the time
+_HOUR_MS = const(3600000)
+_DAY_S = const(86400)
+_DOUBT_DAYS = const(30)  # by then all that was there when the doubt began has been kept for as long as it should be
 
 
 class Clock:
-    """Everybody asks here what time it is; only the companion's request sets it."""
+    """Everybody asks here what time it is; only the companion's request sets it. `state` is the badge's Store."""
 
-    def __init__(self):
+    def __init__(self, state):
+        self._state = state
         self._ticks = time.ticks_ms()
         self._uptime = 0
         self._offset = None  # unix time minus uptime, ms; None while the time is unknown
@@ -42,10 +47,24 @@ class Clock:
         """Unix time in seconds, 0 while unknown."""
         return 0 if self._offset is None else (self._offset + self.uptime_ms()) // 1000
 
+    def sure_day(self):
+        """Today, None while that is not known, or in doubt."""
+        today = self.unix() // _DAY_S
+        return today if today > self._state.doubted + _DOUBT_DAYS else None
+
     def set(self, unix_ms, uptime_ms):
-        """Take over the time that the companion told at `uptime_ms`. The correction in ms, 0 if no time was known."""
+        """Take over the time that the companion told at `uptime_ms`. The correction in ms, 0 if no time was known.
+
+        The state is to be saved after it.
+        """
         offset = unix_ms - uptime_ms
         correction = 0 if self._offset is None else offset - self._offset
+        state = self._state
+        today = unix_ms // 1000 // _DAY_S
+        if self._offset is None or abs(correction) > _HOUR_MS:
+            state.doubted = today
+        elif today > state.doubted:
+            state.doubted = 0
         self._offset = offset
         now = offset + self.uptime_ms()
         year, month, day, hour, minute, second, weekday, _ = time.gmtime(now // 1000 - _PORT_EPOCH)

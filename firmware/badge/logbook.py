@@ -1,7 +1,7 @@
 """Owner of the log on flash: append-only segments of whole blocks, read, freed, expired (docs/protocol.md, section 3).
 
-log/00000001.seg and on; the highest is open. A block counts once its CRC is written: what a power cut leaves half
-written is cut off at the next boot. Never seals and never opens: bytes in, bytes out.
+log/00000001.seg and on; the highest is open. A segment is of one day. A block counts once its CRC is written: what a
+power cut leaves half written is cut off at the next boot. Never seals and never opens: bytes in, bytes out.
 """
 
 import binascii
@@ -12,10 +12,12 @@ from micropython import const
 
 _FOLDER = const("log")
 _TEMPORARY = const("log/cut")
-_MOST_BYTES = const(65536)  # a segment that has them is closed
+_MOST_BYTES = const(65432)  # of a segment: what 16 blocks of 4096 hold, since littlefs keeps its pointers in them
 _CHUNK = const(512)
 _KEEP_DAYS = const(30)
-_RESERVE = const(65536)  # bytes of flash that the log leaves for everything else
+_QUOTA = const(2097152)  # bytes of a log; a place badge has as many as its flash
+_RESERVE = const(32768)  # bytes of flash that the log leaves for everything else
+_DAY_HEAD = const(11)  # bytes of a block that tell its day
 _EBUSY = const(16)  # not in MicroPython's errno, as the next
 _ENOSPC = const(28)
 
@@ -37,31 +39,52 @@ def _size(number):
 
 
 def _day_of(head):
-    """The day that the first bytes of a block (ANCHOR at least) tell, None if they tell none."""
-    if head[0] == sealing.KNOWN_SLOT:
-        return slots.day_of(int.from_bytes(head[1:5], "little"))
+    """The day of a block that begins with these bytes (11 at least); None if no block begins so.
+
+    Where the time was not known, a number below 0 that stands for a day since a boot: -1 - boot * 256 - days.
+    """
+    if len(head) < _DAY_HEAD or sealing.block_length(head) is None:
+        return None
     if head[0] == sealing.CLOCK_ANCHOR:
         return slots.day_of(slots.slot_of(int.from_bytes(head[7:11], "little")))
-    return None
+    if head[0] == sealing.KNOWN_SLOT:
+        return slots.day_of(int.from_bytes(head[1:5], "little"))
+    return -1 - (int.from_bytes(head[1:3], "little") << 8 | int.from_bytes(head[3:5], "little") // slots.SLOTS_PER_DAY)
 
 
 def _segment_day(number):
-    """The day of the first block of a segment that tells one, by walking over the blocks' heads."""
-    at = 0
     try:
         with open(_path(number), "rb") as file:
-            while True:
-                file.seek(at)
-                head = file.read(sealing.ANCHOR)
-                length = sealing.block_length(head)
-                if length is None or len(head) < sealing.ANCHOR:
-                    return None
-                day = _day_of(head)
-                if day is not None:
-                    return day
-                at += length
+            return _day_of(file.read(_DAY_HEAD))
     except OSError:
         return None
+
+
+def _whole(path):
+    """Length of a segment up to the end of its last good block."""
+    try:
+        file = open(path, "rb")
+    except OSError:
+        return 0
+    whole = 0
+    with file:
+        while True:
+            file.seek(whole)
+            length = sealing.block_length(file.read(sealing.HEAD))
+            if length is None:
+                return whole
+            file.seek(whole)
+            crc = 0
+            left = length - sealing.CRC
+            while left > 0:
+                data = file.read(min(left, _CHUNK))
+                if not data:
+                    return whole
+                crc = binascii.crc32(data, crc)
+                left -= len(data)
+            if file.read(sealing.CRC) != crc.to_bytes(sealing.CRC, "little"):
+                return whole
+            whole += length
 
 
 def _copy(source, target, length):
@@ -77,8 +100,9 @@ class Logbook:
         self._state = state
         self._free_bytes = free_bytes
         self._file = None  # open while a block is being written
-        self._day = None  # of the open segment, None while nothing in it tells
+        self._day = None  # of the open segment, as _day_of gives it; None while it is empty
         self._size = 0  # of the open segment's whole blocks
+        self._total = 0  # of all segments' whole blocks
         try:
             os.mkdir(_FOLDER)
         except OSError:
@@ -112,7 +136,12 @@ class Logbook:
 
     def total(self):
         """Bytes of the whole log."""
-        return sum([self.size(number) for number in self.numbers()])
+        return self._total
+
+    def _remove(self, number):
+        size = self.size(number)
+        os.remove(_path(number))
+        self._total -= size
 
     def _advance(self):
         """The next number, durable before a file of it can exist."""
@@ -134,7 +163,7 @@ class Logbook:
         freed = 0
         for number in self.numbers():
             if number < below and number != self._state.segment:
-                os.remove(_path(number))
+                self._remove(number)
                 freed += 1
         if self._state.log_was_full:
             self._state.log_was_full = 0
@@ -149,20 +178,22 @@ class Logbook:
 
     # Writing
 
-    def begin(self, length, day):
-        """A block of `length` bytes follows, of this day (None: not known). Makes room, oldest day first. OSError."""
+    def begin(self, head):
+        """A block follows that begins with these bytes (11 at least). Makes room, oldest day first. OSError."""
         if self._file is not None:
             raise OSError(_EBUSY)
-        if self._size >= _MOST_BYTES or (self._size and day is not None and self._day not in (None, day)):
+        length = sealing.block_length(head)
+        day = _day_of(head)
+        if self._size and (self._size + length > _MOST_BYTES or self._day != day):
             self._advance()
-        while self._free_bytes() < length + _RESERVE:
-            self._drop_oldest_day()
-        if day is not None:
-            self._day = day
+        self._day = day
+        while self._free_bytes() < length + _RESERVE or (not self._state.place and self._total + length > _QUOTA):
+            self._drop_oldest()
         self._file = open(_path(self._state.segment), "ab")
+        self.append(head)
 
     def append(self, data):
-        """Bytes of the block, whole after the last. OSError if the flash fails: then the block is cut off again."""
+        """More of the block, whole after the last. OSError if the flash fails: then the block is cut off again."""
         try:
             if self._file.write(data) != len(data):
                 raise OSError(_ENOSPC)
@@ -178,7 +209,9 @@ class Logbook:
         except OSError:
             self._recover()
             raise
-        self._size = _size(self._state.segment)
+        size = _size(self._state.segment)
+        self._total += size - self._size
+        self._size = size
 
     def _abandon(self):
         if self._file is not None:
@@ -191,78 +224,50 @@ class Logbook:
 
     def _recover(self):
         """Cut the open segment off after its last whole block; if that cannot be done, leave it and open the next."""
-        self._day = None
         path = _path(self._state.segment)
-        whole = self._whole(path)
-        if whole < _size(self._state.segment):
+        self._size = _whole(path)
+        self._day = _segment_day(self._state.segment) if self._size else None
+        if self._size < _size(self._state.segment):
             try:
-                if whole:
-                    _copy(path, _TEMPORARY, whole)
+                if self._size:
+                    _copy(path, _TEMPORARY, self._size)
                     os.rename(_TEMPORARY, path)
                 else:
                     os.remove(path)
             except OSError:
                 self._advance()
-                return
-        self._size = whole
-
-    def _whole(self, path):
-        """Length of a segment up to the end of its last good block; notes the day of what it finds."""
-        try:
-            file = open(path, "rb")
-        except OSError:
-            return 0
-        whole = 0
-        with file:
-            while True:
-                file.seek(whole)
-                length = sealing.block_length(file.read(sealing.HEAD))
-                if length is None:
-                    return whole
-                file.seek(whole)
-                crc = 0
-                left = length - sealing.CRC
-                head = b""
-                while left > 0:
-                    data = file.read(min(left, _CHUNK))
-                    if not data:
-                        return whole
-                    head = head or data[: sealing.ANCHOR]
-                    crc = binascii.crc32(data, crc)
-                    left -= len(data)
-                if file.read(sealing.CRC) != crc.to_bytes(sealing.CRC, "little"):
-                    return whole
-                day = _day_of(head)
-                self._day = self._day if day is None else day
-                whole += length
+        self._total = sum([self.size(number) for number in self.numbers()])
 
     # Age and room
 
-    def expire(self, today):
-        """Remove the segments of more than 30 days ago, and undated ones older than such a segment."""
-        last = 0
-        numbers = self.numbers()
-        for number in numbers:
-            day = self._day if number == self._state.segment else _segment_day(number)
-            if day is not None and day < today - _KEEP_DAYS:
-                last = number
-        if last == self._state.segment:
-            self._advance()
-        for number in numbers:
-            if number <= last:
-                os.remove(_path(number))
+    def expire(self, today, boot_day):
+        """Remove the segments of more than 30 days ago: `today` (None: nobody knows), so many days after the boot.
 
-    def _drop_oldest_day(self):
-        """Remove the oldest segments up to the end of their day. OSError(ENOSPC) if only the open one is left."""
+        Each by its own day. One without, of another boot or of a day to come (the clock was wrong), is at least as old
+        as the next that has one.
+        """
+        age = None
+        for number in reversed(self.numbers()):
+            day = self._day if number == self._state.segment else _segment_day(number)
+            if day is not None and 0 <= day and today is not None and day <= today:
+                age = today - day
+            elif day is not None and day < 0 and -1 - day >> 8 == self._state.boot:
+                age = boot_day - (-1 - day & 0xFF)
+            if age is not None and age > _KEEP_DAYS:
+                if number == self._state.segment:
+                    self._advance()
+                self._remove(number)
+
+    def _drop_oldest(self):
+        """Remove the oldest day; of today only the oldest segment. OSError(ENOSPC) if only the open one is left."""
         numbers = [number for number in self.numbers() if number != self._state.segment]
         if not numbers:
             raise OSError(_ENOSPC)
         day = _segment_day(numbers[0])
         for number in numbers:
-            other = _segment_day(number)
-            if number != numbers[0] and other is not None and other != day:
+            if number != numbers[0] and (day == self._day or _segment_day(number) != day):
                 break
-            os.remove(_path(number))
+            self._remove(number)
         if not self._state.log_was_full:
             self._state.log_was_full = 1
             self._state.save()

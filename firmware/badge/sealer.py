@@ -6,7 +6,7 @@ tasks between records, so that the badge goes on hearing.
 
 import asyncio
 
-from anontrace_shared import errors, sealing, slots
+from anontrace_shared import errors, sealing
 
 
 async def seal(contacts, logbook, log_key, boot, known, number):
@@ -20,8 +20,7 @@ async def seal(contacts, logbook, log_key, boot, known, number):
             sealer = sealing.Sealer(log_key, sealing.KNOWN_SLOT, number)
         else:
             sealer = sealing.Sealer(log_key, sealing.UNKNOWN_SLOT, sealing.unknown_slot(boot, min(number, 0xFFFF)))
-        logbook.begin(sealing.HEADER + count * sealing.RECORD + sealing.CRC, slots.day_of(number) if known else None)
-        logbook.append(sealer.begin(count))
+        logbook.begin(sealer.begin(count))
         while contacts.waiting:
             address, figures = contacts.take()
             logbook.append(sealer.record(address, figures))

@@ -16,7 +16,9 @@ SETTINGS = ("advertising_ms", "window_ms", "scan_ms", "place")  # in the order o
 _COPIES = const(("state.0", "state.1"))
 _OWNER_KEY = const("owner.key")
 _VERSION = const(1)
-_LAYOUT = const("<BIHBBIIIIHHHBBI32s32s")
+# New fields come at the end: a state that an older build has left ends earlier, and what it lacks is as on a new badge.
+_FIRST_LAYOUT = const("<BIHBBIIIIHHHBBI32s32s")
+_LAYOUT = const("<BIHBBIIIIHHHBBI32s32sH")
 _FIELDS = (
     "boot",  # number of this boot, 16 bits
     "mode",  # UNPROVISIONED, RATCHET or LIST
@@ -33,10 +35,11 @@ _FIELDS = (
     "day",  # of the day key
     "day_key",
     "log_key",
+    "doubted",  # day on which the clock was moved so far that a later day's sync has to confirm it, 0: none
 )
 # Eleven adverts in a row, 500 ms apart, fall on eleven places of the scan interval 100 ms apart, and the window always
 # covers one of them: whoever stays in range is heard within 6 seconds.
-_DEFAULTS = (0, UNPROVISIONED, 0, 0, 0, 0, 0, 500, 150, 1100, 0, 0, 0, bytes(32), bytes(32))
+_DEFAULTS = (0, UNPROVISIONED, 0, 0, 0, 0, 0, 500, 150, 1100, 0, 0, 0, bytes(32), bytes(32), 0)
 
 
 class Store:
@@ -82,12 +85,12 @@ def _read_copy(name):
             data = file.read()
     except OSError:
         return None
-    size = struct.calcsize(_LAYOUT)
-    if len(data) != size + 4 or data[0] != _VERSION:
+    size = len(data) - 4
+    if not struct.calcsize(_FIRST_LAYOUT) <= size <= struct.calcsize(_LAYOUT) or data[0] != _VERSION:
         return None
     if binascii.crc32(data[:size]) != struct.unpack("<I", data[size:])[0]:
         return None
-    return struct.unpack(_LAYOUT, data[:size])
+    return struct.unpack(_LAYOUT, data[:size] + struct.pack(_LAYOUT, _VERSION, 0, *_DEFAULTS)[size:])
 
 
 def owner_key():

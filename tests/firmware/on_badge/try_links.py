@@ -9,6 +9,7 @@ from anontrace_shared.session import CompanionSession
 from badge.clock import Clock
 from badge.links import Links
 from badge.radio import Radio
+from badge.store import Store
 from bluetooth import BLE
 
 KEY = bytes(range(32))
@@ -31,7 +32,7 @@ class Place:
         self.ble = BLE.last
         self.reports = []
         self.asked = []
-        self.links = Links(self.radio, Clock(), self.answer, self.answer_challenge, self.reports.append)
+        self.links = Links(self.radio, Clock(Store()), self.answer, self.answer_challenge, self.reports.append)
 
     async def answer(self, request, reply, uptime_ms):
         self.asked.append(request)

@@ -1,10 +1,10 @@
-"""The log on flash: appended, rotated, freed, expired, cut off after a power cut at any byte, room made when full."""
+"""The log on flash: appended, rotated, freed, expired, cut off after a power cut, bit rot. Its room: try_flash."""
 
 import binascii
 import errno
 import os
 
-from anontrace_shared import log, slots
+from anontrace_shared import log
 from badge.logbook import Logbook
 from badge.store import Store
 
@@ -22,9 +22,15 @@ def opened(free=ROOM):
     return Logbook(Store(), lambda: free)
 
 
-def write(logbook, data, day=DAY):
-    logbook.begin(len(data), day)
-    for at in range(0, len(data), 50):
+def undated(boot, period, count=1):
+    data = bytes((log.UNKNOWN_SLOT,)) + boot.to_bytes(2, "little") + period.to_bytes(2, "little")
+    data += count.to_bytes(2, "little") + bytes(32) + b"\xaa" * (40 * count)
+    return data + binascii.crc32(data).to_bytes(4, "little")
+
+
+def write(logbook, data):
+    logbook.begin(data[:39])
+    for at in range(39, len(data), 50):
         logbook.append(data[at : at + 50])
     logbook.commit()
 
@@ -58,24 +64,29 @@ def test_a_reboot_goes_on_in_the_same_segment():
 def test_a_new_day_and_a_full_segment_open_the_next():
     logbook = opened()
     write(logbook, block(DAY * 288))
-    write(logbook, block((DAY + 1) * 288), DAY + 1)
+    write(logbook, block(DAY * 288 + 287))
+    write(logbook, block((DAY + 1) * 288))
     assert logbook.numbers() == [1, 2]
-    big = block((DAY + 1) * 288 + 1, 900)
-    write(logbook, big, DAY + 1)
-    write(logbook, big, DAY + 1)
-    write(logbook, big, DAY + 1)
-    assert logbook.numbers() == [1, 2, 3]
+    big = block((DAY + 1) * 288 + 1, 500)  # 20,043 bytes: three fill a segment of 65,432
+    for _ in range(5):
+        write(logbook, big)
+    assert logbook.numbers() == [1, 2, 3] and logbook.size(2) == 3 * len(big) + len(block(1))
     again = opened()
-    write(again, block((DAY + 2) * 288), DAY + 2)
+    assert again.total() == logbook.total() == 5 * len(big) + 3 * len(block(1))
+    write(again, block((DAY + 2) * 288))
     assert again.numbers() == [1, 2, 3, 4]
 
 
-def test_blocks_without_a_time_stay_with_the_day_around_them():
+def test_without_a_time_a_segment_is_of_one_day_since_the_boot():
     logbook = opened()
+    for boot, period in ((1, 0), (1, 287), (1, 288), (2, 288)):
+        write(logbook, undated(boot, period))
+    assert logbook.numbers() == [1, 2, 3]
+    write(logbook, log.clock_anchor(2, 5, DAY * 86400))
     write(logbook, block(DAY * 288))
-    write(logbook, log.clock_anchor(1, 5, DAY * 86400), DAY)
-    write(logbook, block(DAY * 288), None)
-    assert logbook.numbers() == [1]
+    assert logbook.numbers() == [1, 2, 3, 4]
+    write(opened(), block(DAY * 288 + 1))
+    assert logbook.numbers() == [1, 2, 3, 4]
 
 
 def test_a_power_cut_at_any_byte_loses_nothing_that_was_whole_and_leaves_nothing_torn():
@@ -119,8 +130,7 @@ def test_a_write_that_fails_is_taken_back():
     logbook = opened()
     write(logbook, block(DAY * 288))
     data = block(DAY * 288 + 1, 5)
-    logbook.begin(len(data), DAY)
-    logbook.append(data[:100])
+    logbook.begin(data[:100])
     real = logbook._file
 
     class Broken:
@@ -162,38 +172,103 @@ def test_the_open_segment_is_never_freed():
     assert logbook.numbers() == [1]
 
 
-def test_segments_expire_after_thirty_days_with_undated_ones_before_them():
+def days_left(logbook):
+    """The days, or first periods, of the segments that are left."""
+    found = []
+    for number in logbook.numbers():
+        first = next(log.blocks(content(logbook, number)))
+        if isinstance(first, log.Anchor):
+            found.append(first.unix // 86400)
+        else:
+            found.append(first.period if first.slot is None else first.slot // 288)
+    return found
+
+
+def test_each_segment_goes_thirty_days_after_its_day():
     logbook = opened()
-    write(logbook, bytes((2,)) + block(0)[1:-4] + binascii.crc32(b"\2" + block(0)[1:-4]).to_bytes(4, "little"), None)
-    logbook.rotate()
     for day in (DAY, DAY + 1, DAY + 5):
-        write(logbook, block(day * 288), day)
-    assert logbook.numbers() == [1, 2, 3, 4]
-    logbook.expire(DAY + 30)
-    assert logbook.numbers() == [1, 2, 3, 4]
-    logbook.expire(DAY + 31)
-    assert logbook.numbers() == [3, 4]
-    logbook.expire(DAY + 36)
-    assert logbook.numbers() == [] and logbook.open_segment == 5
-    write(logbook, block((DAY + 36) * 288), DAY + 36)
-    assert logbook.numbers() == [5]
+        write(logbook, block(day * 288 + 287))
+    logbook.expire(DAY + 30, 0)
+    assert days_left(logbook) == [DAY, DAY + 1, DAY + 5]
+    logbook.expire(DAY + 31, 0)
+    assert days_left(logbook) == [DAY + 1, DAY + 5]
+    logbook.expire(DAY + 36, 0)
+    assert logbook.numbers() == [] and logbook.open_segment == 4 and logbook.total() == 0
+    write(logbook, block((DAY + 36) * 288))
+    assert logbook.numbers() == [4]
 
 
-def test_a_full_flash_drops_the_oldest_day_and_tells():
-    free = [ROOM]
+def test_without_a_time_the_day_since_the_boot_counts():
     state = Store()
-    logbook = Logbook(state, lambda: free[0])
-    for day in (DAY, DAY, DAY + 1, DAY + 2):
-        write(logbook, block(day * 288), day)
-        if day == DAY:
-            logbook.rotate()
-    assert logbook.numbers() == [1, 2, 3, 4]
+    state.boot = 7
+    logbook = Logbook(state, lambda: ROOM)
+    write(logbook, undated(6, 5))  # nobody knows how long ago; it goes with what came next
+    for period in (0, 287, 288, 31 * 288):
+        write(logbook, undated(7, period))
+    logbook.expire(None, 30)
+    assert days_left(logbook) == [5, 0, 288, 31 * 288]
+    logbook.expire(None, 31)
+    assert days_left(logbook) == [288, 31 * 288]
+    write(logbook, log.clock_anchor(7, 31 * 86400, DAY * 86400))
+    write(logbook, block(DAY * 288))
+    logbook.expire(DAY, 32)
+    assert days_left(logbook) == [31 * 288, DAY]
+
+
+def test_what_a_wrong_clock_has_dated_neither_takes_the_rest_with_it_nor_stays_for_ever():
+    logbook = opened()
+    for day in (DAY, DAY - 3000, DAY + 3000, DAY + 1):
+        write(logbook, block(day * 288))
+    logbook.expire(DAY + 1, 0)
+    assert days_left(logbook) == [DAY, DAY + 3000, DAY + 1]
+    logbook.expire(DAY + 31, 0)
+    assert days_left(logbook) == [DAY + 3000, DAY + 1]
+    logbook.expire(DAY + 32, 0)
+    assert days_left(logbook) == []
+
+
+def test_rot_in_a_segment_loses_that_segment_from_there_on():
+    logbook = opened()
+    blocks = [[block((DAY + day) * 288 + slot, 2) for slot in range(3)] for day in range(3)]
+    for day in blocks:
+        for data in day:
+            write(logbook, data)
+    size = len(blocks[0][0])
+    for number in (2, 3):  # a closed one, and the open one
+        path = f"log/{number:08x}.seg"
+        with open(path, "rb") as file:
+            whole = file.read()
+        for at in range(0, len(whole), 5):
+            rotten = bytearray(whole)
+            rotten[at] ^= 16
+            with open(path, "wb") as file:
+                file.write(rotten)
+            again = opened()
+            for other in range(1, 4):
+                got = [item.raw for item in log.blocks(content(again, other)) if isinstance(item, log.Block)]
+                assert got == (blocks[other - 1][: at // size] if other == number else blocks[other - 1]), at
+            again.expire(DAY + 3, 0)
+            assert 1 in again.numbers()
+            write(again, block((DAY + 3) * 288))
+            assert content(again, again.open_segment) == block((DAY + 3) * 288)
+            again.expire(DAY + 34, 0)
+            assert again.numbers() == []
+            for other in range(1, 4):
+                with open(f"log/{other:08x}.seg", "wb") as file:
+                    file.write(b"".join(blocks[other - 1]))
+            with open("state.0", "wb"), open("state.1", "wb"):
+                pass
+
+
+def test_of_a_day_that_fills_the_flash_alone_the_oldest_segment_goes():
+    logbook = opened()
+    for _ in range(4):
+        write(logbook, block(DAY * 288))
+        logbook.rotate()
     answers = [0, ROOM]
     logbook._free_bytes = lambda: answers.pop(0)
-    write(logbook, block((DAY + 2) * 288 + 1), DAY + 2)
-    assert logbook.numbers() == [3, 4] and state.log_was_full
-    assert logbook.free(1) == 0
-    assert not Store().log_was_full
+    write(logbook, block(DAY * 288 + 1))
+    assert logbook.numbers() == [2, 3, 4, 5]
 
 
 def test_with_nothing_left_to_drop_the_block_is_refused():
@@ -204,4 +279,4 @@ def test_with_nothing_left_to_drop_the_block_is_refused():
         assert error.errno == 28  # ENOSPC
     else:
         raise AssertionError("wrote without room")
-    assert slots.day_of(DAY * 288) == DAY
+    assert logbook.numbers() == []

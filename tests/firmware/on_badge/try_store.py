@@ -1,6 +1,8 @@
 """The state on flash: kept whole through a cut at any byte, day keys overwritten."""
 
+import binascii
 import os
+import struct
 
 from badge import store
 
@@ -57,6 +59,22 @@ def test_a_replaced_day_key_is_in_no_file():
     for name in os.listdir():
         with open(name, "rb") as file:
             assert b"old day" not in file.read()
+
+
+def test_the_state_of_an_older_build_is_taken_over():
+    state = store.Store()
+    state.boot, state.doubted, state.log_key = 9, 20000, b"log key " * 4
+    state.save()
+    with open("state.1", "rb") as file:
+        data = file.read()
+    first = struct.calcsize("<BIHBBIIIIHHHBBI32s32s")
+    for end in (first, len(data) - 4):
+        with open("state.1", "wb") as file:
+            file.write(data[:end] + struct.pack("<I", binascii.crc32(data[:end])))
+        older = store.Store()
+        assert (older.boot, older.log_key) == (9, b"log key " * 4)
+        assert older.doubted == (0 if end == first else 20000)
+        assert (older.window_ms, older.scan_ms) == (150, 1100)
 
 
 def test_erasing_keeps_the_counters_only():
