@@ -29,9 +29,11 @@ _PATIENCE = 60.0
 class RedisCluster:
     """Six nodes, running from construction to `close`. Nodes are numbered; the first three begin as masters."""
 
-    def __init__(self, folder: Path, node_timeout: float = 2.0) -> None:
-        """`node_timeout`: seconds until a silent node counts as dead. MissingRedis if there is no redis-server."""
+    def __init__(self, folder: Path, node_timeout: float = 1.5, tls: Path | None = None) -> None:
+        """`node_timeout`: seconds until a silent node counts as dead. `tls`: a folder with tls.pem, tls.key and ca.pem,
+        if the nodes are to speak nothing but TLS. MissingRedis if there is no redis-server."""
         self._node_timeout = node_timeout
+        self._tls = tls
         self._command = servers.find()
         self.folder = folder
         self.password = secrets.token_hex(32)
@@ -40,7 +42,9 @@ class RedisCluster:
         self._frozen: set[int] = set()
         try:
             for node in range(NODES):
-                self.start(node)
+                self._launch(node)
+            for node in range(NODES):
+                self._wait_for(node)
             self._join()
         except BaseException:
             self.close()
@@ -49,10 +53,18 @@ class RedisCluster:
     @property
     def url(self) -> str:
         """What `store` in server.toml has to be."""
-        return "redis://" + ",".join(f"127.0.0.1:{port}" for port in self.ports)
+        scheme = "redis" if self._tls is None else "rediss"
+        return f"{scheme}://" + ",".join(f"127.0.0.1:{port}" for port in self.ports)
 
     def start(self, node: int) -> None:
         """Start a node with what it has on disk, and wait until it answers."""
+        self._launch(node)
+        self._wait_for(node)
+
+    def _wait_for(self, node: int) -> None:
+        self._eventually(f"node {node} answers", lambda: self._ask(node, "PING"))
+
+    def _launch(self, node: int) -> None:
         home = self.folder / str(node)
         home.mkdir(parents=True, exist_ok=True)
         port = self.ports[node]
@@ -68,18 +80,44 @@ class RedisCluster:
             "appendfsync": "always",
             "save": "",
             "repl-diskless-sync-delay": 0,
+            "repl-ping-replica-period": 1,  # until something was replicated to it, a replica counts for nothing
             "maxmemory-policy": "noeviction",
             "requirepass": self.password,
             "masterauth": self.password,
             "logfile": home / "log",
         }
-        arguments = [str(word) for name, value in options.items() for word in (f"--{name}", value)]
-        self._processes[node] = subprocess.Popen([*self._command, *arguments], stdout=subprocess.DEVNULL)
-        self._eventually(f"node {node} answers", lambda: self.client(node).ping())
+        if self._tls is not None:
+            options |= {
+                "port": 0,
+                "tls-port": port,
+                "tls-cluster": "yes",
+                "tls-replication": "yes",
+                "tls-cert-file": self._tls / "tls.pem",
+                "tls-key-file": self._tls / "tls.key",
+                "tls-ca-cert-file": self._tls / "ca.pem",
+                "tls-auth-clients": "no",
+            }
+        path = home / "redis.conf"  # the password does not belong onto a command line
+        path.touch(mode=0o600)
+        path.write_text("".join(f'{name} "{value}"\n' for name, value in options.items()))
+        self._processes[node] = subprocess.Popen([*self._command, str(path)], stdout=subprocess.DEVNULL)
 
     def client(self, node: int) -> "Redis":
         """A connection to one node."""
-        return Redis(port=self.ports[node], password=self.password, socket_timeout=5.0)
+        authorities = None if self._tls is None else str(self._tls / "ca.pem")
+        return Redis(
+            host="127.0.0.1",
+            port=self.ports[node],
+            password=self.password,
+            socket_timeout=5.0,
+            ssl=authorities is not None,
+            ssl_ca_certs=authorities,
+        )
+
+    def ask_all(self, *command: str | int) -> None:
+        """Have every node that runs carry out a command."""
+        for node in self._processes:
+            self._ask(node, *command)
 
     def _ask(self, node: int, *command: str | int) -> Any:
         with self.client(node) as client:

@@ -3,6 +3,7 @@
 Reads and tries; changes nothing. Never shows a secret.
 """
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from anontrace_shared.errors import AnontraceError
 from anontrace.wire import trust
 from anontrace.wire.tomllines import line_of
 
-from . import config, keyfiles, sockets, tls
+from . import config, keyfiles, sockets, storeplace, tls
 from .config import FILE, Server
-from .errors import ConfigError
+from .errors import ConfigError, StoreError
+from .store import try_cluster
 
 SECRETS: dict[config.Role, tuple[str, ...]] = {
     "discovery": (keyfiles.SIGNING,),
@@ -55,11 +57,25 @@ def _of_server(server: Server) -> Iterator[str]:
             tls.server_context(folder, server.config.tls)
         except ConfigError as error:
             yield str(error)
+    yield from _of_store(server)
     try:
         sockets.bind(server.config).close()
     except ConfigError as error:
         if not _runs(server):
             yield f"{_at(folder / FILE, 'listen')}: {error}"
+
+
+def _of_store(server: Server) -> Iterator[str]:
+    """Whether the cluster that the `store` line names, if it does, can hold the state."""
+    where = _at(server.folder / FILE, "store")
+    try:
+        cluster = storeplace.cluster(server)
+        if cluster is not None:
+            asyncio.run(try_cluster(cluster))
+    except ConfigError as error:
+        yield str(error)
+    except StoreError as error:
+        yield f"{where}: {error}"
 
 
 def _of_network(server: Server, key: bytes) -> Iterator[str]:

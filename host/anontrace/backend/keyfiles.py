@@ -1,5 +1,5 @@
 """Secrets on disk: one file each, one line, readable by its owner only; sealed where the operator has a secret
-(atrest.py), else in hex. Nothing else reads or writes them.
+(atrest.py), else in hex, or, the login to a cluster, as it is. Nothing else reads or writes them.
 """
 
 import os
@@ -16,7 +16,7 @@ STORAGE = "storage.key"  # seals the daily mix keys in the store
 LOG = "log.key"  # X25519: what contact logs are sealed to
 TOKEN = "chain.key"  # noqa: S105  (the name of a file)  seals chain tokens
 STAFF = "staff.token"
-STORE = "store.password"  # of the cluster, if the state is in one
+STORE = "store.password"  # for the cluster, if the state is in one
 NAMES = (SIGNING, STORAGE, LOG, TOKEN, STAFF, STORE)
 KEY = 32
 
@@ -41,14 +41,7 @@ def write_new(folder: Path, name: str) -> bytes:
 def read(folder: Path, name: str) -> bytes:
     """A secret (32). ConfigError if it is missing, malformed or open to others."""
     path = folder / name
-    try:
-        mode, text = path.stat().st_mode, path.read_text(encoding="ascii")
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError):
-        raise ConfigError(f"{path}: cannot be read") from None
-    if os.name == "posix" and mode & 0o077:
-        raise ConfigError(f"{path}: others may read this secret; chmod 600 it")
+    text = _text(path)
     if atrest.is_sealed(text):
         return _unsealed(path, text)
     try:
@@ -58,6 +51,31 @@ def read(folder: Path, name: str) -> bytes:
     if len(secret) != KEY:
         raise ConfigError(f"{path}: is not {KEY} bytes in hex")
     return secret
+
+
+def read_login(folder: Path) -> tuple[str | None, str] | None:
+    """User, if one is named, and password for a cluster, as the file has them: `PASSWORD` or `USER PASSWORD`. None
+    without such a file. ConfigError if it is malformed or open to others."""
+    path = folder / STORE
+    if not path.exists():
+        return None
+    text = _text(path)
+    words = (_unsealed(path, text).decode() if atrest.is_sealed(text) else text).split()
+    if len(words) not in (1, 2):
+        raise ConfigError(f"{path}: has to be a password, or a user, a space and a password")
+    return words[0] if len(words) > 1 else None, words[-1]
+
+
+def _text(path: Path) -> str:
+    try:
+        mode, text = path.stat().st_mode, path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError):
+        raise ConfigError(f"{path}: cannot be read") from None
+    if os.name == "posix" and mode & 0o077:
+        raise ConfigError(f"{path}: others may read this secret; chmod 600 it")
+    return text
 
 
 def _unsealed(path: Path, text: str) -> bytes:
@@ -78,9 +96,11 @@ def seal(folder: Path) -> list[Path]:
     sealed = []
     for name in NAMES:
         path = folder / name
-        if not path.exists() or atrest.is_sealed(path.read_text(encoding="ascii")):
+        if not path.exists() or atrest.is_sealed(_text(path)):
             continue
-        text = atrest.seal(name, read(folder, name), operator)
+        login = read_login(folder) if name == STORE else None
+        secret = read(folder, name) if login is None else " ".join(word for word in login if word).encode()
+        text = atrest.seal(name, secret, operator)
         beside = folder / f".{name}.new"
         with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
             file.write(text + "\n")

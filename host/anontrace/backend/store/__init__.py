@@ -128,3 +128,11 @@ async def open_store(folder: Path, expected: Sequence[tuple[str, int]] = (), clu
     from .rocks import RocksStore
 
     return await RocksStore.open(folder, expected)
+
+
+async def try_cluster(cluster: Cluster) -> None:
+    """StoreError if a store could not be opened there. Changes nothing."""
+    from .cluster import ClusterStore
+
+    store = await ClusterStore.open(cluster, changes=False)
+    await store.close()

@@ -29,12 +29,13 @@ from redis.exceptions import (
 )
 
 from anontrace.backend.errors import StoreError
+from anontrace.wire import trust
 
 from . import Entry, Put, Taken, Taking, scripts
 from .address import Cluster
 from .backlogs import Backlogs
 from .elements import split
-from .links import Unanswered, Unsent
+from .links import Access, Unanswered, Unsent
 from .scripts import Script
 from .topology import Topology
 
@@ -64,9 +65,11 @@ class ClusterStore:
         self._looking = asyncio.create_task(self._look())
 
     @classmethod
-    async def open(cls, cluster: Cluster) -> "ClusterStore":
-        """StoreError if the cluster does not answer, may forget data, or was laid out otherwise by another process."""
-        topology = Topology(cluster.nodes, cluster.password, cluster.copies)
+    async def open(cls, cluster: Cluster, changes: bool = True) -> "ClusterStore":
+        """StoreError if the cluster does not answer, may forget data, or was laid out otherwise by another process.
+        `changes`: lay it out if nobody has."""
+        tls = trust.client_context(cluster.ca) if cluster.encrypted else None
+        topology = Topology(cluster.nodes, Access(cluster.user, cluster.password, tls), cluster.copies)
         try:
             await topology.refresh(0)
             store = cls(cluster, topology)
@@ -74,13 +77,13 @@ class ClusterStore:
             await topology.close()
             raise
         try:
-            await store._check()
+            await store._check(changes)
         except BaseException:
             await store.close()
             raise
         return store
 
-    async def _check(self) -> None:
+    async def _check(self, changes: bool) -> None:
         for node in self._topology.masters:
             try:
                 answer = bytes(await node.reads.call(("INFO", "memory"))).decode(errors="replace")
@@ -94,7 +97,10 @@ class ClusterStore:
         wanted = {"shards": self._cluster.shards}
         wanted |= {f"buckets of {table}": bits for table, bits in self._cluster.buckets.items()}
         for name, number in wanted.items():
-            found = int(await self._one(0, scripts.SETTLE, [name, number], repeatable=True))
+            if changes:
+                found = int(await self._one(0, scripts.SETTLE, [name, number], repeatable=True))
+            else:
+                found = int(await self._one(0, scripts.SETTLED, [name], writes=False, repeatable=True) or number)
             if found != number:
                 raise StoreError(f"the cluster was laid out for {name} = {found}, not {number}; that cannot change")
 

@@ -5,15 +5,16 @@ Tells apart what was certainly not executed from what may have been. Knows nothi
 
 import asyncio
 import contextlib
+import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from redis.asyncio import Connection
+from redis.asyncio import Connection, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import BusyLoadingError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, BusyLoadingError, RedisError, ResponseError
 
 _MOST_IN_ONE_BATCH = 256
 _CONNECT_SECONDS = 3.0
@@ -23,6 +24,15 @@ _COPY_SECONDS = 10.0
 
 Address = tuple[str, int]
 Command = tuple[bytes | str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What it takes to speak to the nodes: user and password, and, if they speak TLS, how they are verified."""
+
+    user: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+    tls: ssl.SSLContext | None = None
 
 
 class Unsent(Exception):
@@ -46,9 +56,9 @@ class Link:
     `copies` tells how many replicas have to have a write before it counts; it is asked again while too few have.
     """
 
-    def __init__(self, address: Address, password: str | None, copies: Callable[[bool], Awaitable[int]]) -> None:
+    def __init__(self, address: Address, access: Access, copies: Callable[[bool], Awaitable[int]]) -> None:
         self._address = address
-        self._password = password
+        self._access = access
         self._copies = copies
         self._connection: Connection | None = None
         self._jobs: deque[_Job] = deque()
@@ -91,7 +101,7 @@ class Link:
             connection = await self._connect()
         except (RedisError, OSError, TimeoutError) as error:
             for job in batch:
-                _answer(job, Unsent(_kind(error)))
+                _answer(job, Unsent(_reason(error)))
             return
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
@@ -101,7 +111,7 @@ class Link:
             await self._disconnect()
             unsent = isinstance(error, BusyLoadingError)  # it starts, and executes nothing
             for job in batch:
-                _answer(job, Unsent(_kind(error)) if unsent else Unanswered(_kind(error)))
+                _answer(job, Unsent(_reason(error)) if unsent else Unanswered(_reason(error)))
             if not isinstance(error, RedisError | OSError | TimeoutError):
                 raise
             return
@@ -139,19 +149,27 @@ class Link:
         if self._connection is not None and self._connection.is_connected and not await self._stale():
             return self._connection
         await self._disconnect()
-        connection = Connection(
+        connection = self._made()
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            await connection.connect()  # type: ignore[no-untyped-call]
+        self._connection = connection
+        return connection
+
+    def _made(self) -> Connection:
+        secured = SSLConnection if self._access.tls is not None else Connection
+        connection = secured(
             host=self._address[0],
             port=self._address[1],
-            password=self._password,
+            username=self._access.user,
+            password=self._access.password,
             protocol=2,
             driver_info=None,
             socket_connect_timeout=_CONNECT_SECONDS,
             socket_keepalive=True,
             retry=Retry(NoBackoff(), 0),  # a write that is repeated unseen could count twice
         )
-        async with asyncio.timeout(_CONNECT_SECONDS):
-            await connection.connect()  # type: ignore[no-untyped-call]
-        self._connection = connection
+        if isinstance(connection, SSLConnection):
+            connection.ssl_context.context = self._access.tls  # else it would make one that knows the system's only
         return connection
 
     async def _stale(self) -> bool:
@@ -178,5 +196,13 @@ def _answer(job: _Job, reply: Any) -> None:
         job.result.set_result(reply)
 
 
-def _kind(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
+    """Why there is no answer, in words that lead somewhere. The text of errors is not for logs."""
+    if isinstance(error, AuthenticationError):
+        return "it wants a password" if "required" in str(error) else "it does not take this user and password"
+    cause = error.__cause__ or error.__context__ or error
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"its certificate is not believed: {cause.verify_message}"
+    if isinstance(cause, ssl.SSLError):
+        return "it does not speak TLS"
     return type(error).__name__

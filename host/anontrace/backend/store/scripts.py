@@ -273,6 +273,9 @@ return found
 """
 )
 
+# name -> the value that holds, nil if none was given
+SETTLED = Script.of("return redis.call('HGET', KEYS[1] .. ':layout', ARGV[1])")
+
 # name, value -> the value that holds: the first that was ever given for this name
 SETTLE = Script.of(
     """

@@ -14,7 +14,7 @@ from redis.exceptions import ResponseError
 
 from anontrace.backend.errors import StoreError
 
-from .links import Address, Link, Unanswered, Unsent
+from .links import Access, Address, Link, Unanswered, Unsent
 
 _SLOTS = 16384
 _LOOK_AGAIN_SECONDS = 0.2
@@ -33,9 +33,9 @@ class Node:
 class Topology:
     """The cluster as it was last seen. `copies`: replicas that are to have each write, as far as there are as many."""
 
-    def __init__(self, seeds: Sequence[Address], password: str | None, copies: int) -> None:
+    def __init__(self, seeds: Sequence[Address], access: Access, copies: int) -> None:
         self._seeds = list(seeds)
-        self._password = password
+        self._access = access
         self._copies = copies
         self._nodes: dict[Address, Node] = {}
         self._masters: list[Node | None] = [None] * _SLOTS
@@ -89,7 +89,7 @@ class Topology:
                         await self.refresh(self.seen)
                 return min(self._copies, self._nodes[address].replicas)
 
-            reads, writes = (Link(address, self._password, needed) for _ in range(2))
+            reads, writes = (Link(address, self._access, needed) for _ in range(2))
             node = self._nodes[address] = Node(address, reads, writes)
         return node
 
