@@ -104,7 +104,7 @@ def server(discovery: Discovery, folder: Path) -> Look:
 
     async def refreshed() -> dict[int, KeyList]:
         store = await open_store(folder)
-        peers = Peers(store, discovery.network, ClockCheck("me"))
+        peers = Peers(store, discovery.network, ClockCheck("me"), 20.0)
         try:
             await peers.start()
             await peers.refresh()

@@ -1,17 +1,23 @@
 """Clients that waste a server's time: slow ones, garbage, endless heads. Others are served meanwhile."""
 
 import os
+import select
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
+from anontrace.backend.config import HttpSettings
+from anontrace.backend.connections import Crowd
 
 from .servers import Servers, eventually
 
 HEADERS = {"Content-Type": "application/octet-stream"}
+MOST = 220  # connections of one client at once
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +26,8 @@ def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     servers = Servers(tmp_path_factory.mktemp("hostile") / "net", "--delay", "0")
     try:
         path = servers.folder / "mix-1" / "server.toml"
-        path.write_text(path.read_text() + "\n[http]\nhead_seconds = 1.0\nbody_seconds = 1.0\nidle_seconds = 2\n")
+        patience = "head_seconds = 1.0\nbody_seconds = 1.0\nread_seconds = 1.0\nidle_seconds = 2\n"
+        path.write_text(path.read_text() + f"\n[http]\n{patience}connections_each = {MOST}\n")
         servers.start("discovery", "mix-1")
         yield servers
     finally:
@@ -33,9 +40,16 @@ def connect(servers: Servers) -> socket.socket:
     return socket.create_connection((place.hostname, place.port), 20)
 
 
-def is_served(servers: Servers) -> bool:
+def is_served(servers: Servers, http: httpx.Client | None = None) -> bool:
     url = servers.url("mix-1") + "/v1/messages"
-    return servers.http.post(url, content=bytes(380), headers=HEADERS).status_code == 202
+    return (http or servers.http).post(url, content=bytes(380), headers=HEADERS).status_code == 202
+
+
+def was_reset(connection: socket.socket) -> bool:
+    """Whether the server has let go of a connection, seen without reading from it."""
+    polled = select.poll()
+    polled.register(connection, 0)
+    return bool(polled.poll(0))
 
 
 def until_closed(connection: socket.socket) -> bytes:
@@ -72,6 +86,62 @@ def test_clients_that_send_nothing_or_a_byte_at_a_time_are_cut_off_and_others_ar
         for connection in (*silent, *slow):
             connection.close()
     assert is_served(impatient)
+
+
+def test_clients_that_do_not_read_their_answers_are_cut_off(impatient: Servers) -> None:
+    mute = [connect(impatient) for _ in range(3)]
+    try:
+        for connection in mute:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            connection.settimeout(0.05)
+            with suppress(OSError):  # it stops listening to who does not read
+                connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n" * 5000)
+        assert is_served(impatient)
+        eventually("they are cut off", lambda: all(was_reset(connection) for connection in mute))
+    finally:
+        for connection in mute:
+            connection.close()
+
+
+def test_one_client_has_so_many_connections_and_others_are_served(impatient: Servers) -> None:
+    other = httpx.Client(trust_env=False, transport=httpx.HTTPTransport(local_address="127.0.0.2"))
+    crowd = [connect(impatient) for _ in range(MOST + 20)]
+    try:
+        turned_away = until_closed(crowd[-1])
+        assert b" 503 " in turned_away and b"retry-after: " in turned_away
+        assert b'{"error": "too many connections"}' in turned_away
+        assert is_served(impatient, other)
+    finally:
+        other.close()
+        for connection in crowd:
+            connection.close()
+    eventually("there is room again", lambda: _is_served_anew(impatient))
+
+
+def _is_served_anew(servers: Servers) -> bool:
+    with httpx.Client(trust_env=False) as http, suppress(httpx.TransportError):
+        return is_served(servers, http)
+    return False
+
+
+def test_whose_connections_count_together() -> None:
+    settings = HttpSettings(connections=16, connections_each=4, forwarded_from=["10.1.0.0/16", "fd00::1"])
+
+    def room(*hosts: str) -> int:
+        crowd = Crowd(settings)
+        entered = [crowd.enter(host) for host in hosts * 5]
+        for site in entered:
+            if site is not None:
+                crowd.leave(site)
+        assert crowd.enter(hosts[0]) is not None
+        return len([site for site in entered if site is not None])
+
+    assert room("192.0.2.1") == room("192.0.2.1", "::ffff:192.0.2.1") == 4
+    assert room("192.0.2.1", "192.0.2.2") == 8
+    assert room("2001:db8::1", "2001:db8::ffff:1") == 4
+    assert room("2001:db8::1", "2001:db8:0:1::1") == 8
+    assert room("10.1.2.3") == room("fd00::1") == 5
+    assert room("10.1.2.3", "fd00::1", "192.0.2.1", "192.0.2.2") == 16
 
 
 def test_a_body_that_does_not_come_is_answered_and_the_connection_ends(impatient: Servers) -> None:

@@ -3,6 +3,7 @@
 Reads and validates; an error names file, line and what is wrong. Never writes (init.py does) and never holds a secret.
 """
 
+import ipaddress
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -23,6 +24,7 @@ FILE = "server.toml"
 Role = Literal["mix", "nymserver", "mailbox", "discovery", "authority"]
 _MIX_ROLES: tuple[MixRole, ...] = ("mix", "nymserver", "mailbox")
 Seconds = Annotated[float, Field(ge=0, le=86400)]
+Patience = Annotated[float, Field(gt=0, le=600)]
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -75,14 +77,25 @@ class TlsSettings(_Section):
     key: str
 
 
+def _is_network(text: str) -> str:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError("must be an IP address or network") from None
+    return text
+
+
 class HttpSettings(_Section):
-    """What clients may take of a server."""
+    """What clients may take of a server, and how long it waits for other servers."""
 
     connections: Annotated[int, Field(ge=16, le=1 << 16)] = 4096  # at once
-    head_seconds: Annotated[float, Field(gt=0, le=600)] = 15.0  # for a request's line and headers to come
-    body_seconds: Annotated[float, Field(gt=0, le=600)] = 30.0
+    connections_each: Annotated[int, Field(ge=4, le=1 << 16)] = 256  # of one IPv4 address or IPv6 /64
+    head_seconds: Patience = 15.0  # for a request's line and headers to come
+    body_seconds: Patience = 30.0
+    read_seconds: Patience = 60.0  # for a client to take its answer
     idle_seconds: Annotated[int, Field(ge=1, le=3600)] = 75  # between two requests on one connection
-    forwarded_from: list[str] = []  # proxies whose X-Forwarded-For is believed
+    peer_seconds: Patience = 60.0  # for another server to take a request and answer it
+    forwarded_from: list[Annotated[str, AfterValidator(_is_network)]] = []  # whose X-Forwarded-For is believed
 
 
 class ServerConfig(_Section):

@@ -1,41 +1,105 @@
-"""One connection to a server: what a client may take of it before it is cut off.
+"""The connections to a server: how many, of whom, and what a client may take before it is cut off.
 
 uvicorn's protocol over httptools, which bounds neither the size of a request's head nor the time it takes to come, nor
-that of a client to read its answer. Bodies are bounded in web.py. Never logs who was cut off.
+that of a client to read its answer, nor the connections of one client. Bodies are bounded in web.py. Never logs who was
+turned away or cut off.
 """
 
 import asyncio
+import ipaddress
 import json
+import socket
+import struct
+from collections import Counter
+from contextlib import suppress
+from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from .config import HttpSettings
 
 MOST_HEAD = 16 << 10  # bytes of request line and headers
 MOST_HEADERS = 64
-HEAD_SECONDS = 15.0
-READ_SECONDS = 60.0  # without any progress in reading an answer
+_RETRY_SECONDS = 10
+_AT_ONCE = struct.pack("ii", 1, 0)  # linger for no time: the kernel drops what the client has not taken
+_IPV6_SITE = 64  # bits that one client has for itself
 
 
 class TooMuch(Exception):
     """The head of a request is longer than any real one."""
 
 
+class Crowd:
+    """How many connections one server has: in all, and from each IPv4 address or IPv6 /64 but those of its proxies."""
+
+    def __init__(self, settings: HttpSettings) -> None:
+        self._most = settings.connections
+        self._most_each = settings.connections_each
+        self._proxies = [ipaddress.ip_network(each, strict=False) for each in settings.forwarded_from]
+        self._all = 0
+        self._by_site: Counter[str] = Counter()
+
+    def enter(self, host: str) -> str | None:
+        """Room for one connection: the name under which it `leave`s. None if there is none."""
+        site = self._site(host)
+        if self._all >= self._most or (site and self._by_site[site] >= self._most_each):
+            return None
+        self._all += 1
+        self._by_site[site] += 1
+        return site
+
+    def leave(self, site: str) -> None:
+        """A connection that had entered has ended."""
+        self._all -= 1
+        self._by_site[site] -= 1
+        if not self._by_site[site]:
+            del self._by_site[site]
+
+    def _site(self, host: str) -> str:
+        """Whose connections count together; "" for a proxy, which stands for many."""
+        address = ipaddress.ip_address(host)
+        if isinstance(address, ipaddress.IPv6Address):
+            if address.ipv4_mapped is None:
+                site = ipaddress.ip_network((int(address), _IPV6_SITE), strict=False)
+                return "" if any(address in each for each in self._proxies) else str(site)
+            address = address.ipv4_mapped
+        return "" if any(address in each for each in self._proxies) else str(address)
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """A connection whose requests have small heads that come soon, and whose client reads its answers."""
 
-    head_seconds = HEAD_SECONDS
-    read_seconds = READ_SECONDS
+    crowd: Crowd
+    head_seconds: float
+    read_seconds: float
+    _site: str | None = None
+    _answering: RequestResponseCycle | None = None
     _head = 0
     _waiting_for_head: asyncio.TimerHandle | None = None
     _waiting_for_reader: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._await_head()
+        transport.set_write_buffer_limits(high=1)  # whatever the client does not take counts as not read
+        self._site = None if self.client is None else self.crowd.enter(self.client[0])
+        if self._site is None:
+            self._say_and_close("503 Service Unavailable", "too many connections", f"retry-after: {_RETRY_SECONDS}\r\n")
+        else:
+            self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._site is not None:
+            self.crowd.leave(self._site)
+            self._site = None
         self._head_came()
         self._reader_reads()
+        if self._answering is not None:
+            self._answering.disconnected = True  # uvicorn tells the last request of a pipeline only
         super().connection_lost(exc)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
 
     def data_received(self, data: bytes) -> None:
         if self.cycle is None or self.cycle.response_complete:
@@ -71,8 +135,11 @@ class BoundedProtocol(HttpToolsProtocol):
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
-        body = json.dumps({"error": "this is not an HTTP request that is served here"}).encode()
-        head = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n"
+        self._say_and_close("400 Bad Request", "this is not an HTTP request that is served here")
+
+    def _say_and_close(self, status: str, reason: str, header: str = "") -> None:
+        body = json.dumps({"error": reason}).encode()
+        head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\nconnection: close\r\n{header}"
         self.transport.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
         self.transport.close()
 
@@ -96,6 +163,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self._waiting_for_reader = None
 
     def _cut_off(self) -> None:
-        self._waiting_for_head = None
-        if not self.transport.is_closing():
-            self.transport.abort()
+        """At once, also if the connection is closing and waits for its client to read; what was sent is forgotten."""
+        connection = self.transport.get_extra_info("socket")
+        if connection is not None:
+            with suppress(OSError):
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+        self.transport.abort()

@@ -38,7 +38,7 @@ class Node:
         self._counters = Counters()
         self._background = Background(server.config.name)
         self._clock_check = ClockCheck(server.config.name)
-        self._peers = Peers(store, server.network, self._clock_check)
+        self._peers = Peers(store, server.network, self._clock_check, server.config.http.peer_seconds)
         self._store = store
         self._server = server
         context = Context(server, store, self._counters, self._background, self._peers)

@@ -30,9 +30,9 @@ from .store import Store
 _log = logging.getLogger("anontrace.backend")
 
 _TABLE, _DIRECTORY = "peers", b"directory"
-_TIMEOUT = httpx.Timeout(15.0, connect=5.0)
+_TIMEOUT = httpx.Timeout(15.0, connect=5.0)  # of one step; the whole of a request is bounded too
 _LIMITS = httpx.Limits(max_connections=512, max_keepalive_connections=256, keepalive_expiry=120.0)
-_MOST_DIRECTORY = 4 << 20
+_MOST_ANSWER = 4 << 20  # bytes; no directory is longer
 _REFRESH_SECONDS = 600.0
 _LOOK_SECONDS = 2.0
 _SECONDS_BETWEEN_REFRESHES = 10.0
@@ -40,14 +40,19 @@ _CLOCKS = 16  # asked for the time in one go
 
 
 class Peers:
-    """What one server knows of the others, and its connections to them."""
+    """What one server knows of the others, and its connections to them. `patience`: seconds for a request in all."""
 
-    def __init__(self, store: Store, network: Network, clock_check: ClockCheck) -> None:
+    def __init__(self, store: Store, network: Network, clock_check: ClockCheck, patience: float) -> None:
         self._store = store
         self._network = network
         self._clock_check = clock_check
+        self._patience = patience
         self._http = httpx.AsyncClient(
-            timeout=_TIMEOUT, limits=_LIMITS, trust_env=False, verify=trust.client_context(network.network.ca)
+            timeout=_TIMEOUT,
+            limits=_LIMITS,
+            trust_env=False,
+            verify=trust.client_context(network.network.ca),
+            headers={"Accept-Encoding": "identity"},  # an answer is as long as what comes over the line
         )
         self._lists: Mapping[int, KeyList] = {}
         self._seen: Seen | None = None
@@ -118,8 +123,6 @@ class Peers:
         if answer.status_code == httpx.codes.NOT_MODIFIED:
             self._tell_age()
             return
-        if len(answer.content) > _MOST_DIRECTORY:
-            raise PeerError("discovery: its directory is too long")
         try:
             directory = directories.verify(directories.read(answer.content), self._network.discovery.key)
             await self._follow(directory)
@@ -181,15 +184,27 @@ class Peers:
             raise PeerError(f"mix {number}: discovery has no key list of it")
         return found.url
 
-    async def request(self, who: str, method: str, url: str, **details: Any) -> httpx.Response:
-        """Any answer of another server, an error too. PeerError if there is none."""
+    async def request(
+        self, who: str, method: str, url: str, most: int = _MOST_ANSWER, **details: Any
+    ) -> httpx.Response:
+        """Any answer of another server, an error too. PeerError if there is none, or none of at most `most` bytes, or
+        none within the time: one that reads or answers a byte at a time costs us that much, and no more."""
         before = clock.now()
         try:
-            answer = await self._http.request(method, url, **details)
+            async with asyncio.timeout(self._patience), self._http.stream(method, url, **details) as answer:
+                body = bytearray()
+                async for piece in answer.aiter_raw():
+                    body += piece
+                    if len(body) > most:
+                        raise PeerError(f"{who}: its answer is too long")
+        except TimeoutError:
+            raise PeerError(f"{who}: takes too long to answer") from None
         except httpx.HTTPError as error:
             raise PeerError(f"{who}: does not answer ({type(error).__name__})") from None
         self._clock_check.observe(who, answer.headers.get("date"), before, clock.now())
-        return answer
+        if answer.headers.get("content-encoding", "identity") != "identity":
+            raise PeerError(f"{who}: its answer is encoded in a way that was not asked for")
+        return httpx.Response(answer.status_code, headers=answer.headers, content=bytes(body), request=answer.request)
 
     async def compare_clocks(self) -> None:
         """Ask discovery and some of the mixes for the time, at start and now and then; often while it is not right."""

@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 import uvicorn
 
-from .config import Server
-from .connections import BoundedProtocol
+from .config import HttpSettings, Server
+from .connections import BoundedProtocol, Crowd
 from .node import Node
 from .sockets import bind
 from .tls import server_context
@@ -69,12 +69,11 @@ async def _running(server: Server, stopping: asyncio.Event) -> AsyncIterator[Non
                 server_header=False,
                 date_header=False,  # ours is of anontrace.clock
                 backlog=_BACKLOG,
-                http=_protocol(http.head_seconds),
+                http=_protocol(http),
                 ws="none",
                 proxy_headers=bool(http.forwarded_from),
                 forwarded_allow_ips=http.forwarded_from,
                 ssl_context_factory=None if tls is None else lambda config, default: tls,
-                limit_concurrency=http.connections,
                 timeout_keep_alive=http.idle_seconds,
                 timeout_graceful_shutdown=_GRACE_SECONDS,
             )
@@ -97,10 +96,12 @@ async def _running(server: Server, stopping: asyncio.Event) -> AsyncIterator[Non
         listening.close()
 
 
-def _protocol(seconds: float) -> type[BoundedProtocol]:
-    """The protocol with a server's own patience."""
+def _protocol(settings: HttpSettings) -> type[BoundedProtocol]:
+    """The protocol with a server's own bounds."""
 
     class Protocol(BoundedProtocol):
-        head_seconds = seconds
+        crowd = Crowd(settings)
+        head_seconds = settings.head_seconds
+        read_seconds = settings.read_seconds
 
     return Protocol

@@ -15,6 +15,7 @@ from anontrace.backend.http import JSON, reason_in
 from anontrace.backend.peers import Peers
 
 _SECONDS = 60
+_MOST_ANSWER = 1 << 28  # bytes; a report has about 100 for each exposure
 
 
 class Nymserver:
@@ -50,7 +51,7 @@ class Nymserver:
             "body": sha256(body).hexdigest(),
         }
         headers = {"Authorization": f"Bearer {jwt.encode(claims, self._key, algorithm='EdDSA')}", "Content-Type": JSON}
-        answer = await self._peers.request("nymserver", method, url, content=body, headers=headers)
+        answer = await self._peers.request("nymserver", method, url, _MOST_ANSWER, content=body, headers=headers)
         if answer.is_client_error:
             raise Refused(answer.status_code, f"the nymserver refuses: {reason_in(answer.content)}")
         try:

@@ -1,12 +1,14 @@
 """Messages coming in: unwrap, uniqueness, and into a delay queue, durably, before anything is acknowledged.
 
 Implements docs/protocol.md section 6 up to the random delay. A message that does not hold or was seen before is dropped
-without a sign to its sender, and counted. Never sends.
+without a sign to its sender, and counted. So is one for a next mix that takes none and has filled its share of the
+room: refusing it would stop its whole batch, and with it the traffic to all others. Never sends.
 """
 
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from anontrace_shared.errors import FormatError
@@ -21,6 +23,7 @@ from anontrace.mixnet.message import Delivery, DroppedMessage, MacError, Relay
 from . import items
 from .keys import MixKey, MixKeys
 
+_SHARE = 2  # one next mix may have this part of the room
 _random = random.SystemRandom()
 
 
@@ -47,11 +50,11 @@ class Admission:
 
     async def accept(self, messages: Sequence[bytes]) -> None:
         """Returns when each message is either held durably or dropped. Overloaded if there is no room for them."""
-        waiting = sum((await self._store.backlog()).values())
-        if waiting + len(messages) > self._queue_limit:
+        waiting = Counter(await self._store.backlog())
+        if waiting.total() + len(messages) > self._queue_limit:
             self._counters.add("refused_full", len(messages))
             raise Overloaded("this mix has no room for more messages now")
-        by_key = await asyncio.to_thread(self._unwrap, messages, clock.now())
+        by_key = await asyncio.to_thread(self._unwrap, messages, waiting, clock.now())
         for key, puts in by_key.items():
             stored = await self._store.put_if_absent_many(key.table, puts, expires=key.last_day)
             self._counters.add("accepted", sum(stored))
@@ -59,8 +62,8 @@ class Admission:
         for queue in {put.then.queue for puts in by_key.values() for put in puts if put.then is not None}:
             self._wake(queue)
 
-    def _unwrap(self, messages: Sequence[bytes], now: float) -> dict[MixKey, list[Put]]:
-        """Undo one hop of each message; those that do not hold are only counted."""
+    def _unwrap(self, messages: Sequence[bytes], waiting: Counter[str], now: float) -> dict[MixKey, list[Put]]:
+        """Undo one hop of each message; those that do not hold are only counted. `waiting`: lengths of the queues."""
         by_key: dict[MixKey, list[Put]] = {}
         for message in messages:
             key = self._keys.selected(packet.key_select(message), now)
@@ -76,7 +79,12 @@ class Admission:
                 self._counters.add("dropped_malformed")
                 continue
             entry = self._entry(result, now)
-            if entry is not None:
+            if entry is None:
+                continue
+            if entry.queue != items.DELIVER and waiting[entry.queue] >= self._queue_limit // _SHARE:
+                self._counters.add("dropped_full")
+            else:
+                waiting[entry.queue] += 1
                 by_key.setdefault(key, []).append(Put(result.replay_tag, b"", entry))
         return by_key
 
