@@ -13,13 +13,16 @@ from typing import Any
 
 import pytest
 from anontrace.companion.errors import NO_BADGE
+from anontrace_primitives import x25519_base
 from anontrace_shared import log
+from anontrace_shared.figures import pack as pack_figures
 
 from tests.companion.conftest import PATIENCE, START, Cli, Network, Result, SimulatedClock
 from tools.flash import HARDWARE
 from tools.simulator.air import Adapter, Air
 
 SLOTS = 48
+SMALL_FLASH = Path(__file__).parent.parent / "firmware" / "on_badge" / "small_flash_main.py"
 ACL_DATA = 2  # HCI packet type
 LONG_PACKET = 150  # bytes
 
@@ -305,6 +308,32 @@ def test_the_battery_is_shown_where_the_board_measures_it(world):
     world.do("ada", "badge", "sync")
     assert world.do("ada", "status")["badge"]["battery_mv"] == 3870
     (world.folder / "ada" / "board.json").unlink()
+
+
+def test_a_full_flash_gives_up_its_oldest_day_and_the_wearer_is_told(world):
+    assert world.do("ada", "badge", "sync")["log_was_full"] is False
+    badge = world.air.badges["ada"]
+    firmware = badge.main
+    world.run(badge.power_off())
+    yesterday = world.folder / "ada" / "log" / "00001000.seg"
+    sealer = log.Sealer(x25519_base(bytes(range(32))), log.KNOWN_SLOT, int(world.clock.now) // 300 - 288)
+    figures = pack_figures(False, 0, 0, 1, -60, -60, 3, 1)
+    block = [sealer.begin(500), *(sealer.record(bytes(20), figures) for _ in range(500)), sealer.end()]
+    yesterday.write_bytes(b"".join(block))
+    badge.main = SMALL_FLASH
+    world.run(world.air.restart_badge("ada"))
+    world.meet("ada", "bob", 10)
+    world.pass_time(6)
+    assert not yesterday.exists()
+    synced = world.do("ada", "badge", "sync")
+    assert synced["log_was_full"] is True and synced["records"] >= 2
+    assert world.do("ada", "status")["badge"]["log_was_full"] is True
+    shown = world.people["ada"].run("status").out
+    assert "its log was full before the last sync" in shown
+    badge.main = firmware
+    world.run(world.air.restart_badge("ada"))
+    assert world.do("ada", "badge", "sync")["log_was_full"] is False
+    assert world.do("ada", "status")["badge"]["log_was_full"] is False
 
 
 def test_an_erased_badge_is_empty_and_still_ones_own(world):

@@ -1,6 +1,7 @@
 """The companion's side of the session against a badge on paper: broken links, wrong keys, refusals, odd answers."""
 
 import asyncio
+import itertools
 
 import pytest
 from anontrace import clock
@@ -22,6 +23,7 @@ class PaperBadge:
         self.segments = segments
         self.open_segment = max(segments, default=0) + 1
         self.freed_below = 0
+        self.flags = 0
         self.requests: list[int] = []
         self._owner_key = owner_key
 
@@ -31,6 +33,8 @@ class PaperBadge:
     def answer(self, request: bytes) -> list[bytes]:
         op, values = commands.decode_request(request)
         self.requests.append(op)
+        if op == commands.INFO:
+            return [commands.encode_response(op, commands.DONE, 0, 1, 0, 1, self.flags, NOW, *[0] * 8)]
         if op == commands.LOG_ROTATE:
             return [commands.encode_response(op, commands.DONE, self.open_segment)]
         if op == commands.LOG_LIST:
@@ -137,6 +141,42 @@ def test_however_often_the_link_breaks_every_byte_comes_once_and_nothing_is_free
             continue
     assert attempts > 3
     assert opened.logs.segments() == [segments[1], segments[2]]
+
+
+def test_broken_off_after_any_answer_also_between_storing_and_freeing_nothing_is_lost_or_doubled(opened):
+    whole: list[bytes] = []
+    for answers in itertools.count(1):
+        segments = {2 * answers: b"%d " % answers * 4000, 2 * answers + 1: b"%d" % answers}
+        whole += segments.values()
+        badge = PaperBadge(dict(segments))
+        try:
+            pull(opened, badge, frames=answers)
+        except BadgeLinkError:
+            assert all(badge.segments.get(number) in (data, None) for number, data in segments.items())
+            pull(opened, badge)
+        else:
+            break
+    assert answers > 12 and badge.segments == {}
+    assert opened.logs.segments() == whole
+
+
+def test_a_full_log_is_told_even_by_a_sync_after_the_one_that_learned_it(opened):
+    badge = PaperBadge({1: b"one"})
+    badge.flags = commands.LOG_WAS_FULL
+
+    def note() -> bool:
+        async def run() -> bool:
+            done = sync.Synced()
+            await sync._note_full(opened, await linked(badge.connect()), opened.badges.get(), done)
+            return done.log_was_full
+
+        return asyncio.run(run())
+
+    assert note()
+    badge.flags = 0  # its log was freed, and the companion died
+    assert note() and note()
+    opened.badges.set_synced(opened.badges.get(), {"log_was_full": True}, NOW)
+    assert not note()
 
 
 def test_more_segments_than_one_answer_lists_are_all_fetched(opened):

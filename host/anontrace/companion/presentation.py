@@ -14,6 +14,8 @@ from anontrace.companion.store.badges import MODES, Badge
 SHORT_CASE = 8  # hex digits shown of a case-ID
 LOW_MV = 3500  # of a lithium cell
 
+LOG_WAS_FULL = "its log was full before the last sync, and the oldest days are gone; sync it more often"
+
 MEANING = {
     exposures.TOLD: "you were near somebody who tested positive",
     exposures.WITHDRAWN: "the health authority has withdrawn this",
@@ -97,6 +99,7 @@ def badge_document(badge: Badge) -> dict[str, Any]:
         "last_sync": badge.last_sync,
         "firmware": badge.info.get("firmware"),
         "battery_mv": badge.info.get("battery_mv"),
+        "log_was_full": bool(badge.info.get("log_was_full")),
     }
 
 
@@ -106,7 +109,8 @@ def badge_lines(badge: Badge) -> list[str]:
     synced = "never" if badge.last_sync is None else moment_text(badge.last_sync)
     millivolts = badge.info.get("battery_mv")
     battery = f", battery {battery_text(millivolts)}" if millivolts else ""
-    return [f"Badge {badge.number}: broadcasts until {slot_text(badge.horizon)}, last sync {synced}{battery}"]
+    lines = [f"Badge {badge.number}: broadcasts until {slot_text(badge.horizon)}, last sync {synced}{battery}"]
+    return [*lines, f"Badge {badge.number}: {LOG_WAS_FULL}"] if badge.info.get("log_was_full") else lines
 
 
 def battery_text(millivolts: int) -> str:

@@ -192,4 +192,7 @@ class Run:
         except CompanionError as error:
             self._event(BADGE, [], error=error.kind)  # out of range is how a badge usually is
             return
-        self._event(BADGE, [f"Badge synced: {document['records']} sealed records."], **document)
+        said = [f"Badge synced: {document['records']} sealed records."]
+        if document["log_was_full"]:
+            said.append("The badge's log was full, and the oldest days are gone: keep it near more often.")
+        self._event(BADGE, said, **document)

@@ -42,6 +42,7 @@ class Synced:
     records: int = 0
     freed: int = 0
     horizon: int = 0
+    log_was_full: bool = False
     info: Any = field(default=None, repr=False)  # commands.Info
 
 
@@ -54,10 +55,21 @@ async def set_time(link: BadgeLink) -> int:
 async def sync(state: State, link: BadgeLink, badge: Badge, done: Synced, progress: Progress) -> None:
     """All that is due with the badge; `done` is filled in as it goes."""
     done.clock_correction_ms = await set_time(link)
+    await _note_full(state, link, badge, done)
     await pull(state, link, badge, done, progress)
     done.horizon = await send_horizon(state, link, badge, badge.mode)
     done.info = await link.info()
-    state.badges.set_synced(badge, describe(done.info), int(clock.now()))
+    state.badges.set_synced(badge, describe(done.info) | {"log_was_full": done.log_was_full}, int(clock.now()))
+
+
+async def _note_full(state: State, link: BadgeLink, badge: Badge, done: Synced) -> None:
+    """Learn whether the badge had to drop days. It forgets that once its log is freed, so it is made durable before."""
+    info = await link.info()
+    if info.flags & commands.LOG_WAS_FULL:
+        state.badges.set_info(badge, describe(info) | {"log_was_full": True, "unfinished": True})
+        done.log_was_full = True
+    elif badge.info.get("unfinished"):  # the sync that learned it was broken off before it could say so
+        done.log_was_full = True
 
 
 async def pull(state: State, link: BadgeLink, badge: Badge, done: Synced, progress: Progress) -> None:

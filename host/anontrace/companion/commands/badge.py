@@ -182,11 +182,16 @@ def sync(context: Context, number: int | None, scan_seconds: float) -> None:
         "freed": done.freed,
         "horizon": done.horizon,
         "records_dropped": done.info.dropped,
+        "log_was_full": done.log_was_full,
     }
-    context.output.show(
-        document,
-        lambda: [f"Fetched {done.records} sealed contact records, {done.bytes} bytes.", *_horizon_lines(done.horizon)],
-    )
+
+    def lines() -> list[str]:
+        said = [f"Fetched {done.records} sealed contact records, {done.bytes} bytes."]
+        if done.log_was_full:
+            said.append("The badge's log was full, and the oldest days are gone: sync it more often.")
+        return said + _horizon_lines(done.horizon)
+
+    context.output.show(document, lines)
 
 
 @badge.command("list")

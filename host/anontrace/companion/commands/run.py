@@ -93,4 +93,7 @@ def _sync(context: Context, state: "State") -> dict[str, Any]:
             SCAN_SECONDS,
         )
     )  # fmt: skip
-    return {"badge": own.number, "records": done.records, "bytes": done.bytes, "horizon": done.horizon}
+    return {
+        "badge": own.number, "records": done.records, "bytes": done.bytes, "horizon": done.horizon,
+        "log_was_full": done.log_was_full,
+    }  # fmt: skip

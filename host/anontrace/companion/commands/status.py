@@ -69,7 +69,9 @@ def status(context: Context) -> None:
         ]
         for badge in badges:
             which = f"Badge {badge.number}" if len(badges) > 1 else "Badge"
-            said.append(f"{which:<11} {presentation.badge_lines(badge)[0].partition(': ')[2]}")
+            for line in presentation.badge_lines(badge):
+                said.append(f"{which:<11} {line.partition(': ')[2]}")
+                which = ""
         said += [] if badges else ["Badge       none"]
         said += [
             f"Log         {log.records} sealed records, {log.bytes} bytes"

@@ -132,6 +132,11 @@ class BadgeStore:
         with self._db.transaction():
             self._db.run("UPDATE badges SET horizon = max(horizon, ?) WHERE id = ?", horizon, badge.number)
 
+    def set_info(self, badge: Badge, info: dict[str, Any]) -> None:
+        """Remember what a badge said, though the sync is not over."""
+        with self._db.transaction():
+            self._db.run("UPDATE badges SET info = ? WHERE id = ?", json.dumps(info), badge.number)
+
     def set_synced(self, badge: Badge, info: dict[str, Any], now: int) -> None:
         with self._db.transaction():
             self._db.run("UPDATE badges SET last_sync = ?, info = ? WHERE id = ?", now, json.dumps(info), badge.number)
