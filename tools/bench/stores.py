@@ -16,7 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from anontrace.backend.counters import Counters
-from anontrace.backend.mailbox.boxes import Mailboxes
+from anontrace.backend.mailbox.boxes import KEEP_DAYS, Mailboxes
+from anontrace.backend.mailbox.boxes import TABLE as MAILBOXES
 from anontrace.backend.mix.items import Arrived
 from anontrace.backend.nymserver.nyms import TABLE, Nyms, Outcome, Outgoing
 from anontrace.backend.store import Store, address, open_store
@@ -90,8 +91,12 @@ async def _sends(nyms: Nyms) -> float:
 
 
 async def _polls(store: Store) -> float:
-    """Polls of 288 mailboxes, one of which holds something."""
+    """Polls of 288 mailboxes, one of which holds something, at a server that has some of every day."""
     boxes = Mailboxes(store, Counters(), 255)
+    today = keydays.day_at(time.time())
+    for day in range(today, today + KEEP_DAYS):
+        some = [(os.urandom(32), os.urandom(PAYLOAD)) for _ in range(_POLLS)]
+        await store.append_many(MAILBOXES, some, 255, day)
     full = [os.urandom(32) for _ in range(_POLLS)]
     await boxes.deliver([Arrived(each, os.urandom(PAYLOAD)) for each in full])
     asked = [[(each, 0), *((os.urandom(32), 0) for _ in range(_MAILBOXES - 1))] for each in full]

@@ -13,7 +13,7 @@ from anontrace.mixnet import keydays
 
 KEEP_DAYS = 30
 MOST_IN_REPLY = 4096
-_TABLE = "mailboxes"
+TABLE = "mailboxes"
 
 
 class Mailboxes:
@@ -28,13 +28,13 @@ class Mailboxes:
         """Append each payload to its mailbox; what a full one does not take is dropped and counted."""
         items = [(each.mailbox, each.payload) for each in arrived]
         expires = keydays.day_at(clock.now()) + KEEP_DAYS
-        kept = await self._store.append_many(_TABLE, items, self._quota, expires)
+        kept = await self._store.append_many(TABLE, items, self._quota, expires)
         self._counters.add("mailbox_stored", sum(kept))
         self._counters.add("mailbox_full", len(kept) - sum(kept))
 
     async def fetch(self, asked: Sequence[tuple[bytes, int]]) -> dict[int, list[bytes]]:
         """For each (address, payloads to skip) that has more: what follows, by index, MOST_IN_REPLY in all."""
-        lists = await self._store.get_lists(_TABLE, [address for address, _ in asked])
+        lists = await self._store.get_lists(TABLE, [address for address, _ in asked])
         found: dict[int, list[bytes]] = {}
         room = MOST_IN_REPLY
         for index, ((_, skip), payloads) in enumerate(zip(asked, lists, strict=True)):

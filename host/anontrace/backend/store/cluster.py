@@ -11,7 +11,10 @@ import heapq
 import os
 import random
 import struct
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 from zlib import crc32
 
@@ -47,6 +50,7 @@ _RANDOM = 14
 _NOT_NOW = (MovedError, AskError, TryAgainError, ClusterDownError, MasterDownError, ReadOnlyError)
 _NOT_NOW_WORDS = ("NOREPLICAS", "LOADING", "MISCONF")
 _Arguments = list[bytes | str | int]
+_part = itemgetter(1)
 
 
 class ClusterStore:
@@ -181,20 +185,28 @@ class ClusterStore:
 
     def _spread(self, table: str, keys: Sequence[bytes]) -> dict[int, list[tuple[int, int]]]:
         """For each shard (index in keys, part)."""
-        spread: dict[int, list[tuple[int, int]]] = {}
-        for index, key in enumerate(keys):
-            shard, part = self._place(table, key)
-            spread.setdefault(shard, []).append((index, part))
+        spread: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        if table in self._parts:
+            for index, key in enumerate(keys):
+                shard, part = self._place(table, key)
+                spread[shard].append((index, part))
+        else:
+            shards = self._cluster.shards
+            for index, key in enumerate(keys):
+                spread[crc32(key) % shards].append((index, 0))
         return spread
 
     # -- tables ------------------------------------------------------------------------------------------------------
 
     async def get_many(self, table: str, keys: Sequence[bytes]) -> list[bytes | None]:
         spread = self._spread(table, keys)
-        arguments: dict[int, _Arguments] = {
-            shard: [table, *(each for i, part in places for each in (part, keys[i]))]
-            for shard, places in spread.items()
-        }
+        arguments: dict[int, _Arguments] = {}
+        for shard, places in spread.items():
+            places.sort(key=_part)
+            arguments[shard] = [table]
+            for part, same in groupby(places, _part):
+                wanted = [keys[i] for i, _ in same]
+                arguments[shard] += [part, len(wanted), *wanted]
         replies = await self._each(scripts.GET, arguments, writes=False, repeatable=True)
         return _in_order(len(keys), spread, replies)
 
@@ -260,7 +272,7 @@ class ClusterStore:
         return [bool(each) for each in _in_order(len(items), spread, replies)]
 
     async def get_lists(self, table: str, keys: Sequence[bytes]) -> list[list[bytes]]:
-        return [split(value or b"") for value in await self.get_many(table, keys)]
+        return [split(value) if value else [] for value in await self.get_many(table, keys)]
 
     async def bucket(self, table: str, bits: int, index: int) -> list[tuple[bytes, bytes]]:
         parts = self._parts.get(table)

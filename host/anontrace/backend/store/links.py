@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hiredis import pack_command
 from redis.asyncio import Connection, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -136,7 +137,8 @@ class Link:
         return True
 
     async def _exchange(self, connection: Connection, commands: Sequence[Command]) -> list[Any]:
-        await connection.send_packed_command(connection.pack_commands(commands))
+        # Its stub means a tuple of one word.
+        await connection.send_packed_command([pack_command(each) for each in commands])  # type: ignore[arg-type]
         replies: list[Any] = []
         for _ in commands:
             try:

@@ -154,7 +154,7 @@ class RocksStore:
         return await self._change(work)
 
     async def get_lists(self, table: str, keys: Sequence[bytes]) -> list[list[bytes]]:
-        return [split(value or b"") for value in await self.get_many(table, keys)]
+        return [split(value) if value else [] for value in await self.get_many(table, keys)]
 
     async def bucket(self, table: str, bits: int, index: int) -> list[tuple[bytes, bytes]]:
         first = (index << (32 - bits)).to_bytes(4, "big")

@@ -63,13 +63,40 @@ class Script:
         return cls(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-# table, then (part, key) each -> the values, nil for absent ones
+# table, then (part, number of keys, keys) each -> the values, nil for absent ones. One call for each day and 1000 keys:
+# most of what is asked for is absent, and so is looked for in every day.
 GET = Script.of(
     _TABLES,
     """
 local tab, found = ARGV[1], {}
 local all = days(tab)
-for i = 2, #ARGV, 2 do found[#found + 1] = (find(tab, all, ARGV[i], ARGV[i + 1])) end
+local at = 2
+while at <= #ARGV do
+  local part, last = ARGV[at], at + 1 + ARGV[at + 1]
+  at = at + 2
+  while at <= last do
+    local keys, places = {}, {}
+    for i = at, math.min(at + 999, last) do
+      found[#found + 1] = false
+      keys[#keys + 1], places[#places + 1] = ARGV[i], #found
+    end
+    at = at + #keys
+    for _, day in ipairs(all) do
+      if #keys == 0 then break end
+      local values, some = redis.call('HMGET', rows(tab, day, part), unpack(keys)), false
+      for i = 1, #keys do
+        if values[i] then found[places[i]], some = values[i], true end
+      end
+      if some then
+        local rest, where = {}, {}
+        for i = 1, #keys do
+          if not values[i] then rest[#rest + 1], where[#where + 1] = keys[i], places[i] end
+        end
+        keys, places = rest, where
+      end
+    end
+  end
+end
 return found
 """,
 )
