@@ -88,9 +88,7 @@ def badges(state: State) -> Iterator[Check]:
         elif "safe mode" in flags:
             yield Check(name, False, "in safe mode after crashes", "update it: anontrace badge update --usb PORT")
         elif badge.info.get("log_was_full"):
-            yield Check(
-                name, False, "its log was full: the oldest days are gone", "sync it more often"
-            )
+            yield Check(name, False, "its log was full: the oldest days are gone", "sync it more often")
         else:
             yield Check(name, True, f"firmware {badge.info.get('firmware', 'unknown')}")
 
