@@ -5,6 +5,7 @@ from typing import Any
 
 from fastapi import Depends, FastAPI
 from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel
 
 from anontrace import clock
 from anontrace.mixnet import keydays
@@ -15,6 +16,7 @@ from .background import Background
 from .clockcheck import ClockCheck
 from .config import Server
 from .counters import Counters
+from .describing import ERRORS, gives, gives_octets
 from .discovery.role import DiscoveryRole
 from .errors import Refused
 from .mailbox.role import MailboxRole
@@ -29,6 +31,33 @@ from .web import BodyLimit, Dated, install_error_handlers
 _MOST_BODY = 128 << 10  # the longest body that any endpoint takes is 256 messages
 _TICK_SECONDS = 1.0
 _CLOCK_RETRY_SECONDS = 60
+
+
+class Health(BaseModel):
+    """What a server that serves says."""
+
+    alive: bool
+
+
+class Readiness(BaseModel):
+    """Whether a server is ready, and why not: mixes without a key list in force, a wrong clock."""
+
+    ready: bool
+    missing: list[int]
+    clock_wrong: bool
+
+
+class Status(Readiness):
+    """What `anontrace-server status` shows: counts since the start, seconds by which the clock is ahead of the others',
+    what is known of each mix, lengths of queues, and what each role tells."""
+
+    name: str
+    number: int | None
+    counters: dict[str, int]
+    clock_offset: float
+    peers: list[dict[str, Any]]
+    queues: dict[str, int]
+    roles: dict[str, dict[str, Any]]
 
 
 class Node:
@@ -90,7 +119,7 @@ class Node:
 
     def _assemble(self) -> FastAPI:
         config = self._server.config
-        app = FastAPI(title=f"Anontrace {config.name}", docs_url=None, redoc_url=None)
+        app = FastAPI(title=f"Anontrace {config.name}", docs_url=None, redoc_url=None, responses=ERRORS)
         app.add_middleware(BodyLimit, most=_MOST_BODY, seconds=config.http.body_seconds)
         app.add_middleware(Dated)
         install_error_handlers(app)
@@ -103,17 +132,17 @@ class Node:
             app.include_router(role.router, dependencies=[Depends(right_clock)] if config.is_mix else [])
 
         @app.get("/healthz")
-        async def health() -> dict[str, bool]:
+        async def health() -> Health:
             """The process serves."""
-            return {"alive": True}
+            return Health(alive=True)
 
-        @app.get("/readyz")
+        @app.get("/readyz", responses=gives(Readiness, "Ready.") | gives(Readiness, "Not ready.", 503))
         async def ready() -> JSONResponse:
             """Whether this server knows every other one, and is known itself, and its clock is right (503 if not)."""
             found = self._readiness()
             return JSONResponse(found, 200 if found["ready"] else 503)
 
-        @app.get("/metrics")
+        @app.get("/metrics", response_class=Response, responses=gives_octets("Prometheus' text format.", "text/plain"))
         async def numbers() -> Response:
             """The same numbers as /v1/status, and the process', for Prometheus."""
             mix = self._roles.get("mix")
@@ -127,7 +156,7 @@ class Node:
             )
             return Response(metrics.exposition(snapshot), media_type=metrics.CONTENT_TYPE)
 
-        @app.get("/v1/status")
+        @app.get("/v1/status", responses=gives(Status, "What there is to tell."))
         async def status() -> dict[str, Any]:
             """Counts since the start, lengths of queues, and what the roles tell of themselves."""
             return {

@@ -8,7 +8,16 @@ from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from anontrace_shared.errors import FormatError
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    WithJsonSchema,
+)
 
 
 class Document(BaseModel):
@@ -51,10 +60,14 @@ def _printable(value: str) -> str:
     return value
 
 
+def _described(size: int) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": f"^[0-9a-fA-F]{{{2 * size}}}$"})
+
+
 _AS_HEX = PlainSerializer(bytes.hex, return_type=str)
-Hex32 = Annotated[bytes, BeforeValidator(_hex(32)), _AS_HEX]
-Hex64 = Annotated[bytes, BeforeValidator(_hex(64)), _AS_HEX]
-Hex129 = Annotated[bytes, BeforeValidator(_hex(129)), _AS_HEX]
+Hex32 = Annotated[bytes, BeforeValidator(_hex(32)), _AS_HEX, _described(32)]
+Hex64 = Annotated[bytes, BeforeValidator(_hex(64)), _AS_HEX, _described(64)]
+Hex129 = Annotated[bytes, BeforeValidator(_hex(129)), _AS_HEX, _described(129)]
 Url = Annotated[str, Field(max_length=200), AfterValidator(_url)]
 Name = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_printable)]
 MixNumber = Annotated[int, Field(ge=1, le=255)]

@@ -9,10 +9,12 @@ import json
 from fastapi import APIRouter, Depends, Path, Request
 from pydantic import BaseModel, ConfigDict
 
+from anontrace.backend.describing import STAFF, gives, takes
 from anontrace.backend.errors import Refused
+from anontrace.backend.nymserver.records import Decided, Decision, Report, ReportList
 from anontrace.backend.web import json_body, json_octets
 from anontrace.wire import redeem
-from anontrace.wire.redeem import RedeemReply
+from anontrace.wire.redeem import RedeemReply, RedeemRequest
 
 from .nymserver import Nymserver
 from .retractions import RetractionKeys
@@ -58,9 +60,11 @@ def router(
         if scheme.lower() != "bearer" or not hmac.compare_digest(shown.strip().encode(), expected.encode()):
             raise Refused(401, "the staff token is needed")
 
-    for_staff = [Depends(staff)]
+    for_staff = [Depends(STAFF), Depends(staff)]
 
-    @routes.post("/v1/redeem")
+    @routes.post(
+        "/v1/redeem", openapi_extra=takes(RedeemRequest, {"token": "AAAA-BBBB-CCCC-DDDD", "log_hash": "5a" * 32})
+    )
     async def redeem_token(request: Request) -> RedeemReply:
         """Exchange a one-time token for a permit to upload one log."""
         sender = request.client.host if request.client else ""
@@ -73,19 +77,19 @@ def router(
                 throttle.bad_try(sender)
             raise
 
-    @routes.post("/v1/staff/tokens", dependencies=for_staff)
+    @routes.post("/v1/staff/tokens", dependencies=for_staff, openapi_extra=takes(IssueRequest, {"disease": "U07.1"}))
     async def issue(request: Request) -> IssueReply:
         """Issue a one-time token."""
         wanted = await json_body(request, IssueRequest)
         issued = await tokens.issue(wanted.disease)
         return IssueReply(token=issued.token, disease=wanted.disease, expires=issued.expires)
 
-    @routes.get("/v1/staff/reports", dependencies=for_staff)
+    @routes.get("/v1/staff/reports", dependencies=for_staff, responses=gives(ReportList, "All reports."))
     async def reports() -> dict[str, object]:
         """All reports at the nymserver."""
         return {"reports": await nymserver.reports()}
 
-    @routes.get("/v1/staff/reports/{report}", dependencies=for_staff)
+    @routes.get("/v1/staff/reports/{report}", dependencies=for_staff, responses=gives(Report, "The report."))
     async def report(report: str = _REPORT) -> dict[str, object]:
         """One report."""
         for each in await nymserver.reports():
@@ -93,7 +97,12 @@ def router(
                 return each
         raise Refused(404, "there is no such report")
 
-    @routes.post("/v1/staff/reports/{report}/decision", dependencies=for_staff)
+    @routes.post(
+        "/v1/staff/reports/{report}/decision",
+        dependencies=for_staff,
+        responses=gives(Decided, "Decided."),
+        openapi_extra=takes(Decision, {"approve": True, "minutes": 15, "depth": 2, "message": "Call 555 0100"}),
+    )
     async def decide(request: Request, report: str = _REPORT) -> dict[str, object]:
         """Approve or refuse a report: the body is a decision of docs/protocol.md section 9, without the retraction key,
         which the server adds."""
@@ -105,7 +114,12 @@ def router(
             decision["retraction_key"] = (await retractions.make(bytes.fromhex(report))).hex()
         return await nymserver.decide(report, json.dumps(decision).encode())
 
-    @routes.post("/v1/staff/reports/{report}/retraction", dependencies=for_staff)
+    @routes.post(
+        "/v1/staff/reports/{report}/retraction",
+        dependencies=for_staff,
+        responses=gives(Decided, "Retracted."),
+        openapi_extra=takes(RetractionRequest, {"message": "False alarm"}),
+    )
     async def retract(request: Request, report: str = _REPORT) -> dict[str, object]:
         """Take an approved report back: everybody who was notified of it is told so."""
         wanted = await json_body(request, RetractionRequest)

@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
+from anontrace.backend.describing import gives_octets, takes_octets
 from anontrace.backend.http import OCTETS
 from anontrace.backend.web import octets
 from anontrace.mixnet.sizes import MAILBOX
@@ -16,7 +17,12 @@ def router(mailboxes: Mailboxes) -> APIRouter:
     """The mailbox server's endpoint."""
     routes = APIRouter(tags=["mailbox server"])
 
-    @routes.post("/v1/poll")
+    @routes.post(
+        "/v1/poll",
+        response_class=Response,
+        responses=gives_octets("For each mailbox with more: its index (2), how many (1), and these, 239 bytes each."),
+        openapi_extra=takes_octets(f"1 to {poll.MOST_MAILBOXES} questions: mailbox (32), messages known (1)."),
+    )
     async def fetch(request: Request) -> Response:
         """What arrived in up to 1000 mailboxes. A long answer is cut: poll again, skipping what came."""
         most = poll.MOST_MAILBOXES * _QUESTION

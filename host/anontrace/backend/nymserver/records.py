@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Annotated, Literal
 
 from anontrace_shared.slots import SLOTS_PER_DAY
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from anontrace.mixnet.sizes import NOTE
 from anontrace.wire.fields import Hex32
@@ -18,7 +18,12 @@ def _from_hex(value: object) -> bytes:
     return bytes.fromhex(value)
 
 
-HexBytes = Annotated[bytes, PlainValidator(_from_hex), PlainSerializer(bytes.hex, return_type=str)]
+HexBytes = Annotated[
+    bytes,
+    PlainValidator(_from_hex),
+    PlainSerializer(bytes.hex, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": "^([0-9a-f]{2})*$"}),
+]
 
 
 class State(StrEnum):
@@ -93,6 +98,18 @@ class Report(BaseModel):
     state: State = State.PENDING
     exposures: list[Exposure]
     log: Tally
+
+
+class ReportList(BaseModel):
+    """All reports that the nymserver holds."""
+
+    reports: list[Report]
+
+
+class Decided(BaseModel):
+    """How many notifications a decision caused."""
+
+    notifications: int
 
 
 class Decision(BaseModel):

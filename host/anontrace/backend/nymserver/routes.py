@@ -1,8 +1,8 @@
 """The nymserver's endpoints (docs/protocol.md sections 8 and 9)."""
 
-from fastapi import APIRouter, Path, Request, Response
-from pydantic import BaseModel
+from fastapi import APIRouter, Depends, Path, Request, Response
 
+from anontrace.backend.describing import AUTHORITY, gives_octets, takes, takes_octets
 from anontrace.backend.errors import Refused
 from anontrace.backend.http import OCTETS
 from anontrace.backend.web import json_body, octets
@@ -10,7 +10,7 @@ from anontrace.mixnet.sizes import REPORT_ID
 from anontrace.wire.upload import CHUNK
 
 from .nyms import Nyms
-from .records import Decision, Report, Retraction
+from .records import Decided, Decision, ReportList, Retraction
 from .reports import Reports
 from .requests import AuthorityRequests
 from .uploads import Uploads
@@ -18,49 +18,53 @@ from .uploads import Uploads
 _REPORT = Path(pattern=f"^[0-9a-f]{{{2 * REPORT_ID}}}$")
 
 
-class ReportList(BaseModel):
-    """All reports that the nymserver holds."""
-
-    reports: list[Report]
-
-
-class Decided(BaseModel):
-    """How many notifications a decision caused."""
-
-    notifications: int
-
-
 def router(nyms: Nyms, uploads: Uploads, reports: Reports, requests: AuthorityRequests, bucket_bits: int) -> APIRouter:
     """What clients and the health authority ask of the nymserver."""
     routes = APIRouter(tags=["nymserver"])
+    for_authority = [Depends(AUTHORITY)]
 
-    @routes.get("/v1/buckets/{index}")
+    @routes.get(
+        "/v1/buckets/{index}", response_class=Response, responses=gives_octets("Fingerprints, 8 bytes each, sorted.")
+    )
     async def bucket(index: int) -> Response:
         """The sorted fingerprints of all swaps in a bucket."""
         if not 0 <= index < 1 << bucket_bits:
             raise Refused(404, f"buckets are numbered 0 to {(1 << bucket_bits) - 1}")
         return Response(await nyms.bucket(index), media_type=OCTETS)
 
-    @routes.post("/v1/upload")
+    @routes.post(
+        "/v1/upload",
+        response_class=Response,
+        responses=gives_octets("What became of it, 32 bytes."),
+        openapi_extra=takes_octets(f"One chunk, {CHUNK} bytes."),
+    )
     async def upload(request: Request) -> Response:
         """Take one chunk of an upload, or a dummy."""
         body = await octets(request, at_least=CHUNK, at_most=CHUNK, unit=CHUNK)
         return Response((await uploads.receive(body)).encode(), media_type=OCTETS)
 
-    @routes.get("/v1/reports")
+    @routes.get("/v1/reports", dependencies=for_authority)
     async def list_reports(request: Request) -> ReportList:
         """All reports, for the health authority."""
         await requests.check(request)
         return ReportList(reports=await reports.all())
 
-    @routes.post("/v1/reports/{report}/decision")
+    @routes.post(
+        "/v1/reports/{report}/decision",
+        dependencies=for_authority,
+        openapi_extra=takes(Decision, {"approve": True, "minutes": 15, "retraction_key": "5a" * 32}),
+    )
     async def decide(request: Request, report: str = _REPORT) -> Decided:
         """Approve or refuse a report."""
         await requests.check(request)
         decision = await json_body(request, Decision)
         return Decided(notifications=await reports.decide(bytes.fromhex(report), decision))
 
-    @routes.post("/v1/reports/{report}/retraction")
+    @routes.post(
+        "/v1/reports/{report}/retraction",
+        dependencies=for_authority,
+        openapi_extra=takes(Retraction, {"key": "5a" * 32, "message": "False alarm"}),
+    )
     async def retract(request: Request, report: str = _REPORT) -> Decided:
         """Take an approved report back: who was notified of it is told so."""
         await requests.check(request)
