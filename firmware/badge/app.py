@@ -29,6 +29,8 @@ _STABLE_MS = const(600000)
 _RESTART_MS = const(1000)
 _LAST_RESORT_S = const(60)
 _DAY_MS = const(86400000)
+_WAITING_HZ = const(80000000)  # the least that Bluetooth works with; most of a badge's current is the waiting processor
+_TALKING_HZ = const(160000000)
 
 
 class Badge:
@@ -73,6 +75,9 @@ class Badge:
     async def _listen(self):
         radio = self.radio
         while True:
+            hz = _TALKING_HZ if radio.connections else _WAITING_HZ  # who is connected waits for the processor
+            if machine.freq() != hz:
+                machine.freq(hz)
             await radio.activity.wait()
             radio.drain(self._hear)
             if radio.lost:

@@ -37,6 +37,8 @@ def test_what_the_port_refuses(street: Make) -> None:
                 "value b'0123456789012345678901234'",
                 *["drawn 1 0"] * 20,
                 "distinct 20",
+                "odd clock ValueError",
+                "clock 80000000",
                 "same True True UUID(0x2902)",
             ]
 

@@ -80,5 +80,5 @@ def test_presets_are_settings_that_the_badge_takes_and_cost_in_their_order() -> 
     for advertising, window, scan in PRESETS.values():
         assert 20 <= advertising <= 10240 and 3 <= window <= scan <= 10240
     currents = [energy.mean_current(*PRESETS[name]) for name in ("saver", "balanced", "always")]
-    assert energy.IDLE_MA < currents[0] < currents[1] < currents[2] < energy.SEND_MA
+    assert energy.ESP32.idle < currents[0] < currents[1] < currents[2] < energy.ESP32.send
     assert energy.days(1000 / 24) == 1.0

@@ -28,10 +28,6 @@ def run() -> Report:
         current = energy.mean_current(*preset)
         report.add(f"{name}_current", f"{name}: mean current ({settings})", current, "mA")
         report.add(f"{name}_days", f"{name}: days per 1000 mAh", energy.days(current), "")
-    report.remark(
-        f"Current: ESP32 Series Datasheet, idle {energy.IDLE_MA:g} mA (modem-sleep, 160 MHz), transmit "
-        f"{energy.SEND_MA:g} mA, receive {energy.RECEIVE_MA:g} mA; a model of the chip, no measurement of a board. "
-        "Most of it is the idle processor: MicroPython does not put the chip to sleep while Bluetooth is on."
-    )
+    report.remark("Current: an ESP32 by its datasheet, not measured; the model and other chips: --only energy.")
     report.remark("Settings: advertising interval / scan window / scan interval.")
     return report

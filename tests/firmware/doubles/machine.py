@@ -38,6 +38,16 @@ class ADC:
         return volts[self.id]
 
 
+hz = 160000000
+
+
+def freq(wanted=None):
+    global hz
+    if wanted is None:
+        return hz
+    hz = wanted
+
+
 WDT_RESET = 3
 cause = 1
 

@@ -3,6 +3,7 @@
 import asyncio
 
 import bluetooth
+import machine
 
 ble = bluetooth.BLE()
 characteristic = (bluetooth.UUID(0x1234), bluetooth.FLAG_WRITE | bluetooth.FLAG_NOTIFY)
@@ -51,6 +52,9 @@ for _ in range(20):
     print("drawn", kind, address[0] >> 6)
     addresses.add(address)
 print("distinct", len(addresses))
+attempt("odd clock", machine.freq, 100_000_000)
+machine.freq(80_000_000)
+print("clock", machine.freq())
 print("same", bluetooth.BLE() is ble, bluetooth.UUID(0x2902) == bluetooth.UUID(0x2902), bluetooth.UUID(0x2902))
 
 

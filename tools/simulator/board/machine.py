@@ -26,8 +26,17 @@ def unique_id():
     return _air.unique_id
 
 
+_mhz = 160
+
+
 def freq(hz=None):
-    return None if hz else 160000000
+    global _mhz
+    if hz is None:
+        return _mhz * 1000000
+    mhz = hz // 1000000
+    if mhz not in (20, 40, 80, 160, 240):
+        raise ValueError("frequency must be 20MHz, 40MHz, 80Mhz, 160MHz or 240MHz")
+    _mhz = mhz
 
 
 def idle():

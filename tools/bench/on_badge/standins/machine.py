@@ -31,6 +31,10 @@ class ADC(_Silent):
 RTC = WDT = _Silent
 
 
+def freq(hz=None):
+    return 80000000
+
+
 def reset():
     raise SystemExit
 
