@@ -18,7 +18,7 @@ from anontrace import clock
 from anontrace.companion import database, renewal, servers, state, swaps
 from anontrace.companion.errors import OfflineError
 from anontrace.companion.levels import Level
-from anontrace.companion.run import DIRECTORY_SECONDS, Event, Run
+from anontrace.companion.run import DIRECTORY_SECONDS, Event, Run, Sync
 from anontrace.companion.servers import Servers
 from anontrace.companion.state import State
 from anontrace.companion.store.badges import RATCHET
@@ -39,6 +39,7 @@ from nacl.signing import SigningKey
 START = 1_767_600_000  # 2026-01-05 08:00 UTC, the beginning of a slot
 NYMSERVER, MAILBOX = 6, 7
 BUCKET_BITS = 10
+KINDS = frozenset(("directory", "messages", "poll", "upload", "buckets"))
 _ROLES = dict.fromkeys(range(1, 6), ("mix",)) | {NYMSERVER: ("mix", "nymserver"), MAILBOX: ("mix", "mailbox")}
 
 
@@ -114,7 +115,7 @@ class PaperNetwork:
     uploads: list[upload.Chunk] = field(default_factory=list)
     seen: set[bytes] = field(default_factory=set)
     cover: int = 0
-    offline: bool = False
+    down: frozenset[str] = frozenset()  # kinds of requests that nobody answers
     lose: bool = False  # what is sent from now on
     transparent: bool = False
 
@@ -131,9 +132,9 @@ class PaperNetwork:
         return answer
 
     def _answer(self, url: str, body: bytes) -> bytes:
-        if self.offline:
-            raise OfflineError("nobody can be reached; try again when you are online")
         _, _, host, _, kind, *rest = url.split("/")
+        if kind in self.down:
+            raise OfflineError("nobody can be reached; try again when you are online")
         if kind == "directory":
             return (_page(int(rest[1])) if rest else _edition(_today())).model_dump_json().encode()
         if kind == "messages":
@@ -246,6 +247,7 @@ class Wearer:
         self.time = time
         self.network = PaperNetwork()
         self.events: list[Event] = []
+        self.sync: Sync | None = None  # what is done with a badge
         self.folder = folder
         self._patch = patch
         self._level = level
@@ -262,7 +264,7 @@ class Wearer:
 
     def begin(self) -> None:
         """Start `run`, or start it again."""
-        self.run = Run(self._changing, self._servers, self._level, None, self.events.append, self._rng)
+        self.run = Run(self._changing, self._servers, self._level, self.sync, self.events.append, self._rng)
         self.run.begin()
 
     @contextmanager
@@ -284,9 +286,9 @@ class Wearer:
             self.run.step()
         self.time.now = end
 
-    def addresses(self, first: int, count: int) -> dict[int, bytes]:
+    def addresses(self, first: int, count: int, badge: int = 1) -> dict[int, bytes]:
         """K by slot."""
-        return self.state.addresses.contact_addresses(1, first, first + count)
+        return self.state.addresses.contact_addresses(badge, first, first + count)
 
     def close(self) -> None:
         self.state.close()

@@ -5,15 +5,17 @@ from collections import Counter
 
 import pytest
 from anontrace import clock
-from anontrace.companion import looking, registration, swaps
+from anontrace.companion import looking, registration, run, swaps
 from anontrace.companion.cases import assess
-from anontrace.companion.levels import HIGH, LOW, NORMAL, Level
+from anontrace.companion.errors import BadgeNotFoundError, BluetoothError, CompanionError
+from anontrace.companion.levels import HIGH, LOW, NORMAL, QUESTION, Level
 from anontrace.companion.store import renewals
+from anontrace.companion.store.badges import RATCHET
 from anontrace.mixnet.sizes import MESSAGE, PAYLOAD
 from anontrace.wire.upload import CHUNK
-from anontrace_shared.slots import slot_of
+from anontrace_shared.slots import day_of, slot_of
 
-from tests.companion.paper import START, Time, Wearer, exposure, make_transparent
+from tests.companion.paper import KINDS, START, Time, Wearer, exposure, make_transparent
 
 HOUR, DAY = 3600, 86400
 
@@ -34,9 +36,9 @@ def wearer(tmp_path, time, monkeypatch):
     made.close()
 
 
-def horizon(wearer) -> int:
+def horizon(wearer, badge=1) -> int:
     slot = slot_of(wearer.time.now)
-    return wearer.state.addresses.confirmed_until(1, slot) - slot
+    return wearer.state.addresses.confirmed_until(badge, slot) - slot
 
 
 def test_addresses_are_always_registered_ahead_and_confirmation_stays_within_its_bytes(wearer):
@@ -103,17 +105,67 @@ def test_a_notification_takes_the_place_of_the_dummy_the_next_one_comes_by_the_n
     assert {each.case_id: each.minutes for each in assess(wearer.state)} == {case: 20, again: 5}
 
 
-def test_offline_is_a_line_and_not_the_end(wearer):
+def test_every_badge_has_addresses_ahead_and_the_requests_have_room_for_them(wearer):
     wearer.until(START + DAY)
-    before = len(wearer.events)
-    wearer.network.offline = True
-    wearer.until(START + 2 * DAY)
-    (event,) = [event for event in wearer.events[before:] if event.lines]
-    (line,) = event.lines
+    wearer.state.badges.add(day_of(slot_of(wearer.time.now)))
+    before = len(wearer.network.requests)
+    for hours in range(36, 4 * 24, 12):
+        wearer.until(START + hours * HOUR)
+        assert horizon(wearer, 1) >= 288, hours
+        assert horizon(wearer, 2) >= 288, hours
+    level = NORMAL.for_badges(2)
+    sizes = {(request.kind, request.sent) for request in wearer.network.requests[before:] if request.kind != "messages"}
+    assert {sent for kind, sent in sizes if kind == "poll"} == {level.questions * QUESTION}
+    regular = [r for r in wearer.network.requests if r.kind == "messages" and r.time > START + 2 * DAY]
+    assert {request.sent for request in regular} == {level.batch * MESSAGE}
+
+
+def test_each_badge_is_synced_and_what_fails_is_said_once(wearer, monkeypatch):
+    wearer.state.badges.set_provisioned(wearer.state.badges.add(day_of(slot_of(START))), RATCHET, 0, 0, START)
+    monkeypatch.setattr(run, "BETWEEN_SECONDS", 0)
+    wrong: dict[int, CompanionError] = {}
+    asked = []
+
+    def sync(_state, badge):
+        asked.append(badge.number)
+        if badge.number in wrong:
+            raise wrong[badge.number]
+        return {"badge": badge.number, "records": 0, "log_was_full": False}
+
+    def said(hours):
+        """Lines about badges in so many hours, in which each badge is asked several times."""
+        asked.clear()
+        before = len(wearer.events)
+        wearer.until(wearer.time.now + hours * HOUR)
+        assert asked.count(1) == asked.count(2) >= hours / 2
+        return [line for event in wearer.events[before:] if event.task == run.BADGE for line in event.lines]
+
+    wearer.sync = sync
+    wearer.begin()
+    assert set(said(5)) == {"Badge 1 synced: 0 sealed records.", "Badge 2 synced: 0 sealed records."}
+    wrong[2] = BadgeNotFoundError("out of range")
+    assert [line for line in said(5) if "2" in line] == ["Badge 2: out of range"]
+    wrong[1] = wrong[2] = BluetoothError("Bluetooth is switched off")
+    assert said(5) == ["Badge 1: Bluetooth is switched off", "Badge 2: Bluetooth is switched off"]
+    wrong.clear()
+    assert {line[:14] for line in said(5)} == {"Badge 1 synced", "Badge 2 synced"}
+
+
+def test_offline_is_a_line_and_not_the_end(wearer):
+    wearer.until(START + 60)
+
+    def said(hours, down):
+        wearer.events.clear()
+        wearer.network.down = down
+        wearer.until(wearer.time.now + hours * HOUR)
+        return [line for event in wearer.events for line in event.lines]
+
+    (line,) = said(12, KINDS)
     assert line.startswith("Offline: ")
-    wearer.network.offline = False
-    wearer.until(START + 3 * DAY)
-    assert [event.lines for event in wearer.events[before:] if event.lines][1] == ("Online again.",)
+    assert said(12, frozenset()) == ["Online again."]
+    (line,) = said(24, frozenset(("poll",)))  # one server of several, while the others answer
+    assert line.startswith("Offline: ")
+    assert said(12, frozenset()) == ["Online again."]
 
 
 def test_what_was_missed_is_not_made_up_for(wearer):

@@ -1,12 +1,23 @@
-"""`anontrace run` as a user starts it, with real servers."""
+"""`anontrace run` as a user starts it, with real servers; and how it ends, whatever it is waiting for."""
 
 import json
 import signal
+import socket
 import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
 
+import pytest
+from anontrace.companion import lock, run, state
+from anontrace.companion.errors import INTERRUPTED
 from anontrace.companion.run import AHEAD_SLOTS
+from anontrace.companion.store.badges import RATCHET
 
-from tests.companion.conftest import PATIENCE
+from tests.companion.conftest import PATIENCE, START, wait_for
+from tests.companion.test_cli import NETWORK
+
+SOON = 10.0  # real seconds, less than any of the waits that are cut short here
 
 
 def test_run_registers_goes_on_where_it_was_and_ends_when_interrupted(member, clock):
@@ -40,3 +51,132 @@ def test_an_upload_may_wait_for_run(member, clock):
     refused = member.run("report", "--token", "0000-0000-0000-0000", "--hidden", "--yes")
     assert refused.code == 2
     assert "badge sync" in refused.err
+
+
+@pytest.fixture
+def deaf():
+    """A server that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening
+
+
+@pytest.fixture
+def alone(cli, tmp_path, deaf):
+    """A companion with two badges in a network whose servers never answer, and nothing due."""
+    path = tmp_path / "network.toml"
+    path.write_text(NETWORK.replace("127.0.0.1:9", f"127.0.0.1:{deaf.getsockname()[1]}"))
+    cli.do("init", str(path))
+    with state.reading(cli.folder) as opened:  # `changing` would keep house by the clock of this process
+        for number in (1, 2):
+            badge = opened.badges.ensure(START // 86400) if number == 1 else opened.badges.add(START // 86400)
+            opened.badges.set_provisioned(badge, RATCHET, START // 300, 0, START)
+        for task in (run.TOP_UP, run.MESSAGES, run.POLL, run.CHUNK, run.LOOK, run.BADGE):
+            opened.timetable.set_due(task, START + 3600)
+    return cli
+
+
+def set_due(cli, task, at):
+    with state.reading(cli.folder) as opened:  # `changing` would keep house by the clock of this process
+        opened.timetable.set_due(task, at)
+
+
+def start(cli, *arguments):
+    return subprocess.Popen(
+        cli.command("--json", *arguments, "run"), env=cli.environment, stdout=-1, stderr=-1, text=True
+    )
+
+
+def end(process, by):
+    """How it ended, and its last line of error."""
+    process.send_signal(by)
+    _, err = process.communicate(timeout=SOON)
+    assert "Traceback" not in err
+    return process.returncode, err
+
+
+def in_a_request(cli, clock, deaf):
+    set_due(cli, run.LOOK, int(clock.now))
+    process = start(cli, "--adapter", "bumble:tcp-client:127.0.0.1:9")
+    connection, _ = deaf.accept()
+    assert connection.recv(4) == b"GET "
+    return process, connection
+
+
+def in_the_search_for_a_badge(cli, clock, deaf):
+    set_due(cli, run.BADGE, int(clock.now))
+    process = start(cli, "--adapter", f"bumble:tcp-client:127.0.0.1:{deaf.getsockname()[1]}")
+    connection, _ = deaf.accept()
+    assert connection.recv(1)  # the first HCI command
+    return process, connection
+
+
+def in_the_queue_for_the_state_folder(cli, _clock, _deaf):
+    held = ExitStack()
+    held.enter_context(lock.exclusive(cli.folder))
+    process = start(cli)
+    files = Path(f"/proc/{process.pid}/fd")
+    wait_for(lambda: any(_target(file).name == lock.LOCK_FILE for file in files.iterdir()), "it to queue")
+    return process, held
+
+
+def _target(file):
+    try:
+        return file.readlink()
+    except OSError:  # closed meanwhile
+        return Path()
+
+
+@pytest.mark.parametrize(("by", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, INTERRUPTED)], ids=["TERM", "INT"])
+@pytest.mark.parametrize("waiting", [in_a_request, in_the_search_for_a_badge, in_the_queue_for_the_state_folder])
+def test_it_ends_soon_whatever_it_waits_for(alone, clock, deaf, waiting, by, code):
+    if waiting is in_the_queue_for_the_state_folder and not Path("/proc/self/fd").exists():
+        pytest.skip("no /proc here to see that it waits")
+    process, held = waiting(alone, clock, deaf)
+    with held:
+        try:
+            ended, err = end(process, by)
+        finally:
+            process.kill()
+    assert (ended, err.strip()) == (
+        code,
+        "" if by == signal.SIGTERM else "anontrace: interrupted; what was done is kept",
+    )
+    with state.changing(alone.folder) as opened:  # nobody holds it, and nothing is broken
+        assert opened.badges.count() == 2
+
+
+def test_what_does_not_end_by_itself_is_ended():
+    code = (
+        "import ctypes\n"
+        "from anontrace.companion import stopping\n"
+        "mutex, lock = ctypes.create_string_buffer(64), ctypes.CDLL(None).pthread_mutex_lock\n"
+        "lock(mutex)\n"
+        "with stopping.soon():\n"
+        "    while True:\n"
+        "        try:\n"
+        "            print('here', flush=True)\n"
+        "            lock(mutex)\n"  # its holder waits for itself: no signal ends that
+        "        except KeyboardInterrupt:\n"
+        "            pass\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=-1, stderr=-1, text=True) as process:
+        try:
+            assert process.stdout.readline() == "here\n"
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE) == 0
+        finally:
+            process.kill()
+
+
+def test_an_adapter_that_is_gone_is_a_line_for_each_badge_and_not_the_end(alone, clock):
+    set_due(alone, run.BADGE, int(clock.now))
+    with start(alone, "--adapter", "bumble:tcp-client:127.0.0.1:9") as process:
+        try:
+            said = [json.loads(process.stdout.readline()) for _ in range(2)]
+            assert [(each["task"], each["badge"]) for each in said] == [(run.BADGE, 1), (run.BADGE, 2)]
+            assert all("cannot be opened" in each["said"] for each in said)
+            assert alone.do("status")["badges"]  # it goes on
+            assert process.poll() is None
+            assert end(process, signal.SIGTERM) == (0, "")
+        finally:
+            process.kill()

@@ -3,9 +3,13 @@
 Numbers only (docs/companion-traffic.md tells how they come about). Nothing here depends on what the wearer does.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil
+
+from anontrace_shared.slots import SLOTS_PER_DAY
 
 from anontrace.mixnet.sizes import MESSAGE
+from anontrace.wire.poll import MOST_MAILBOXES
 from anontrace.wire.upload import CHUNK
 
 
@@ -28,6 +32,15 @@ class Level:
         return (
             self.messages * self.batch * MESSAGE + self.polls * self.questions * QUESTION + self.chunks * CHUNK
         )  # fmt: skip
+
+    def for_badges(self, count: int) -> "Level":
+        """The level of a wearer with so many badges: requests as often, with room for all their addresses in each."""
+        further = max(count - 1, 0)
+        return replace(
+            self,
+            batch=self.batch + ceil(further * SLOTS_PER_DAY / self.messages),
+            questions=min(self.questions * (further + 1), MOST_MAILBOXES),
+        )
 
 
 QUESTION = 33

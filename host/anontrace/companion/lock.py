@@ -4,6 +4,7 @@ The lock is an exclusive transaction on a small SQLite file: the same on every s
 """
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,19 +13,25 @@ from anontrace.companion.errors import BusyError
 
 LOCK_FILE = "lock.db"
 WAIT_SECONDS = 15.0
+_AGAIN_SECONDS = 0.05
 
 
 @contextmanager
 def exclusive(folder: Path, wait: float = WAIT_SECONDS) -> Iterator[None]:
     """Hold the folder; raises BusyError when another process still holds it after `wait` seconds."""
-    connection = sqlite3.connect(folder / LOCK_FILE, timeout=wait, isolation_level=None)
+    connection = sqlite3.connect(folder / LOCK_FILE, timeout=0, isolation_level=None)
+    end = time.monotonic() + wait
     try:
-        try:
-            connection.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError as error:
-            raise BusyError(
-                f"another anontrace process works on {folder}; wait until it has finished, then try again"
-            ) from error
+        while True:
+            try:
+                connection.execute("BEGIN EXCLUSIVE")
+                break
+            except sqlite3.OperationalError as error:
+                if time.monotonic() >= end:
+                    raise BusyError(
+                        f"another anontrace process works on {folder}; wait until it has finished, then try again"
+                    ) from error
+            time.sleep(_AGAIN_SECONDS)  # here and not in SQLite, which would let no signal through
         yield
     finally:
         connection.close()

@@ -10,7 +10,6 @@ import platform
 import shutil
 import subprocess
 
-SECONDS = 10
 TITLE = "Anontrace"
 TEXT = "There is a message for you. Open a terminal and run: anontrace exposures list"
 
@@ -38,9 +37,12 @@ def command() -> list[str] | None:
 
 
 def there_is_news() -> None:
-    """Show the notification; never fails."""
+    """Have the notification shown; never fails, and waits for nothing."""
     found = command()
     program = shutil.which(found[0]) if found else None
     if found and program:
-        with contextlib.suppress(OSError, subprocess.SubprocessError):
-            subprocess.run([program, *found[1:]], capture_output=True, timeout=SECONDS, check=False)
+        with contextlib.suppress(OSError):
+            subprocess.Popen(
+                [program, *found[1:]],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+            )  # fmt: skip

@@ -4,6 +4,7 @@ The times are random and kept in the state; nothing that the wearer does or is t
 (docs/companion-traffic.md). Each task opens the state folder for itself, so that other commands may be used meanwhile.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from anontrace.companion.levels import Level
 from anontrace.companion.presentation import told_lines
 from anontrace.companion.servers import Servers
 from anontrace.companion.state import State
+from anontrace.companion.store.badges import Badge
 from anontrace.companion.store.uploads import ACCEPTED
 from anontrace.companion.swaps import Swaps
 
@@ -30,6 +32,7 @@ DAY_SECONDS = 86400
 SOON_SECONDS = 900  # what is overdue at the start is spread over so long
 BADGE_SYNCS = 24  # a day
 TOP_UPS = 4
+BETWEEN_SECONDS = 0.2  # real time, between two badges: who waits for the state folder looks more often
 
 TOP_UP = "addresses"
 MESSAGES = "messages"
@@ -38,7 +41,7 @@ CHUNK = "chunk"
 LOOK = "look"
 BADGE = "badge"
 
-Sync = Callable[[State], dict[str, Any]]
+Sync = Callable[[State, Badge], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Event:
 
 
 class Run:
-    """The tasks of one state folder. `sync` is what to do with the badge, None without one."""
+    """The tasks of one state folder. `sync` is what to do with a badge, None to leave them alone."""
 
     def __init__(
         self,
@@ -71,11 +74,12 @@ class Run:
         self._rng = rng or SystemRandom()
         # What is drawn for the contents of a request must not move the times of those after it.
         self._times = SystemRandom() if rng is None else Random(rng.getrandbits(64))  # noqa: S311 - a test's
-        self._offline = False
+        self._offline: set[str] = set()  # tasks that found no server when they were due last
+        self._failing: dict[str, str] = {}  # what was said last of each that fails
         self._due: dict[str, int] = {}
         self._tasks: dict[str, Callable[[State, Servers], None]] = {
             TOP_UP: self._top_up,
-            MESSAGES: lambda state, servers: renewal.send_batch(state, servers, level, self._rng),
+            MESSAGES: lambda state, servers: renewal.send_batch(state, servers, self._level_of(state), self._rng),
             POLL: self._poll,
             CHUNK: self._chunk,
             LOOK: lambda state, servers: (looking.look(state, servers, self._rng), None)[1],
@@ -115,15 +119,16 @@ class Run:
             with self._changing() as state:
                 # First of all: a task that fails or dies is not repeated at once.
                 self._set_due(state, task, int(clock.now() + self._gap(task)))
-                if task == BADGE:
-                    self._badge(state)
-                    return
-                with self._servers(state) as servers:
-                    self._tasks[task](state, servers)
+                if task != BADGE:
+                    with self._servers(state) as servers:
+                        self._tasks[task](state, servers)
+            if task == BADGE:
+                self._badges()
+                return
         except OfflineError as error:
             if not self._offline:
                 self._event(task, [f"Offline: {error}"], offline=True)
-            self._offline = True
+            self._offline.add(task)
             return
         except BusyError:
             self._due[task] = int(clock.now() + SOON_SECONDS * self._rng.uniform(0.1, 1))
@@ -131,11 +136,25 @@ class Run:
         except (SetupError, StateError):
             raise  # nothing of this mends itself
         except CompanionError as error:
-            self._event(task, [str(error)], error=error.kind)
+            self._fails(task, task, error)
             return
-        if self._offline and task != TOP_UP:  # which may do without any server
+        self._failing.pop(task, None)
+        # What succeeds may never have failed, while one server is down; and a top-up may do without any server.
+        if task != TOP_UP and (task in self._offline or self._offline == {TOP_UP}):
+            self._offline.clear()
             self._event(task, ["Online again."], offline=False)
-            self._offline = False
+
+    def _fails(self, who: str, task: str, error: CompanionError, **document: Any) -> None:
+        """A line when something begins to fail, or fails in another way; not at each attempt."""
+        sentence = str(error)
+        if self._failing.get(who) != sentence:
+            self._failing[who] = sentence
+            self._event(
+                task, [sentence if who == task else f"{who}: {sentence}"], error=error.kind, said=sentence, **document
+            )
+
+    def _level_of(self, state: State) -> Level:
+        return self._level.for_badges(state.badges.count())
 
     def _set_due(self, state: State, task: str, due: int) -> None:
         self._due[task] = due
@@ -155,20 +174,22 @@ class Run:
 
     def _top_up(self, state: State, servers: Servers) -> None:
         slot = slot_of(clock.now())
-        badge = state.badges.ensure(day_of(slot))
-        made = registration.make(state, servers, badge, slot, slot + AHEAD_SLOTS, lambda *_: None)
-        until = state.addresses.confirmed_until(badge.number, slot)
+        state.badges.ensure(day_of(slot))
+        badges = state.badges.all()
+        end = slot + AHEAD_SLOTS
+        made = sum(registration.make(state, servers, badge, slot, end, lambda *_: None) for badge in badges)
+        until = min(state.addresses.confirmed_until(badge.number, slot) for badge in badges)
         if until < slot + LEAST_SLOTS:
             settled = Swaps(state, servers).settle(SETTLE_SECONDS, lambda *_: None)
             if settled.confirmed >= looking.SAMPLE and not settled.resent and not settled.pending:
                 looking.all_found(state)
-            until = state.addresses.confirmed_until(badge.number, slot)
+            until = min(state.addresses.confirmed_until(badge.number, slot) for badge in badges)
             self._event(TOP_UP, [f"Registered at once, for {until - slot} slots ahead."], made=made, until=until)
         elif made:
             self._event(TOP_UP, [], made=made, until=until)
 
     def _poll(self, state: State, servers: Servers) -> None:
-        polled = asking.ask(state, servers, self._level, self._rng)
+        polled = asking.ask(state, servers, self._level_of(state), self._rng)
         if polled.told or polled.retractions:
             lines = [line for exposure in polled.told for line in told_lines(exposure)]
             if polled.retractions:
@@ -181,18 +202,33 @@ class Run:
         if sent is not None and sent.state == ACCEPTED and sent.case_id is not None:
             self._event(CHUNK, ["The log is handed over."], case=sent.case_id.hex())
 
-    def _badge(self, state: State) -> None:
+    def _badges(self) -> None:
+        """Sync one badge after the other; in between, other commands may have the state folder."""
         if self._sync is None:
             return
-        badge = state.badges.get()
-        if badge is None or badge.provisioned is None:
-            return
+        with self._changing() as state:
+            numbers = [badge.number for badge in state.badges.all() if badge.provisioned is not None]
+        for number in numbers:
+            time.sleep(BETWEEN_SECONDS)
+            with self._changing() as state:
+                badge = state.badges.get(number)
+                if badge is not None and badge.provisioned is not None:
+                    self._sync_badge(state, badge)
+
+    def _sync_badge(self, state: State, badge: Badge) -> None:
+        assert self._sync is not None  # the caller has looked
+        name = f"Badge {badge.number}"
         try:
-            document = self._sync(state)
+            document = self._sync(state, badge)
+        except (SetupError, StateError):
+            raise
         except CompanionError as error:
-            self._event(BADGE, [], error=error.kind)  # out of range is how a badge usually is
+            self._fails(name, BADGE, error, badge=badge.number)
             return
-        said = [f"Badge synced: {document['records']} sealed records."]
+        self._failing.pop(name, None)
+        said = [f"{name} synced: {document['records']} sealed records."]
         if document["log_was_full"]:
-            said.append("The badge's log was full, and the oldest days are gone: keep it near more often.")
+            said.append(
+                f"The log of badge {badge.number} was full, and its oldest days are gone: keep it near more often."
+            )
         self._event(BADGE, said, **document)

@@ -12,6 +12,7 @@ from anontrace.companion.context import Context, pass_context
 if TYPE_CHECKING:
     from anontrace.companion.run import Event
     from anontrace.companion.state import State
+    from anontrace.companion.store.badges import Badge
 
 LONGEST_SLEEP = 1.0  # real seconds: the clock may be set meanwhile
 SCAN_SECONDS = 8.0  # short: other commands wait that long for the state folder
@@ -21,17 +22,18 @@ SCAN_SECONDS = 8.0  # short: other commands wait that long for the state folder
 @click.option("--level", type=click.Choice(["low", "normal", "high"]),
               help="How much traffic to hide in.  [default: the one chosen last, at first normal]")  # fmt: skip
 @click.option("--once", is_flag=True, help="Do what is due by now, and stop: for a timer of your own.")
-@click.option("--no-badge", is_flag=True, help="Leave the badge alone; sync it by hand.")
+@click.option("--no-badge", is_flag=True, help="Leave the badges alone; sync them by hand.")
 @pass_context
 def run(context: Context, level: str | None, once: bool, no_badge: bool) -> None:
     """Keep everything going, at random times, until interrupted.
 
-    Registers addresses ahead and confirms them, asks the mailboxes, renews addresses, sends dummies, and syncs the
-    badge when it is in range. The traffic is the same whether you are told something, hand over a log with --hidden,
-    or neither; `poll`, `report` and `pass-on` act at once, and anybody who watches your connection may see that.
+    Registers addresses ahead and confirms them, asks the mailboxes, renews addresses, sends dummies, and syncs your
+    badges when they are in range. The traffic is the same whether you are told something, hand over a log with
+    --hidden, or neither; `poll`, `report` and `pass-on` act at once, and who watches your connection may see that.
 
     \b
-    Levels, a day:  low     about 120 kB; told within days
+    Levels, a day, with one badge:
+                    low     about 120 kB; told within days
                     normal  about 340 kB; told within about a day
                     high    10 MB at most; told within about three hours
 
@@ -43,49 +45,53 @@ def run(context: Context, level: str | None, once: bool, no_badge: bool) -> None
     """
     from anontrace import clock
     from anontrace.companion import state as states
+    from anontrace.companion import stopping
+    from anontrace.companion.days import moment_text
     from anontrace.companion.levels import LEVELS
+    from anontrace.companion.notify import TEXT, there_is_news
     from anontrace.companion.run import DIRECTORY_SECONDS, Run
     from anontrace.companion.servers import Servers
 
-    key = states.vault_key(context.folder)  # once: a passphrase is asked for at the start alone
-    with states.changing(context.folder, key) as state:
-        chosen = level or state.timetable.level() or "normal"
-        state.timetable.set_level(chosen)
-
     def say(event: "Event") -> None:
+        if event.news:
+            there_is_news()
         if context.output.as_json:
             click.echo(json.dumps(dict(event.document), ensure_ascii=False))
         else:
-            from anontrace.companion.days import moment_text
-            from anontrace.companion.notify import TEXT
-
             # A log is not encrypted: there, no more than on a screen that others may see.
             for line in (TEXT,) if event.news and not sys.stdout.isatty() else event.lines:
                 click.echo(f"{moment_text(event.document['time'])}  {line}")
 
-    running = Run(
-        lambda: states.changing(context.folder, key),
-        lambda state: Servers(state.network, DIRECTORY_SECONDS),
-        LEVELS[chosen],
-        None if no_badge else lambda state: _sync(context, state),
-        say,
-    )
-    running.begin()
-    while True:
-        running.step()
-        if once:
-            return
-        time.sleep(min(max(running.next_due() - clock.now(), 0.05), LONGEST_SLEEP))
+    with stopping.soon() as asked:
+        try:
+            key = states.vault_key(context.folder)  # once: a passphrase is asked for at the start alone
+            with states.changing(context.folder, key) as state:
+                chosen = level or state.timetable.level() or "normal"
+                state.timetable.set_level(chosen)
+            running = Run(
+                lambda: states.changing(context.folder, key),
+                lambda state: Servers(state.network, DIRECTORY_SECONDS),
+                LEVELS[chosen],
+                None if no_badge else lambda state, badge: _sync(context, state, badge),
+                say,
+            )
+            running.begin()
+            while True:
+                running.step()
+                if once:
+                    return
+                time.sleep(min(max(running.next_due() - clock.now(), 0.05), LONGEST_SLEEP))
+        except KeyboardInterrupt:
+            if not asked.terminated:
+                raise
 
 
-def _sync(context: Context, state: "State") -> dict[str, Any]:
+def _sync(context: Context, state: "State", own: "Badge") -> dict[str, Any]:
     import asyncio
 
     from anontrace.companion.badge import sync as syncing
     from anontrace.companion.badge.own import converse
 
-    own = state.badges.get()
-    assert own is not None  # the caller has looked
     done = syncing.Synced()
     asyncio.run(
         converse(

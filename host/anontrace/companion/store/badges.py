@@ -74,6 +74,10 @@ class BadgeStore:
         badges = [badge for badge in self.all() if number in (None, badge.number)]
         return badges[0] if badges else None
 
+    def count(self) -> int:
+        row = self._db.row("SELECT count(*) AS n FROM badges")
+        return int(row["n"]) if row else 0
+
     def ensure(self, today: int) -> Badge:
         """The first badge; keys are made, with the day key of `today`, when there is none yet."""
         with self._db.transaction():
