@@ -47,7 +47,7 @@ format: $(READY) ## rewrite the sources in the project's style
 vectors: $(READY) ## write tests/vectors/ anew, after a change to a format
 	@for part in shared mixnet wire; do $(BIN)/python -m tests.$$part.make_vectors || exit 1; done
 
-bench: $(READY) ## measure badge and mix, print tables, write build/bench.json: [ONLY=NAME]
+bench: $(READY) ## measure badge, mix, stores and servers, print tables, write build/bench.json: [ONLY=NAME]
 	@$(BIN)/python -m tools.bench $(if $(ONLY),--only '$(ONLY)')
 
 flash: $(READY) ## MicroPython and the firmware onto a badge: PORT=... [BOARD=ESP32_GENERIC_S3] [HARDWARE=name] [FIRMWARE=file.bin, else the pinned one]

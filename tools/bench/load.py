@@ -66,7 +66,8 @@ def _servers(folder: Path) -> Iterator[dict[str, str]]:
     processes = []
     try:
         for home in homes:
-            process = subprocess.Popen([command, "run", str(home)], stdout=subprocess.PIPE, text=True)
+            silent = subprocess.DEVNULL  # they say that the others are not there yet
+            process = subprocess.Popen([command, "run", str(home)], stdout=subprocess.PIPE, stderr=silent, text=True)
             processes.append(process)
         for process in processes:
             assert process.stdout is not None
