@@ -20,6 +20,7 @@ from tools import redis as servers
 
 MASTERS = 3
 NODES = 6
+NODE_TIMEOUT = 5.0
 _SLOTS = 16384
 _BUS = 10000
 _WITH_A_REPLICA = 4  # items in a line of CLUSTER SLOTS: first and last slot, master, replica
@@ -29,7 +30,7 @@ _PATIENCE = 60.0
 class RedisCluster:
     """Six nodes, running from construction to `close`. Nodes are numbered; the first three begin as masters."""
 
-    def __init__(self, folder: Path, node_timeout: float = 1.5, tls: Path | None = None) -> None:
+    def __init__(self, folder: Path, node_timeout: float = NODE_TIMEOUT, tls: Path | None = None) -> None:
         """`node_timeout`: seconds until a silent node counts as dead. `tls`: a folder with tls.pem, tls.key and ca.pem,
         if the nodes are to speak nothing but TLS. MissingRedis if there is no redis-server."""
         self._node_timeout = node_timeout
@@ -148,6 +149,18 @@ class RedisCluster:
         for node in self._frozen:
             self._processes[node].send_signal(signal.SIGCONT)
         self._frozen = set()
+
+    def set_node_timeout(self, seconds: float) -> None:
+        """Until a silent node counts as dead, from now on; a node that is started later has it too."""
+        self._node_timeout = seconds
+        self.ask_all("CONFIG", "SET", "cluster-node-timeout", int(seconds * 1000))
+
+    def heal(self) -> None:
+        """Bring back all that was frozen or killed."""
+        self.thaw_replicas()
+        for node in set(range(NODES)) - set(self._processes):
+            self.start(node)
+        self.wait_until_copied()
 
     def masters(self) -> list[int]:
         """The nodes that are masters and alive."""

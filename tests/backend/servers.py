@@ -47,6 +47,11 @@ class Servers:
     def start(self, *names: str, clock: Path | None = None, log: Path | None = None) -> None:
         """Run these servers in one process, and wait until they serve. `clock`: one of their own; `log`: a file that
         their log is added to, as JSON lines."""
+        self.launch(*names, clock=clock, log=log)
+        self.await_start(*names)
+
+    def launch(self, *names: str, clock: Path | None = None, log: Path | None = None) -> None:
+        """As `start`, without waiting."""
         environment = dict(os.environ)
         if clock is not None or self._clock is not None:
             environment["ANONTRACE_CLOCK"] = str(clock or self._clock)
@@ -59,6 +64,10 @@ class Servers:
                 env=environment,
             )
         self._processes[names] = process
+
+    def await_start(self, *names: str) -> None:
+        """Wait until servers that were launched in one process serve."""
+        process = self._processes[names]
         assert process.stdout is not None
         for name in names:
             assert process.stdout.readline() == f"ready {self.config(name)['name']} {self.config(name)['url']}\n"

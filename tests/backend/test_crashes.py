@@ -54,7 +54,9 @@ def apart(tmp_path: Path) -> Iterator[Servers]:
     servers = Servers(tmp_path / "net", "--delay", "0.3", "--pace", "0")
     try:
         for name in NAMES:
-            servers.start(name)
+            servers.launch(name)
+        for name in NAMES:
+            servers.await_start(name)
         servers.ready(NAMES)
         yield servers
     finally:
@@ -103,7 +105,9 @@ def test_a_thousand_messages_arrive_although_every_server_is_killed_meanwhile(ap
         time.sleep(random.uniform(0.1, 0.8))
         apart.kill(name)
         time.sleep(random.uniform(0, 0.3))
-        apart.start(name)
+        apart.launch(name)
+    for name in NAMES:
+        apart.await_start(name)
     sending.join(PATIENCE)
     assert not sending.is_alive()
 

@@ -10,7 +10,7 @@ import pytest
 from anontrace.backend.errors import StoreError
 from anontrace.backend.store import Entry, Put, Store
 
-from tools.redis import MissingRedis
+from tools.redis_cluster import NODE_TIMEOUT
 
 from .places import Place, SharedCluster
 
@@ -19,25 +19,21 @@ PATIENCE = 120.0
 
 
 @pytest.fixture
-def mortal(tmp_path: Path) -> Iterator[SharedCluster]:
-    """A cluster whose nodes may be killed."""
-    try:
-        cluster = SharedCluster(tmp_path / "redis")
-    except MissingRedis as error:
-        pytest.skip(str(error))
-    yield cluster
-    cluster.close()
+def mortal(redis_cluster: SharedCluster) -> Iterator[SharedCluster]:
+    """The cluster, which soon sees that a node is dead, and is whole again afterwards."""
+    redis_cluster.set_node_timeout(0.5)
+    yield redis_cluster
+    redis_cluster.heal()
+    redis_cluster.set_node_timeout(NODE_TIMEOUT)
 
 
 @pytest.fixture
-def patient(tmp_path: Path) -> Iterator[SharedCluster]:
-    """A cluster that gives up no node within the time of a test."""
-    try:
-        cluster = SharedCluster(tmp_path / "redis", node_timeout=120.0)
-    except MissingRedis as error:
-        pytest.skip(str(error))
-    yield cluster
-    cluster.close()
+def patient(redis_cluster: SharedCluster) -> Iterator[SharedCluster]:
+    """The cluster, which gives up no node within the time of a test."""
+    redis_cluster.set_node_timeout(120.0)
+    yield redis_cluster
+    redis_cluster.heal()
+    redis_cluster.set_node_timeout(NODE_TIMEOUT)
 
 
 class Writer:
@@ -91,8 +87,7 @@ def test_what_was_acknowledged_survives_the_death_of_any_master(mortal: SharedCl
             await asyncio.to_thread(mortal.kill, victim)
             # Eight keys a call on sixteen shards: no call succeeds for long without every part of the cluster.
             await writers[0].more(200)
-            await asyncio.to_thread(mortal.start, victim)
-            await asyncio.to_thread(mortal.wait_until_copied)
+            await asyncio.to_thread(mortal.heal)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -123,7 +118,7 @@ def test_nothing_is_acknowledged_that_only_one_node_has(patient: SharedCluster, 
 
 
 def test_a_store_that_lost_its_whole_cluster_says_so_and_comes_back_with_it(
-    mortal: SharedCluster, tmp_path: Path
+    mortal: SharedCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = Place(tmp_path, mortal.corner())
 
@@ -133,13 +128,13 @@ def test_a_store_that_lost_its_whole_cluster_says_so_and_comes_back_with_it(
         nodes = range(len(mortal.ports))
         for node in nodes:
             await asyncio.to_thread(mortal.kill, node)
-        with pytest.raises(StoreError):
-            await store.put_many("t", [(b"l", b"w")])
+        with monkeypatch.context() as impatient:
+            impatient.setattr("anontrace.backend.store.cluster._PATIENCE", 0.5)
+            with pytest.raises(StoreError):
+                await store.put_many("t", [(b"l", b"w")])
         with pytest.raises(StoreError):
             await place.open()
-        for node in nodes:
-            await asyncio.to_thread(mortal.start, node)
-        await asyncio.to_thread(mortal.wait_until_copied)
+        await asyncio.to_thread(mortal.heal)
         assert await store.get_many("t", [b"k"]) == [b"v"]
         await store.put_many("t", [(b"l", b"w")])
         await store.close()

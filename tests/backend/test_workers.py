@@ -77,10 +77,11 @@ def workers(redis_cluster: SharedCluster, tmp_path_factory: pytest.TempPathFacto
             line = f'store = "{redis_cluster.url}?prefix={prefix}-{name}"\nnetwork ='
             servers.configure(name, "network =", line)
             add_worker(servers, name)
-        servers.start(*OTHERS)
-        for name in SHARED:
-            servers.start(name)
-            servers.start(second(name))
+        processes = [OTHERS, *((name,) for name in (*SHARED, *map(second, SHARED)))]
+        for names in processes:
+            servers.launch(*names)
+        for names in processes:
+            servers.await_start(*names)
         servers.ready((*OTHERS, *SHARED, *map(second, SHARED)))
         yield Workers(servers)
     finally:
