@@ -7,7 +7,7 @@ heard. Beyond 512 the strongest stay and the number dropped is counted. Figures:
 import struct
 
 import micropython
-from anontrace_shared import figures
+from anontrace_shared import packing
 from micropython import const
 
 MOST = 512
@@ -277,14 +277,14 @@ class Contacts:
         _release(self._table, index)
         present = 0
         first = last = -1
-        for third in range(figures.THIRDS):
+        for third in range(packing.THIRDS):
             if thirds >> third & 1:
                 present += 1
                 last = third
                 if first < 0:
                     first = third
         mean = (total & _CODES) // sightings
-        return address, figures.pack(
+        return address, packing.pack(
             bool(total & _VERIFIED), first, last, present, strongest - 128, mean - 128, tx_power - 128, sightings
         )
 

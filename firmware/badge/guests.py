@@ -9,8 +9,8 @@ _GUESTS = (
     "badge.requests",
     "badge.board",
     "anontrace_shared.answering",
-    "anontrace_shared.session",
-    "anontrace_shared.noise",
+    "anontrace_shared.badge_session",
+    "anontrace_shared.noise_responder",
 )
 
 

@@ -147,7 +147,7 @@ class Links:
             key = store.owner_key()
             if key is None:
                 raise errors.FormatError("no owner")
-            from anontrace_shared.session import BadgeSession  # a guest
+            from anontrace_shared.badge_session import BadgeSession  # a guest
 
             link.session = BadgeSession(key)
         plaintexts = link.session.receive(chunk)

@@ -6,15 +6,16 @@ it, and turns failures into a status.
 
 from anontrace_primitives import x25519
 from anontrace_shared import answering, errors
+from micropython import const
 
 from . import board, health, store
 from .version import BUILD, VERSION
 
 _MS_OF_2025 = 1735689600000
 _MS_OF_2100 = 4102444800000
-_MOST_INTERVAL_MS = 10240  # Bluetooth's limit for advertising and for scanning
-_LEAST_ADVERTISING_MS = 20
-_LEAST_SCAN_MS = 3
+_MOST_INTERVAL_MS = const(10240)  # Bluetooth's limit for advertising and for scanning
+_LEAST_ADVERTISING_MS = const(20)
+_LEAST_SCAN_MS = const(3)
 _SCALAR = b"\x08" * 32  # any: to try whether a key is of low order
 
 

@@ -7,7 +7,8 @@ hold code that it cannot use. No files here, and no policy.
 import struct
 from binascii import crc32
 
-from . import figures, hpke
+from . import hpke_sender as hpke
+from . import packing
 from .errors import FormatError
 
 KNOWN_SLOT = 1
@@ -17,7 +18,7 @@ CLOCK_ANCHOR = 3
 HEAD = 7  # kind, slot field, number of records: says how long the block is
 HEADER = HEAD + hpke.ENC
 ADDRESS = 20
-RECORD = ADDRESS + figures.SIZE + hpke.TAG
+RECORD = ADDRESS + packing.SIZE + hpke.TAG
 CRC = 4
 ANCHOR = 15
 MOST_RECORDS = 0xFFFF
@@ -55,7 +56,7 @@ class Sealer:
         """The next sealed record (40)."""
         if not self._left:
             raise FormatError("more records than the block began with")
-        if len(address) != ADDRESS or len(packed_figures) != figures.SIZE:
+        if len(address) != ADDRESS or len(packed_figures) != packing.SIZE:
             raise FormatError("a record is an address of 20 bytes and figures of 4")
         self._left -= 1
         return self._passed(self._sender.seal(address + packed_figures, self._aad))

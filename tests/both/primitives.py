@@ -107,7 +107,7 @@ def check_hpke(v):
     sender = hpke.Sender(public_key, info, unhexlify(v["ephemeral"]))
     recipient = hpke.Recipient(secret_key, enc, info)
     assert sender.enc == enc and len(enc) == hpke.ENC
-    assert hpke._kem_secret(x25519(secret_key, enc), enc, public_key) == unhexlify(v["shared_secret"])
+    assert hpke.kem_secret(x25519(secret_key, enc), enc, public_key) == unhexlify(v["shared_secret"])
     for context in (sender, recipient):
         assert context._key == unhexlify(v["key"])
         assert context._base_nonce == unhexlify(v["base_nonce"])

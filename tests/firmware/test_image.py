@@ -62,7 +62,7 @@ def sealing_secrets(blocks: list[Any]) -> dict[str, bytes]:
         recipient = hpke.Recipient(LOG_SECRET, block.enc, b"anontrace/1 log")
         secrets |= {
             f"X25519 result of slot {block.slot}": shared,
-            f"KEM secret of slot {block.slot}": hpke._kem_secret(shared, block.enc, x25519_base(LOG_SECRET)),
+            f"KEM secret of slot {block.slot}": hpke.kem_secret(shared, block.enc, x25519_base(LOG_SECRET)),
             f"key of slot {block.slot}": bytes(recipient._key),
         }
     return secrets

@@ -28,7 +28,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("compiled")
     name = mpy.ARCHITECTURES[int(architecture)]
     mpy.build(name, folder)
-    for path in (*(HERE / "doubles").glob("*.py"), HERE / "on_badge" / "try_crowd.py"):  # so that they weigh little
+    for path in (HERE / "doubles").glob("*.py"):  # so that they weigh little
         mpy.compile_module(name, path, path.stem, folder / f"{path.stem}.mpy")
     return folder
 

@@ -38,7 +38,7 @@ def test_no_secret_of_an_ended_slot_is_left_in_memory(
         "ephemeral secret": ephemeral,
         "clamped ephemeral secret": bytes([ephemeral[0] & 248]) + ephemeral[1:31] + bytes([ephemeral[31] & 127 | 64]),
         "X25519 result": shared,
-        "KEM secret": hpke._kem_secret(shared, sender.enc, LOG_KEY),
+        "KEM secret": hpke.kem_secret(shared, sender.enc, LOG_KEY),
         "key": bytes(sender._key),
     }
 

@@ -7,22 +7,22 @@ from badge import guests
 
 
 def test_what_came_for_a_session_gives_its_memory_back_and_can_come_again():
-    from anontrace_shared import session
+    from anontrace_shared import badge_session
     from badge import requests
 
-    del session, requests
+    del badge_session, requests
     guests.leave()
     gc.collect()
     before = gc.mem_alloc()
     for _ in range(2):
-        from anontrace_shared import session
+        from anontrace_shared import badge_session
         from badge import requests
 
-        assert session.BadgeSession(bytes(32)).state == session.HANDSHAKE and requests.answer
+        assert badge_session.BadgeSession(bytes(32)).state == badge_session.HANDSHAKE and requests.answer
         loaded = gc.mem_alloc()
-        del session, requests
+        del badge_session, requests
         guests.leave()
         gc.collect()
-        assert "badge.requests" not in sys.modules and "anontrace_shared.noise" not in sys.modules
+        assert "badge.requests" not in sys.modules and "anontrace_shared.noise_responder" not in sys.modules
         assert gc.mem_alloc() - before < 512 < 8192 < loaded - before
     guests.leave()
