@@ -2,6 +2,7 @@
 
 In this order: the command in REDIS_SERVER, `redis-server` or `valkey-server` on PATH, the cache, Debian's package
 unpacked into the cache (tools/apt.py). Nothing is installed on the system. `python -m tools.redis` prints the command.
+REDIS_SERVER=valkey is Valkey, fetched in the same way: so all that starts a cluster can be tried with either.
 """
 
 import functools
@@ -41,24 +42,31 @@ def _usable(command: list[str]) -> bool:
 
 # The package's redis-check-rdb is what its name says and, by another name, the server.
 _PROGRAM = apt.Program("redis-server", "redis-tools", f"5:{OLDEST}~", _usable, same="redis-check-rdb")
+_VALKEY = apt.Program("valkey-server", "valkey-tools", f"{OLDEST}~", _usable, same="valkey-check-rdb")
 
 
 @functools.cache
 def _find() -> tuple[str, ...]:
     chosen = os.environ.get(ENVIRONMENT)
+    if chosen == "valkey":
+        return tuple([on_path] if (on_path := shutil.which(_VALKEY.name)) else _fetched(_VALKEY))
     if chosen:
         command = shlex.split(chosen)
         if not _usable(command):
             raise MissingRedis(f"{ENVIRONMENT}={chosen} is not a server that can be used here: {_ADVICE}")
         return tuple(command)
-    for name in (_PROGRAM.name, "valkey-server"):
+    for name in (_PROGRAM.name, _VALKEY.name):
         on_path = shutil.which(name)
         if on_path and _usable([on_path]):
             return (on_path,)
+    return tuple(_fetched(_PROGRAM))
+
+
+def _fetched(program: apt.Program) -> list[str]:
     try:
-        return tuple(apt.provide(_PROGRAM, platformdirs.user_cache_path("anontrace") / "redis"))
+        return apt.provide(program, platformdirs.user_cache_path("anontrace") / program.name.partition("-")[0])
     except apt.AptError as error:
-        raise MissingRedis(f"no redis-server found, and {error}: {_ADVICE}") from None
+        raise MissingRedis(f"no {program.name} found, and {error}: {_ADVICE}") from None
 
 
 def find() -> list[str]:

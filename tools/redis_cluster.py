@@ -130,6 +130,10 @@ class RedisCluster:
         process.send_signal(signal.SIGKILL)
         process.wait()
 
+    def names(self, prefix: str) -> list[bytes]:
+        """All names that the masters hold and that have this in them."""
+        return [name for node in self.masters() for name in self._ask(node, "KEYS", f"*{prefix}*")]
+
     def memory(self) -> int:
         """Bytes of memory that the masters use for data."""
         total = 0

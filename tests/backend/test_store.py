@@ -7,14 +7,16 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from anontrace.backend.background import Drain
 from anontrace.backend.errors import StoreError
 from anontrace.backend.store import Entry, Put, Store, Taking
+from redis.crc import key_slot
 
-from .places import Place
+from .places import Place, SharedCluster
 
 
 @pytest.fixture
@@ -215,6 +217,27 @@ def test_a_queue_entry_exists_only_if_its_condition_held(place: Place) -> None:
         assert await store.get_many("t", [b"k"]) == [None]
 
     run(place, body)
+
+
+def test_every_name_in_a_cluster_lies_in_the_hash_slot_of_its_shard(redis_cluster: SharedCluster) -> None:
+    """Scripts make names that they do not declare, which is right as long as it holds of each."""
+    corner = replace(redis_cluster.corner(), buckets={"nyms": 8})
+
+    async def body(store: Store) -> None:
+        keys = [os.urandom(8) for _ in range(64)]
+        for table in ("nyms", "plain"):
+            await store.put_many(table, [(key, b"v") for key in keys[:32]])
+            await store.put_if_absent_many(table, [Put(key, b"v", Entry("q", 1.0, key)) for key in keys], expires=3)
+            await store.compare_and_swap(table, keys[0], b"v", b"w", then=[Entry("r", 1.0, b"x")])
+        await store.append_many("boxes", [(key, b"x") for key in keys], 5, expires=4)
+        await store.enqueue([Entry("q", 2.0, b"y")])
+
+    run(Place(Path(), corner), body)
+    names = redis_cluster.names(corner.prefix)
+    assert len(names) > 3 * corner.shards
+    shards = {key_slot(f"{{{corner.prefix}.{shard}}}".encode()) for shard in range(corner.shards)}
+    assert {key_slot(name) for name in names} == shards
+    assert all(name.startswith(b"{%b." % corner.prefix.encode()) for name in names)
 
 
 def test_a_second_process_cannot_open_the_same_folder(folder: Place) -> None:
