@@ -122,6 +122,8 @@ class Badge:
         known, number = self._interval
         if ended != self._interval:
             self.dropped += self.contacts.close()
+            if known:
+                self.clock.keep()
         self._broadcast(known, number)
         self.radio.drain(self._hear)
         if ended is not None and ended != self._interval:

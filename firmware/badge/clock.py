@@ -13,6 +13,9 @@ from micropython import const
 INTERVAL_MS = 300000
 _PORT_EPOCH = 946684800 if time.gmtime(0)[0] == 2000 else 0  # the ESP32 counts from 2000, the Unix port from 1970
 _PLAUSIBLE = const(1735689600)  # 2025: an RTC that says less has lost the time
+_UNITS = const(10000000)  # of the rate, in one
+_MOST_RATE = const(1000)  # 100 ppm: no crystal is worse, so it is not the crystal
+_SLACK_MS = const(2000)  # by which two of the companion's messages may differ in how long they took
 _HOUR_MS = const(3600000)
 _DAY_S = const(86400)
 _DOUBT_DAYS = const(30)  # by then all that was there when the doubt began has been kept for as long as it should be
@@ -25,17 +28,23 @@ class Clock:
         self._state = state
         self._ticks = time.ticks_ms()
         self._uptime = 0
+        self._rest = 0  # of the correction, in tenths of ppm of a millisecond
         self._offset = None  # unix time minus uptime, ms; None while the time is unknown
         self._began = 0  # uptime at which the interval last asked for began
-        now = time.time() + _PORT_EPOCH
-        if now >= _PLAUSIBLE:
-            self._offset = int(now) * 1000
+        now = time.time_ns() // 1000000 + _PORT_EPOCH * 1000
+        if now >= _PLAUSIBLE * 1000:
+            self._offset = now
 
     def uptime_ms(self):
-        """Milliseconds since boot; must be asked at least every six days, since the chip's ticks wrap."""
+        """Milliseconds since boot, by the crystal and what is known of its error; to be asked every six days at least,
+        since the chip's ticks wrap."""
         ticks = time.ticks_ms()
-        self._uptime += time.ticks_diff(ticks, self._ticks)
+        passed = time.ticks_diff(ticks, self._ticks)
         self._ticks = ticks
+        self._rest += passed * self._state.rate
+        whole = self._rest // _UNITS
+        self._rest -= whole * _UNITS
+        self._uptime += passed + whole
         return self._uptime
 
     @property
@@ -65,11 +74,26 @@ class Clock:
             state.doubted = today
         elif today > state.doubted:
             state.doubted = 0
+        self._learn(correction, unix_ms // 1000)
         self._offset = offset
-        now = offset + self.uptime_ms()
+        self.keep()
+        return correction
+
+    def _learn(self, correction, unix):
+        """Correct the rate by what the clock has gone wrong since the last sync: by all of it after a day or more, else
+        by its part of a day, since a message may be late; by nothing if it is more than a crystal can do."""
+        state = self._state
+        passed = unix - state.synced
+        if self._offset is not None and state.synced and 0 < passed and abs(correction) <= passed // 5 + _SLACK_MS:
+            rate = state.rate + correction * 10000 // max(passed, _DAY_S)
+            state.rate = min(max(rate, -_MOST_RATE), _MOST_RATE)
+        state.synced = unix
+
+    def keep(self):
+        """Let the chip's real-time clock have the time: left alone, it comes out of a reset by a coarse oscillator."""
+        now = self._offset + self.uptime_ms()
         year, month, day, hour, minute, second, weekday, _ = time.gmtime(now // 1000 - _PORT_EPOCH)
         machine.RTC().datetime((year, month, day, weekday, hour, minute, second, now % 1000 * 1000))
-        return correction
 
     def interval(self):
         """(known, number): the slot if the time is known, else the period since boot."""

@@ -73,6 +73,15 @@ class Wearer:
 
         await self.talk(task)
 
+    async def set_time(self) -> int:
+        """Set the badge's clock; the correction in ms."""
+
+        async def task(link: BadgeLink) -> int:
+            (correction,) = await link.ask(commands.SET_TIME, round(self.air.now * 1000))
+            return int(correction)
+
+        return await self.talk(task)
+
     async def pull(self) -> bytes:
         """The whole log, without freeing it."""
 
@@ -98,13 +107,16 @@ class Town:
     air: Air
     folder: Path
 
-    async def wearer(self, name: str, *, main: Path | None = None) -> Wearer:
-        """Switch on a new badge, with its companion's adapter near it; `main` in place of the firmware's main.py."""
+    async def wearer(self, name: str, *, main: Path | None = None, ppm: int = 0) -> Wearer:
+        """Switch on a new badge, with its companion's adapter near it; `main` in place of the firmware's main.py.
+
+        Its crystal is `ppm` fast.
+        """
         flash = self.folder / name / "flash"
         flash.mkdir(parents=True)
         owner_key = bytes([len(name)]) + name.encode().ljust(31, b"o")
         (flash / "owner.key").write_bytes(owner_key)
-        await self.air.start_badge(name, flash, main=main)
+        await self.air.start_badge(name, flash, main=main, ppm=ppm)
         port = await self.air.add_adapter(name + " desk")
         self.air.set_range(name, name + " desk", -50)
         return Wearer(self.air, name, flash, owner_key, name.encode().ljust(32, b"d"), port)

@@ -20,6 +20,7 @@ from tests.firmware.conftest import Play, Town, Wearer
 from tools.simulator.air import Sighting
 
 DAY = 86400
+FAST = 60  # ppm: as cheap crystals go
 INTERVAL = 0.5  # seconds between a badge's adverts, before the random delay
 MOST_DELAY = 0.010
 
@@ -32,10 +33,10 @@ def longest_common(one: bytes, other: bytes) -> int:
     )
 
 
-def test_over_a_day_no_two_slots_share_what_identifies_a_badge(play: Play) -> None:
+def test_over_a_day_no_two_slots_share_what_identifies_a_badge_and_after_it_they_turn_on_time(play: Play) -> None:
     async def story(town: Town) -> None:
         air = town.air
-        ada = await town.wearer("ada")
+        ada = await town.wearer("ada", ppm=FAST)
         await ada.provision(horizon_slots=2000)
         slow = {commands.ADVERTISING_INTERVAL_MS: 5000, commands.SCAN_WINDOW_MS: 0}  # fewer events, the same slots
 
@@ -74,6 +75,25 @@ def test_over_a_day_no_two_slots_share_what_identifies_a_badge(play: Play) -> No
             assert longest_common(before, after) <= 3
         for one, other in itertools.combinations(addresses, 2):
             assert one[:3] != other[:3] or one[-3:] != other[-3:]
+
+        # Its clock has run away meanwhile. The next sync shows by how much, and from then on slots turn on time.
+        def early() -> list[float]:
+            """By how much each address came before its slot."""
+            first_heard: dict[bytes, float] = {}
+            for event in events:
+                first_heard.setdefault(event.data[9:], event.time)
+            whole = range(first + 1, slots.slot_of(air.now) + 1)
+            return [slots.slot_start(slot) - first_heard[ada.address(slot)] for slot in whole]
+
+        assert early()[-1] > 0.8 * FAST * DAY / 1e6
+        correction = await ada.set_time()
+        assert -1.2 * FAST * DAY / 1e3 < correction < -0.8 * FAST * DAY / 1e3
+        later = slots.slot_of(air.now) + 1
+        await air.run_for(DAY / 4)
+        since = early()[later - first :]
+        assert max(map(abs, since)) < 2  # how long the message took, which is real time
+        assert abs(since[-1] - since[0]) < 0.4 * FAST * DAY / 4 / 1e6
+        assert town.printed("ada") == ""
 
     play(story)
 

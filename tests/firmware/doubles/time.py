@@ -22,6 +22,10 @@ def time():
     return rtc
 
 
+def time_ns():
+    return rtc * 1000000000
+
+
 def gmtime(seconds):
     days, rest = divmod(int(seconds), 86400)
     weekday = (days + 5) % 7

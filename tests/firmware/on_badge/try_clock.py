@@ -1,4 +1,4 @@
-"""The clock: unknown until set, kept over a reset, exact at the edges of slots, ticks that wrap, doubt after a jump."""
+"""The clock: unknown until set, kept over a reset, exact at the edges of slots, drift corrected, doubt after a jump."""
 
 import time
 
@@ -106,3 +106,88 @@ def test_a_day_told_once_is_in_doubt_until_another_day_confirms_it_or_thirty_hav
     time.rtc = LATER + 34 * 86400 - 946684800
     again = Clock(Store())  # after a reset it is still in doubt
     assert again.known and again.sure_day() is None
+
+
+class Crystal:
+    """True time, and a chip whose ticks are `ppm` fast; a day goes by in steps of a minute."""
+
+    def __init__(self, ppm):
+        self.ppm = ppm
+        self.unix_ms = LATER * 1000
+        self.begin = time.ms
+
+    def wait(self, clock, minutes):
+        """Let time pass; how far the clock is off then, in ms."""
+        for _ in range(minutes):
+            self.unix_ms += 60000
+            passed = self.unix_ms - LATER * 1000
+            time.ms = self.begin + passed + passed * self.ppm // 1000000
+            clock.uptime_ms()
+        _, number = clock.interval()
+        return (number + 1) * 300000 - clock.left_ms() - self.unix_ms
+
+    def sync(self, clock, late_ms=0):
+        clock.set(self.unix_ms, clock.uptime_ms() - late_ms)
+
+
+def test_drift_is_measured_at_each_sync_and_corrected():
+    for ppm in (-95, -20, 3, 60):
+        for minutes in (1440, 720, 97, 3 * 1440):  # between two syncs
+            state = Store()
+            clock, crystal = Clock(state), Crystal(ppm)
+            crystal.sync(clock)
+            off = 0
+            for _ in range(4 * 1440 // minutes + 1):
+                off = crystal.wait(clock, minutes)
+                crystal.sync(clock)
+            assert abs(off) < 100, (ppm, minutes, off)
+            assert abs(crystal.wait(clock, 1440)) < 250, (ppm, minutes)
+
+
+def test_late_messages_cost_less_than_a_second_a_day():
+    for ppm in (-40, 25):
+        state = Store()
+        clock, crystal = Clock(state), Crystal(ppm)
+        late = 1
+        for _ in range(40):
+            late = late * 5 % 601
+            crystal.sync(clock, late)
+            off = crystal.wait(clock, 360)
+        crystal.sync(clock)
+        assert abs(off) < 1000
+        assert abs(crystal.wait(clock, 1440)) < 1000
+
+
+def test_the_rate_is_kept_over_resets_and_power_loss_for_slots_and_periods_alike():
+    state = Store()
+    clock, crystal = Clock(state), Crystal(80)
+    crystal.sync(clock)
+    crystal.wait(clock, 1440)
+    crystal.sync(clock)
+    state.save()
+    time.rtc = crystal.unix_ms // 1000 - 946684800
+    clock = Clock(Store())  # after a reset: the chip's clock goes on
+    assert abs(crystal.wait(clock, 1440)) <= 20
+    time.rtc = 0
+    clock = Clock(Store())
+    assert not clock.known
+    crystal.wait(clock, 5 * 1440)
+    assert abs(clock.uptime_ms() - 5 * 86400000) <= 60
+
+
+def test_what_no_crystal_can_do_is_not_learned():
+    state = Store()
+    clock, crystal = Clock(state), Crystal(0)
+    crystal.sync(clock)
+    for wrong in (60000, -60000, 3 * 86400000, -3 * 86400000):  # a computer is set right, or wrong
+        crystal.wait(clock, 1440)
+        crystal.sync(clock, wrong)
+        assert state.rate == 0
+        crystal.wait(clock, 60)
+        crystal.sync(clock)
+        assert state.rate == 0
+    clock, crystal = Clock(state), Crystal(150)
+    crystal.sync(clock)
+    crystal.wait(clock, 1440)
+    crystal.sync(clock)
+    assert state.rate == -1000

@@ -15,6 +15,7 @@ FOREVER = const(1 << 60)
 now = 0  # microseconds of virtual time
 boot = 0  # the same, when this boot began
 rtc = 0  # microseconds from 2000-01-01 at now == 0; moved by RTC().datetime()
+ppm = 0  # by which the chip's crystal is fast
 cause = 1  # machine.reset_cause()
 unique_id = b""
 lock_heap = False  # lock the heap while an IRQ handler runs
@@ -55,6 +56,21 @@ def _frame(body, kind):
 
 def _send(kind, body):
     _sock.write(struct.pack("<HB", len(body), kind) + body)
+
+
+def ticks():
+    """Microseconds since this boot by the chip's crystal."""
+    return (now - boot) * (1000000 + ppm) // 1000000
+
+
+def when(us):
+    """The virtual time at which ticks() is `us`."""
+    return boot - us * 1000000 // -(1000000 + ppm)
+
+
+def clock():
+    """Microseconds since 2000 by the real-time clock, which goes by the same crystal."""
+    return now * (1000000 + ppm) // 1000000 + rtc
 
 
 def call(op, body=b""):
@@ -122,15 +138,15 @@ def reset(why):
 
 def connect():
     """Report to the air named in ANONTRACE_AIR (host:port:nonce) and learn time, identity and cause of this boot."""
-    global _sock, _end, now, boot, rtc, cause, unique_id, lock_heap
+    global _sock, _end, now, boot, rtc, ppm, cause, unique_id, lock_heap
     host, port, nonce = os.getenv("ANONTRACE_AIR").split(":")
     _sock = socket.socket()
     _sock.connect(socket.getaddrinfo(host, int(port))[0][-1])
     _sock.setsockopt(6, 1, 1)  # TCP_NODELAY
     _send(1, bytes.fromhex(nonce))
     size = _frame(_answer, 1)
-    now, rtc, cause, flags = struct.unpack_from("<QqBB", _answer, 0)
-    unique_id = bytes(_answer[18:size])
+    now, rtc, ppm, cause, flags = struct.unpack_from("<QqhBB", _answer, 0)
+    unique_id = bytes(_answer[20:size])
     boot = _end = now
     lock_heap = bool(flags & 1)
 
@@ -185,7 +201,8 @@ class IOQueue:
         if self._wake() or delay == 0:
             return
         # the millisecond tick at which the next task is due, so that it wakes on time and not up to a tick late
-        until = FOREVER if delay < 0 else now + delay * 1000 - (now - boot) % 1000
+        us = ticks()
+        until = FOREVER if delay < 0 else when(us + delay * 1000 - us % 1000)
         while now < until:
             wait(until)
             if self._wake():

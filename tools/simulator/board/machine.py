@@ -71,9 +71,9 @@ class RTC:
 
         if parts is None:
             t = time.gmtime()
-            return (t[0], t[1], t[2], t[6], t[3], t[4], t[5], (_air.now + _air.rtc) % 1000000)
+            return (t[0], t[1], t[2], t[6], t[3], t[4], t[5], _air.clock() % 1000000)
         year, month, day, _, hour, minute, second, micro = parts
-        _air.rtc = _seconds(year, month, day, hour, minute, second) * 1000000 + micro - _air.now
+        _air.rtc += _seconds(year, month, day, hour, minute, second) * 1000000 + micro - _air.clock()
         return None
 
 

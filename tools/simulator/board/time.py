@@ -10,11 +10,11 @@ _HALF = const(0x20000000)
 
 
 def ticks_ms():
-    return (_air.now - _air.boot) // 1000 & _MASK
+    return _air.ticks() // 1000 & _MASK
 
 
 def ticks_us():
-    return _air.now - _air.boot & _MASK
+    return _air.ticks() & _MASK
 
 
 ticks_cpu = ticks_us
@@ -31,11 +31,11 @@ def ticks_diff(end, start):
 
 
 def time():
-    return (_air.now + _air.rtc) // 1000000
+    return _air.clock() // 1000000
 
 
 def time_ns():
-    return (_air.now + _air.rtc) * 1000
+    return _air.clock() * 1000
 
 
 def gmtime(seconds=None):
@@ -53,7 +53,7 @@ def mktime(parts):
 
 
 def sleep_us(us):
-    until = _air.now + us
+    until = _air.when(_air.ticks() + us)
     while _air.now < until:
         _air.wait(until)
 

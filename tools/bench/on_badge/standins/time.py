@@ -18,7 +18,7 @@ def ticks_diff(end, start):
     return ((end - start + 0x20000000) & 0x3FFFFFFF) - 0x20000000
 
 
-def time():
+def time_ns():
     return 0
 
 
