@@ -36,9 +36,11 @@ def eventually(what: str, check: Callable[[], Any], patience: float = PATIENCE) 
 class Servers:
     """A network in a folder and the processes that run it."""
 
-    def __init__(self, folder: Path, *options: str, clock: Path | None = None) -> None:
-        made = command("init", folder, "--loops", "0", *options)
-        assert made.returncode == 0, made.stderr
+    def __init__(self, folder: Path, *options: str, clock: Path | None = None, made: bool = False) -> None:
+        """`made`: the folder holds a network already."""
+        if not made:
+            done = command("init", folder, "--loops", "0", *options)
+            assert done.returncode == 0, done.stderr
         self.folder = folder
         self.http = httpx.Client(trust_env=False, timeout=20)
         self._clock = clock

@@ -1,5 +1,7 @@
 """`anontrace-server` as an operator meets it."""
 
+import json
+import shutil
 import stat
 import sys
 from collections.abc import Callable
@@ -83,6 +85,20 @@ def test_a_secret_that_others_can_read_is_refused(tmp_path: Path, one_line: Call
 
 def test_a_port_in_use_is_told_in_one_line(client: Client, one_line: Callable[..., str]) -> None:
     assert "cannot listen on" in one_line("run", client.servers.folder / "mix-1")
+
+
+def test_staff_and_operators_reach_a_server_past_the_proxy_that_stands_before_it(
+    client: Client, tmp_path: Path
+) -> None:
+    folder = client.servers.folder / "authority"
+    home = tmp_path / "authority"
+    shutil.copytree(folder, home, ignore=shutil.ignore_patterns("store"))
+    shutil.copy(client.servers.folder / "network.toml", tmp_path)
+    path = home / "server.toml"
+    path.write_text(path.read_text().replace(f'url = "{client.servers.url("authority")}"', 'url = "https://a.example"'))
+    assert "exposures" in command("authority", "reports", "--config", home).stdout
+    done = command("status", home, "--json")
+    assert (done.returncode, json.loads(done.stdout)["servers"][0]["name"]) == (0, "authority")
 
 
 def test_staff_see_tables_and_one_line_errors(client: Client, tmp_path: Path, one_line: Callable[..., str]) -> None:

@@ -96,6 +96,34 @@ def test_a_mailbox_ends_30_days_after_it_was_first_seen_and_keys_roll_over(later
     assert len(later.poll(young)) == 1
 
 
+def test_a_mix_that_retires_makes_no_more_keys_and_serves_until_the_last_one_is_dead(later: Later) -> None:
+    today = keydays.day_at(NOON)
+    last, mailbox = later.to_mailbox(bytes(32), today + 1), os.urandom(32)
+    assert later.servers.terminate("discovery", "mailbox") == 0
+    later.servers.configure("mailbox", "[mix]\n", "[mix]\nretire = true\n")
+    later.servers.start("discovery", "mailbox")
+
+    def days() -> tuple[int | None, int | None]:
+        told = later.servers.status("mailbox")["roles"]["mix"]
+        return told["first_key_day"], told["last_key_day"]
+
+    def published() -> list[int]:
+        listed = later.lists.get(later.mailbox)
+        return [] if listed is None else [key.day for key in listed.keys]
+
+    later.clock.set(NOON + 29 * DAY)
+    eventually("the keys that are left are published", lambda: published() == [today, today + 1])
+    assert days() == (today, today + 1)
+    assert later.post(later.mailbox, later.to_mailbox(mailbox, today), last) == 202
+    eventually("what comes by them arrives", lambda: len(later.poll(mailbox)) == len(later.poll(bytes(32))) == 1)
+    later.clock.set(NOON + 31 * DAY)
+    eventually("none is left", lambda: days() == (None, None))
+    url, headers = later.servers.url("mailbox"), {"Content-Type": "application/octet-stream"}
+    assert later.http.post(f"{url}/v1/messages", content=last, headers=headers).status_code == 202
+    assert later.servers.count("mailbox", "dropped_key") == 1
+    assert len(later.poll(mailbox)) == 1
+
+
 def test_a_restart_keeps_the_keys_and_what_they_have_seen(later: Later) -> None:
     sent = later.to_mailbox(bytes(32), keydays.day_at(NOON))
     assert later.post(later.mailbox, sent) == 202

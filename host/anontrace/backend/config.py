@@ -3,7 +3,6 @@
 Reads and validates; an error names file, line and what is wrong. Never writes (init.py does) and never holds a secret.
 """
 
-import ipaddress
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -17,6 +16,7 @@ from anontrace.wire.fields import Role as MixRole
 from anontrace.wire.network import Network
 from anontrace.wire.tomllines import line_of
 
+from . import senders
 from .errors import ConfigError
 from .store import address
 
@@ -44,6 +44,7 @@ class MixSettings(_Section):
     queue_limit: Count = 200_000  # messages held; beyond it senders are told to come again
     loops: Seconds = 30.0  # mean seconds between two decoy loops; 0: none
     loop_patience: Annotated[float, Field(gt=0, le=86400)] = 600.0  # seconds until a loop counts as lost
+    retire: bool = False  # make no more keys, and so be done when the last one is dead
 
 
 class NymserverSettings(_Section):
@@ -77,12 +78,7 @@ class TlsSettings(_Section):
     key: str
 
 
-def _is_network(text: str) -> str:
-    try:
-        ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        raise ValueError("must be an IP address or network") from None
-    return text
+IpNetwork = Annotated[str, AfterValidator(senders.checked)]
 
 
 class HttpSettings(_Section):
@@ -95,7 +91,8 @@ class HttpSettings(_Section):
     read_seconds: Patience = 60.0  # for a client to take its answer
     idle_seconds: Annotated[int, Field(ge=1, le=3600)] = 75  # between two requests on one connection
     peer_seconds: Patience = 60.0  # for another server to take a request and answer it
-    forwarded_from: list[Annotated[str, AfterValidator(_is_network)]] = []  # whose X-Forwarded-For is believed
+    forwarded_from: list[IpNetwork] = []  # proxies whose X-Forwarded-For is believed
+    watchers: list[IpNetwork] = ["127.0.0.0/8", "::1"]  # who may see /v1/status and /metrics
 
 
 class ServerConfig(_Section):

@@ -16,7 +16,9 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from . import senders
 from .config import HttpSettings
+from .senders import Senders
 
 MOST_HEAD = 16 << 10  # bytes of request line and headers
 MOST_HEADERS = 64
@@ -35,7 +37,7 @@ class Crowd:
     def __init__(self, settings: HttpSettings) -> None:
         self._most = settings.connections
         self._most_each = settings.connections_each
-        self._proxies = [ipaddress.ip_network(each, strict=False) for each in settings.forwarded_from]
+        self._proxies = Senders(settings.forwarded_from)
         self._all = 0
         self._by_site: Counter[str] = Counter()
 
@@ -57,13 +59,12 @@ class Crowd:
 
     def _site(self, host: str) -> str:
         """Whose connections count together; "" for a proxy, which stands for many."""
-        address = ipaddress.ip_address(host)
-        if isinstance(address, ipaddress.IPv6Address):
-            if address.ipv4_mapped is None:
-                site = ipaddress.ip_network((int(address), _IPV6_SITE), strict=False)
-                return "" if any(address in each for each in self._proxies) else str(site)
-            address = address.ipv4_mapped
-        return "" if any(address in each for each in self._proxies) else str(address)
+        sender = senders.address(host)
+        if sender in self._proxies:
+            return ""
+        if isinstance(sender, ipaddress.IPv6Address):
+            return str(ipaddress.ip_network((int(sender), _IPV6_SITE), strict=False))
+        return str(sender)
 
 
 class BoundedProtocol(HttpToolsProtocol):

@@ -3,14 +3,14 @@
 import asyncio
 from typing import Any
 
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 
 from anontrace import clock
 from anontrace.mixnet import keydays
 
-from . import metrics, storeplace
+from . import metrics, senders, storeplace
 from .authority.role import AuthorityRole
 from .background import Background
 from .clockcheck import ClockCheck
@@ -25,6 +25,7 @@ from .mix.role import MixRole
 from .nymserver.role import NymserverRole
 from .peers import Peers
 from .roles import Context, Role
+from .senders import Senders
 from .store import Store
 from .web import BodyLimit, Dated, install_error_handlers
 
@@ -142,7 +143,20 @@ class Node:
             found = self._readiness()
             return JSONResponse(found, 200 if found["ready"] else 503)
 
-        @app.get("/metrics", response_class=Response, responses=gives_octets("Prometheus' text format.", "text/plain"))
+        watchers = Senders(config.http.watchers)
+
+        async def watching(request: Request) -> None:
+            if senders.address(request.client.host if request.client else "") not in watchers:
+                raise Refused(403, "not for you: see `watchers` in docs/operations.md")
+
+        for_watchers = [Depends(watching)]
+
+        @app.get(
+            "/metrics",
+            dependencies=for_watchers,
+            response_class=Response,
+            responses=gives_octets("Prometheus' text format.", "text/plain"),
+        )
         async def numbers() -> Response:
             """The same numbers as /v1/status, and the process', for Prometheus."""
             mix = self._roles.get("mix")
@@ -156,7 +170,7 @@ class Node:
             )
             return Response(metrics.exposition(snapshot), media_type=metrics.CONTENT_TYPE)
 
-        @app.get("/v1/status", responses=gives(Status, "What there is to tell."))
+        @app.get("/v1/status", dependencies=for_watchers, responses=gives(Status, "What there is to tell."))
         async def status() -> dict[str, Any]:
             """Counts since the start, lengths of queues, and what the roles tell of themselves."""
             return {

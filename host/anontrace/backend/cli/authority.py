@@ -13,7 +13,8 @@ import httpx
 from anontrace.backend import config, keyfiles
 from anontrace.backend.errors import PeerError
 from anontrace.backend.http import reason_in
-from anontrace.wire import trust
+
+from .nearby import Place
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _SECONDS_A_DAY = 86400
@@ -23,24 +24,16 @@ _SECONDS_A_DAY = 86400
 class _Staff:
     """The authority's server, as its staff reach it."""
 
-    url: str
+    place: Place
     headers: dict[str, str]
-    ca: str | None
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """The JSON answer. PeerError, with the server's reason, if it is another one."""
         try:
-            answer = httpx.request(
-                method,
-                f"{self.url}/v1/staff/{path}",
-                json=body,
-                headers=self.headers,
-                timeout=30,
-                trust_env=False,
-                verify=trust.client_context(self.ca) if self.url.startswith("https:") else False,
-            )
+            answer = self.place.request(method, f"/v1/staff/{path}", 30, json=body, headers=self.headers)
         except httpx.HTTPError as error:
-            raise PeerError(f"{self.url}: the authority's server does not answer ({type(error).__name__})") from None
+            kind = type(error).__name__
+            raise PeerError(f"{self.place.url}: the authority's server does not answer ({kind})") from None
         if not answer.is_success:
             raise PeerError(reason_in(answer.content) or f"the authority's server answers {answer.status_code}")
         return answer.json()
@@ -61,8 +54,7 @@ def _options(command: _F) -> _F:
 
 def _staff(folder: Path) -> _Staff:
     token = keyfiles.read(folder, keyfiles.STAFF).hex()
-    server = config.load(folder)
-    return _Staff(server.config.url, {"Authorization": f"Bearer {token}"}, server.network.network.ca)
+    return _Staff(Place.of(config.load(folder)), {"Authorization": f"Bearer {token}"})
 
 
 @click.group()

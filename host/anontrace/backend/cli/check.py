@@ -3,9 +3,12 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from .nearby import Place
 
 _DAY_SECONDS = 86400
 
@@ -38,7 +41,7 @@ def status(places: tuple[str, ...], as_json: bool) -> None:
 
     Exit status 1 if one does not answer or is not ready.
     """
-    found = [_asked(*place) for name in places for place in _places(name)]
+    found = [_asked(place) for name in places for place in _places(name)]
     if as_json:
         click.echo(json.dumps({"servers": found}))
     else:
@@ -46,30 +49,34 @@ def status(places: tuple[str, ...], as_json: bool) -> None:
     sys.exit(0 if all(each.get("ready") for each in found) else 1)
 
 
-def _places(name: str) -> list[tuple[str, str | None]]:
-    """URL and pinned certificates of each server that a URL or folder means."""
-    if name.startswith(("http://", "https://")):
-        return [(name.rstrip("/"), None)]
+def _places(name: str) -> "list[Place]":
+    """Where each server is that a URL or folder means."""
     from anontrace.backend import config
 
+    from .nearby import Place
+
+    if name.startswith(("http://", "https://")):
+        return [Place.at(name.rstrip("/"))]
     folder = Path(name)
     inside = sorted(path.parent for path in folder.glob(f"*/{config.FILE}"))
     homes = [folder] if (folder / config.FILE).exists() or not inside else inside
-    return [(server.config.url, server.network.network.ca) for server in map(config.load, homes)]
+    return [Place.of(server) for server in map(config.load, homes)]
 
 
-def _asked(url: str, ca: str | None) -> dict[str, Any]:
+def _asked(place: "Place") -> dict[str, Any]:
     import httpx
 
-    from anontrace.wire import trust
+    from anontrace.backend.http import reason_in
 
-    verify = trust.client_context(ca) if url.startswith("https:") else False
+    failed: dict[str, Any] = {"url": place.url, "ready": False}
     try:
-        answer = httpx.get(f"{url}/v1/status", verify=verify, timeout=10, trust_env=False)
+        answer = place.request("GET", "/v1/status", 10)
         document = answer.raise_for_status().json()
+    except httpx.HTTPStatusError as error:
+        return failed | {"error": reason_in(error.response.content) or f"status {error.response.status_code}"}
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        return {"url": url, "ready": False, "error": type(error).__name__}
-    return {"url": url, **document} if isinstance(document, dict) else {"url": url, "ready": False, "error": "no JSON"}
+        return failed | {"error": type(error).__name__}
+    return {"url": place.url, **document} if isinstance(document, dict) else failed | {"error": "no JSON"}
 
 
 def _show(found: list[dict[str, Any]]) -> None:
@@ -91,13 +98,14 @@ def _show(found: list[dict[str, Any]]) -> None:
             each["name"],
             "yes" if each["ready"] else "[red]no[/red]",
             f"{each['clock_offset']:+.0f}",
-            f"{keys['first_key_day']} to {keys['last_key_day']}" if keys else "-",
+            f"{keys['first_key_day']} to {keys['last_key_day']}" if keys.get("last_key_day") else "-",
             f"{len(each['peers']) - len(each['missing'])} of {len(each['peers'])}",
             str(sum(each["queues"].values())),
             str(counters.get("accepted", 0)),
             str(sum(count for name, count in counters.items() if name.startswith("dropped"))),
         )
-    console.print(servers)
+    if servers.row_count:
+        console.print(servers)
     known = next((each for each in found if each.get("peers")), None)
     if known is None:
         return

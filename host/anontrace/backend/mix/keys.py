@@ -38,23 +38,27 @@ class MixKey:
 
 
 class MixKeys:
-    """The keys of one mix. `roll` makes what is missing; expired ones go with `Store.expire`."""
+    """The keys of one mix. `roll` makes what is missing, expired ones go with `Store.expire`. `retire`: make none."""
 
-    def __init__(self, store: Store, storage_key: bytes) -> None:
+    def __init__(self, store: Store, storage_key: bytes, retire: bool) -> None:
         self._store = store
         self._storage_key = storage_key
+        self._retire = retire
         self._keys: dict[int, MixKey] = {}
 
     async def roll(self, now: float) -> None:
-        """Have the keys of every published day, and hold no other."""
-        days = keydays.published_days(now)
-        self._keys = {day: self._keys.get(day) or await self._load_or_make(day) for day in days}
+        """Have the keys of every published day, of a mix that retires those that it made before, and hold no other."""
+        found = {day: self._keys.get(day) or await self._load_or_make(day) for day in keydays.published_days(now)}
+        self._keys = {day: key for day, key in found.items() if key is not None}
 
-    async def _load_or_make(self, day: int) -> MixKey:
-        made = self._seal(day, os.urandom(32))
-        await self._store.put_if_absent_many(_table(day), [Put(_SECRET, made)], expires=_last_day(day))
+    async def _load_or_make(self, day: int) -> MixKey | None:
+        if not self._retire:
+            made = self._seal(day, os.urandom(32))
+            await self._store.put_if_absent_many(_table(day), [Put(_SECRET, made)], expires=_last_day(day))
         (sealed,) = await self._store.get_many(_table(day), [_SECRET])
         if sealed is None:
+            if self._retire:
+                return None
             raise StoreError("a mix key that was just stored is not there")
         secret = self._open(day, sealed)
         return MixKey(day, x25519_base(secret), secret)

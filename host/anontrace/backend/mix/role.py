@@ -1,6 +1,7 @@
 """The mix role put together: keys, admission, outbox, publishing. Every nymserver and mailbox server has one too."""
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -20,6 +21,8 @@ from .loops import Loops
 from .outbox import Deliver, Outbox
 from .publishing import NymserverFacts
 
+_log = logging.getLogger("anontrace.backend")
+
 _LOOK_SECONDS = 5.0
 
 
@@ -31,10 +34,11 @@ class MixRole:
         assert config.number is not None  # checked with the configuration
         self._context = context
         self._nymserver = nymserver
+        self._name = config.name
         self._number = config.number
         self._signing_key = keyfiles.read(folder, keyfiles.SIGNING)
         storage_key = keyfiles.read(folder, keyfiles.STORAGE)
-        self._keys = MixKeys(context.store, storage_key)
+        self._keys = MixKeys(context.store, storage_key, config.mix.retire)
         self._admission = Admission(
             context.store,
             self._keys,
@@ -109,6 +113,10 @@ class MixRole:
             self._rolled_over.clear()
             now, today, avoided = clock.now(), self._today, self._loops.avoided
             changed = today != self._published_day or avoided != self._published_avoided
+            if not self._keys.published():
+                _log.warning("%s has retired: its last key is dead, and it can be taken out", self._name)
+                await self._rolled_over.wait()
+                continue
             if changed or not 0 <= now - self._published < publishing.REFRESH_SECONDS:
                 config = self._context.server.config
                 envelope = publishing.signed_list(
