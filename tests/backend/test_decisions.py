@@ -49,13 +49,14 @@ def with_workers(place: Place, body: Callable[[Sequence[Reports], Store], Awaita
     asyncio.run(around())
 
 
+def contact(number: int, address: bytes, present: int) -> Contact:
+    return Contact(id=number, address=address, slot=5_900_000, present=present, attenuation=60, verified=True)
+
+
 async def report(reports: Reports, generation: int = 1, case: bytes = CASE) -> bytes:
     """A report of five contacts."""
     report_id = os.urandom(8)
-    contacts = [
-        Contact(id=n, address=os.urandom(20), slot=5_900_000, present=n, attenuation=60, verified=True)
-        for n in range(1, CONTACTS + 1)
-    ]
+    contacts = [contact(n, os.urandom(20), n) for n in range(1, CONTACTS + 1)]
     await reports.add(report_id, case, generation, "U07.1", contacts, Tally())
     return report_id
 
@@ -99,6 +100,52 @@ def test_of_decisions_about_one_report_at_once_one_counts_and_its_list_is_kept(p
         assert answers.count(1) == 1
         back = await queued(store)
         assert [(each[0], each[1].kind) for each in back] == [(told[0][0], Kind.RETRACTION)]
+
+    with_workers(place, body)
+
+
+def test_a_report_that_two_workers_open_at_once_tells_whom_it_shows(place: Place) -> None:
+    """Its exposures bear numbers that each worker draws by chance."""
+
+    async def body(workers: Sequence[Reports], store: Store) -> None:
+        addresses = [os.urandom(20) for _ in range(CONTACTS)]
+        for _ in range(6):
+            report_id = os.urandom(8)
+
+            def drawn(turn: int) -> list[Contact]:
+                order = [*addresses[turn:], *addresses[:turn]]
+                return [contact(n, each, 3 * addresses.index(each) + 3) for n, each in enumerate(order, 1)]
+
+            await asyncio.gather(
+                *(w.add(report_id, CASE, 0, "U07.1", drawn(n), Tally()) for n, w in enumerate(workers))
+            )
+            (shown,) = [each for each in await workers[0].all() if each.report == report_id]
+            (longest,) = [each.id for each in shown.exposures if each.minutes == CONTACTS]
+            assert await workers[1].decide(report_id, decision(exposures=[longest])) == 1
+            assert [address for address, _ in await queued(store)] == [addresses[-1]]
+
+    with_workers(place, body)
+
+
+def test_contacts_stay_forgotten_when_a_slow_worker_opens_their_report_again(place: Place) -> None:
+    async def body(workers: Sequence[Reports], store: Store) -> None:
+        report_id, contacts = os.urandom(8), [contact(1, os.urandom(20), 3)]
+        answers: list[list[bytes | None]] = []
+
+        async def decided_meanwhile(table: str, keys: Sequence[bytes]) -> list[bytes | None]:
+            found = await real(table, keys)
+            if not answers:
+                answers.append(found)
+                await workers[0].add(report_id, CASE, 0, "U07.1", contacts, Tally())
+                await workers[0].decide(report_id, decision())
+                await workers[0].forget([report_id])
+            return found
+
+        slow, real = workers[1], workers[1]._store.get_many
+        slow._store.get_many = decided_meanwhile  # type: ignore[method-assign]
+        await slow.add(report_id, CASE, 0, "U07.1", contacts, Tally())
+        assert answers == [[None]]
+        assert await store.get_many("report-contacts", [report_id]) == [None]
 
     with_workers(place, body)
 

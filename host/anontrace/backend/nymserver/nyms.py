@@ -88,6 +88,12 @@ class _Nym:
         waiting = tuple(Outgoing.decode(rest[i : i + _OUTGOING]) for i in range(0, len(rest), _OUTGOING))
         return cls(value[at : at + BLOB], value[0] == _USED, told, waiting)
 
+    @staticmethod
+    def blob_of(value: bytes) -> bytes:
+        """The blob alone, of the many in a bucket."""
+        at = _HEAD + value[1] * _TAG
+        return value[at : at + BLOB]
+
 
 class Nyms:
     """All nyms of this server. `keep_days`: how long a key exists after it was first seen."""
@@ -172,7 +178,7 @@ class Nyms:
     async def bucket(self, index: int) -> bytes:
         """The sorted fingerprints of all blobs in a bucket, one after the other."""
         rows = await self._store.bucket(TABLE, self._bucket_bits, index)
-        return b"".join(sorted(swap.fingerprint(key, _Nym.decode(value).blob) for key, value in rows))
+        return b"".join(sorted(swap.fingerprint(key, _Nym.blob_of(value)) for key, value in rows))
 
 
 def _tell(nym: _Nym, outgoing: Outgoing, tag: bytes) -> tuple[_Nym, Outcome, Entry | None]:

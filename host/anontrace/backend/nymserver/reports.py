@@ -52,23 +52,26 @@ class Reports:
     async def add(
         self, report_id: bytes, case_id: bytes, generation: int, disease: str, contacts: list[Contact], tally: Tally
     ) -> None:
-        """Store a report and its contacts. Doing it again for the same id changes nothing."""
+        """Store a report and its contacts. Doing it again for the same id changes nothing, whichever worker does, and
+        although each has numbered the contacts by chance."""
         now = clock.now()
         today = keydays.day_at(now)
-        report = Report(
-            report=report_id,
-            case=case_id,
-            generation=generation,
-            disease=disease,
-            received=int(now),
-            exposures=[Exposure.of(contact) for contact in contacts],
-            log=tally,
-        )
         if (await self._store.get_many(_REPORTS, [report_id]))[0] is None:
             kept = Contacts(contacts=contacts).model_dump_json().encode()
-            await self._store.put_many(_CONTACTS, [(report_id, kept)], expires=today + UNDECIDED_DAYS)
-        put = Put(report_id, report.model_dump_json().encode())
-        await self._store.put_if_absent_many(_REPORTS, [put], expires=today + KEEP_DAYS)
+            await self._store.put_if_absent_many(_CONTACTS, [Put(report_id, kept)], expires=today + UNDECIDED_DAYS)
+            report = Report(
+                report=report_id,
+                case=case_id,
+                generation=generation,
+                disease=disease,
+                received=int(now),
+                exposures=[Exposure.of(contact) for contact in await self._contacts(report_id)],
+                log=tally,
+            )
+            put = Put(report_id, report.model_dump_json().encode())
+            (stored,) = await self._store.put_if_absent_many(_REPORTS, [put], expires=today + KEEP_DAYS)
+            if not stored and await self._is_decided(report_id):
+                await self._store.delete_many(_CONTACTS, [report_id])  # another worker's were, before these came
         await self._store.append_many(_BY_DAY, [(_day_key(today), report_id)], _MOST_A_DAY, expires=today + KEEP_DAYS)
         self._counters.add("reports")
 
@@ -101,12 +104,19 @@ class Reports:
             raise Refused(404, "there is no such report")
         return Report.model_validate_json(value)
 
+    async def _contacts(self, report_id: bytes) -> list[Contact]:
+        (value,) = await self._store.get_many(_CONTACTS, [report_id])
+        return [] if value is None else Contacts.model_validate_json(value).contacts
+
+    async def _is_decided(self, report_id: bytes) -> bool:
+        report = await self._report(report_id)
+        case = await self.case(report.case)
+        return (report.state if case is None else case.state(report)) is not State.PENDING
+
     async def decide(self, report_id: bytes, decision: Decision) -> int:
         """Carry out a decision; how many notifications were queued. 404 for an unknown report, 409 for a decided one,
         422 if the decision contradicts itself or the report."""
-        report = await self._report(report_id)
-        (value,) = await self._store.get_many(_CONTACTS, [report_id])
-        contacts = [] if value is None else Contacts.model_validate_json(value).contacts
+        report, contacts = await self._report(report_id), await self._contacts(report_id)
         list_key = os.urandom(_LIST_KEY)  # of this attempt: one that does not count leaves the other's list alone
         try:
             for _ in range(_MOST_ATTEMPTS):
