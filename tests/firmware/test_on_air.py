@@ -30,11 +30,13 @@ def contacts(data: bytes) -> dict[int, dict[bytes, Any]]:
     return found
 
 
-async def challenge_answer(wearer: Wearer, address: bytes) -> bytes | None:
+async def challenge_answer(
+    wearer: Wearer, address: bytes, question: bytes = challenge.question(SECRET), scale: float = 1
+) -> bytes | None:
     """What the badge that broadcasts `address` answers to a question, None if it hangs up."""
     from anontrace.companion.bumble_backend import BumbleClient
 
-    wearer.air.realtime(1)
+    wearer.air.realtime(scale)
     answers: asyncio.Queue[bytes | None] = asyncio.Queue()
     name = f"tcp-client:127.0.0.1:{wearer.port}"
     try:
@@ -45,7 +47,7 @@ async def challenge_answer(wearer: Wearer, address: bytes) -> bytes | None:
             )
             await client.connect()
             await client.start_notify(commands.CHALLENGE, lambda _, data: answers.put_nowait(bytes(data)))
-            await client.write_gatt_char(commands.CHALLENGE, challenge.question(SECRET), response=True)
+            await client.write_gatt_char(commands.CHALLENGE, question, response=True)
             answer = await asyncio.wait_for(answers.get(), 10)
             if answer is not None:
                 await client.disconnect()
