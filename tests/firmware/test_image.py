@@ -1,10 +1,12 @@
 """What a thief reads who takes flash and memory of a badge after a slot has ended: nothing that opens what went before.
 
 The flash is its folder, the memory that of the MicroPython process. Some secrets the test knows because it has the
-companion's and the backend's keys; the ephemeral scalars it does not know, so it tries whatever looks like one.
+companion's and the backend's keys, and by listening to the radio; the ephemeral scalars it does not know, so it tries
+whatever looks like one.
 """
 
 import asyncio
+import hashlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,17 +15,20 @@ from typing import Any
 import pytest
 from anontrace.companion.badge.link import BadgeLink
 from anontrace_primitives import x25519, x25519_base
-from anontrace_shared import hpke, log, schedule, slots
+from anontrace_shared import commands, hkdf, hpke, log, noise_responder, schedule, slots
 
 from tests.firmware.conftest import LOG_SECRET, Town, Wearer
 from tests.primitives.test_scrub import memory_of
 from tools.simulator.air import Air
+from tools.simulator.frames import Op
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into the process through /proc")
 
 MIDNIGHT = 20_300 * 86400
 STEP = 4  # bytes between places at which something may lie in memory
 PROBE = 10  # bytes of a secret that suffice to give it away
+SLOTS_BEFORE = 5  # midnight, from which on they meet
+EPHEMERAL = hashlib.sha256(b"the companion's ephemeral secret").digest()
 
 
 def image(wearer: Wearer) -> bytes:
@@ -68,26 +73,96 @@ def sealing_secrets(blocks: list[Any]) -> dict[str, bytes]:
     return secrets
 
 
-def test_nothing_on_the_badge_opens_an_ended_slot(tmp_path: Path) -> None:
+class Told:
+    """What a badge writes to others and notifies, by slot, since this was made."""
+
+    def __init__(self, wearer: Wearer) -> None:
+        self.questions: list[tuple[int, bytes]] = []  # N that it asked
+        self.answered: list[tuple[int, bytes]] = []
+        self.openings: list[bytes] = []  # its public keys in the sessions of its companion
+        stack = wearer.air.badges[wearer.name].stack
+        call = stack.call
+
+        def listen(op: int, arguments: bytes) -> bytes:
+            slot = slots.slot_of(wearer.air.now)
+            if op == Op.WRITE:
+                self.questions.append((slot, arguments[5:]))
+            elif op == Op.NOTIFY and len(arguments) == 4 + 48:
+                self.answered.append((slot, arguments[4:]))
+            elif op == Op.NOTIFY and arguments[4:6] == b"\x30\x00":
+                self.openings.append(arguments[6:38])
+            return call(op, arguments)
+
+        stack.call = listen  # type: ignore[method-assign]
+
+
+def challenge_secrets(told: Told, name: str, answerer: Wearer, before: int) -> dict[str, bytes]:
+    """What both sides of the answered challenges of past slots have computed."""
+    secrets = {}
+    for slot, question in told.questions:
+        if slot < before:
+            shared = x25519(slot_secret(answerer, slot), question)
+            secrets[f"challenge of {name} in slot {slot}"] = shared
+            secrets[f"its key in slot {slot}"] = hkdf.extract(b"anontrace/1 challenge", shared)
+    return secrets
+
+
+def slot_secret(wearer: Wearer, slot: int) -> bytes:
+    return schedule.slot_secret(schedule.day_key(wearer.day_key, wearer.day, slots.day_of(slot)), slot)
+
+
+def logged(wearer: Wearer) -> tuple[list[log.Block], list[Any]]:
+    """The blocks on its flash and the contacts in them."""
+    blocks = [
+        block
+        for path in sorted((wearer.flash / "log").glob("*.seg"))
+        for block in log.blocks(path.read_bytes())
+        if isinstance(block, log.Block)
+    ]
+    return blocks, [contact for block in blocks for contact in log.open_block(LOG_SECRET, block)]
+
+
+def test_nothing_on_the_badge_opens_an_ended_slot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def story() -> None:
-        async with Air(tmp_path / "clock", MIDNIGHT - 5 * slots.SLOT_SECONDS) as air:
+        async with Air(tmp_path / "clock", MIDNIGHT - SLOTS_BEFORE * slots.SLOT_SECONDS) as air:
             town = Town(air, tmp_path)
-            ada, bob = await town.wearer("ada"), await town.wearer("bob")
-            ada.day = bob.day = slots.day_of(slots.slot_of(air.now))
+            ada, bob, lea = await town.wearer("ada"), await town.wearer("bob"), await town.wearer("lea")
+            begin = slots.slot_of(air.now)
+            ada.day = bob.day = slots.day_of(begin)
             await ada.provision()
             await bob.provision()
+            given = {slot: hashlib.sha256(slots.slot_bytes(slot)).digest()[:20] for slot in range(begin, begin + 20)}
 
-            async def session_keys(link: BadgeLink) -> dict[str, bytes]:
+            async def give_list(link: BadgeLink) -> None:
+                await link.ask(commands.SET_TIME, round(air.now * 1000))
+                provision = commands.Provision(commands.LIST, x25519_base(LOG_SECRET), begin + len(given))
+                await link.ask(commands.PROVISION, provision)
+                await link.ask(commands.ADDRESSES, begin, list(given.values()))
+
+            await lea.talk(give_list)
+            asked = {name: Told(wearer) for name, wearer in (("ada", ada), ("bob", bob), ("lea", lea))}
+            air.set_range("ada", "bob", -60)
+            air.set_range("ada", "lea", -65)
+            yesterday, last = ada.day, slots.slot_of(MIDNIGHT) + 2
+
+            async def session(link: BadgeLink) -> dict[str, bytes]:
                 transport = link._session._transport
                 assert transport is not None
+                await link.ask(commands.LOG_ROTATE)
+                (segments,) = await link.ask(commands.LOG_LIST, 0)
+                for number, size in segments:
+                    assert len(b"".join([piece async for piece in link.stream(commands.LOG_READ, number, 0, size)])) > 0
                 return {
                     "key to the badge": bytes(transport._sending._key),
                     "key from the badge": bytes(transport._receiving._key),
                 }
 
-            secrets = await ada.talk(session_keys)
-            air.set_range("ada", "bob", -60)
-            yesterday, last = ada.day, slots.slot_of(MIDNIGHT) + 2
+            await air.run_until(slots.slot_start(last - 1) + 60)
+            with monkeypatch.context() as known:
+                known.setattr(noise_responder, "random_bytes", lambda _: EPHEMERAL)
+                secrets = await ada.talk(session)
+            (opening,) = asked["ada"].openings
+            secrets["X25519 result of the session"] = x25519(EPHEMERAL, opening)
             await air.run_until(slots.slot_start(last) + 45)
             found = image(ada)
 
@@ -96,34 +171,48 @@ def test_nothing_on_the_badge_opens_an_ended_slot(tmp_path: Path) -> None:
 
             # The search finds what has to be there.
             today = yesterday + 1
-            assert left(found, {"today's key": key(today), "secret": schedule.slot_secret(key(today), last)}) == {
+            assert left(found, {"today's key": key(today), "secret": slot_secret(ada, last)}) == {
                 "today's key",
                 "secret",
             }
             assert left(found, {"now": ada.address(last)}) == {"now"}
-            secret = schedule.slot_secret(key(today), last)
+            secret = slot_secret(ada, last)
             point = x25519_base(secret)
             assert set(scalars_of(found[: found.index(secret) + 64], {point})) == {point}
 
-            past = range(slots.slot_of(MIDNIGHT) - 5, last)
+            past = range(begin, last)
             secrets |= {"log key": LOG_SECRET, "yesterday's key": key(yesterday)}
             for slot in past:
-                secrets[f"secret of slot {slot}"] = schedule.slot_secret(key(slots.day_of(slot)), slot)
-                secrets[f"own address of slot {slot}"] = ada.address(slot)
-                secrets[f"contact of slot {slot}"] = bob.address(slot)
-            blocks = [
-                block
-                for path in sorted((ada.flash / "log").glob("*.seg"))
-                for block in log.blocks(path.read_bytes())
-                if isinstance(block, log.Block)
-            ]
-            heard = [contact for block in blocks for contact in log.open_block(LOG_SECRET, block)]
-            assert len(blocks) >= 5 and len(heard) >= 5
+                for wearer in (ada, bob):
+                    secrets[f"{wearer.name}'s secret of slot {slot}"] = slot_secret(wearer, slot)
+                    secrets[f"{wearer.name}'s public key of slot {slot}"] = x25519_base(slot_secret(wearer, slot))
+                    secrets[f"{wearer.name}'s address of slot {slot}"] = wearer.address(slot)
+                secrets[f"lea's address of slot {slot}"] = given[slot]
+            blocks, heard = logged(ada)
+            assert len(blocks) >= 5 and len(heard) >= 10
             secrets |= sealing_secrets(blocks)
+            assert len(asked["ada"].questions) >= 5 and len(asked["ada"].answered) >= 10, "she asked and was asked"
+            secrets |= challenge_secrets(asked["ada"], "ada", bob, last)
+            for name in ("bob", "lea"):
+                secrets |= challenge_secrets(asked[name], name, ada, last)
             assert left(found, secrets) == set()
-            points = {block.enc for block in blocks}
-            points |= {x25519_base(secrets[f"secret of slot {slot}"]) for slot in past}
+            points = {block.enc for block in blocks} | {question for _, question in asked["ada"].questions} | {opening}
+            points |= {x25519_base(slot_secret(wearer, slot)) for slot in past for wearer in (ada, bob)}
             assert set(scalars_of(found, points)) == set()
-            assert town.printed("ada") == ""
+
+            # A badge with a list: it has no key of a day, and what it has of today's list is no less than that key.
+            found = image(lea)
+            assert left(found, {"now": given[last]}) == {"now"}
+            blocks, heard = logged(lea)
+            assert len(blocks) >= 5 and {contact.address for contact in heard} >= {
+                ada.address(slot) for slot in past[1:]
+            }
+            secrets = sealing_secrets(blocks) | challenge_secrets(asked["lea"], "lea", ada, last)
+            secrets |= {f"ada's address of slot {slot}": ada.address(slot) for slot in past}
+            secrets |= {f"own address of slot {slot}": given[slot] for slot in past if slots.day_of(slot) == yesterday}
+            assert left(found, secrets) == set()
+            points = {block.enc for block in blocks} | {question for _, question in asked["lea"].questions}
+            assert set(scalars_of(found, points)) == set()
+            assert [town.printed(name) for name in asked] == ["", "", ""]
 
     asyncio.run(story())
