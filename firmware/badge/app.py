@@ -11,7 +11,7 @@ import time
 
 import machine
 from anontrace_primitives import memory
-from anontrace_shared import challenge, errors, schedule, sealing, slots
+from anontrace_shared import challenge, errors, names, schedule, slots
 from micropython import const
 
 from . import guests, health, sealer, store
@@ -26,7 +26,6 @@ from .radio import Radio
 _LONGEST_SLEEP_MS = const(60000)  # well below the watchdog's patience
 _NO_OWNER_MS = const(10000)  # how soon a key that arrives over USB is noticed
 _STABLE_MS = const(600000)
-_RESTART_MS = const(1000)
 _LAST_RESORT_S = const(60)
 _DAY_MS = const(86400000)
 _WAITING_HZ = const(80000000)  # the least that Bluetooth works with; most of a badge's current is the waiting processor
@@ -50,22 +49,29 @@ class Badge:
         self.addresses = Addresses(self.state)
         self.contacts = Contacts()
         self.radio = Radio()
-        self._links = Links(self.radio, self.clock, self._answer, self._answer_challenge, self._report)
+        self.links = Links(self.radio, self.clock, self._answer, self._answer_challenge, self.wants_owner, self.report)
         self._interval = None
         self._slot = None  # the Slot being broadcast; None: a beacon
-        self._owned = False
+        self._owned = store.owner_key() is not None
         self._expired = None  # the day (or that since the boot) on which the log was expired last
-        self._anchored = self.clock.known  # whether the log tells what the periods since this boot were
-        self._turning = asyncio.Lock()
-        self._asking = Asking(self.radio, self.clock, self.contacts, self._may_ask, self._turning)
+        self.anchored = self.clock.known  # whether the log tells what the periods since this boot were
+        self.turning = asyncio.Lock()
+        self._asking = Asking(self.radio, self.clock, self.contacts, self._may_ask, self.turning)
         self._changed = asyncio.Event()
+        self.later = None  # the task that a request leaves behind
+        self.hands = None
+        if not self._owned or "board.json" in os.listdir():
+            from .hands import Hands
+
+            self.hands = Hands(self)
 
     async def run(self):
         """Start the radio, then go from slot to slot; never returns."""
         self.tune()
         self.radio.start()
+        tasks = [] if self.hands is None else await self.hands.begin()
         watchdog = health.Watchdog()
-        await asyncio.gather(self._listen(), self._tick(watchdog), self._asking.run())
+        await asyncio.gather(self._listen(), self._tick(watchdog), self._asking.run(), *tasks)
 
     def tune(self):
         """Take over the radio's settings from the state."""
@@ -79,13 +85,13 @@ class Badge:
             if machine.freq() != hz:
                 machine.freq(hz)
             await radio.activity.wait()
-            radio.drain(self._hear)
+            self.catch_up()
             if radio.lost:
                 radio.lost = False
-                self._links.end_all()
+                self.links.end_all()
             event = radio.next_event()
             while event is not None:
-                self._links.handle(*event)
+                self.links.handle(*event)
                 self._asking.handle(*event)
                 event = radio.next_event()
 
@@ -97,12 +103,16 @@ class Badge:
         self.contacts.hear(ring, cell, since_ms)
         return True
 
+    def catch_up(self):
+        """Count the adverts that wait in the radio."""
+        self.radio.drain(self._hear)
+
     async def _tick(self, watchdog):
         while True:
             watchdog.feed()
             renew = not self._owned and store.owner_key() is not None
-            async with self._turning:
-                await self._turn(renew)
+            async with self.turning:
+                await self.turn(renew)
             if self.state.crashes and self.clock.uptime_ms() > _STABLE_MS:
                 self.state.crashes = 0
                 self.state.save()
@@ -113,9 +123,10 @@ class Badge:
             except asyncio.TimeoutError:
                 pass
 
-    async def _turn(self, renew):
+    async def turn(self, renew):
         """Go over to the interval that it is now, if it is another; with `renew`, at least take a new address."""
-        self.radio.drain(self._hear)
+        self._changed.set()
+        self.catch_up()
         ended, self._interval = self._interval, self.clock.interval()
         if ended == self._interval and not renew:
             return
@@ -125,7 +136,7 @@ class Badge:
             if known:
                 self.clock.keep()
         self._broadcast(known, number)
-        self.radio.drain(self._hear)
+        self.catch_up()
         if ended is not None and ended != self._interval:
             await self._seal(ended)
         day = known, slots.day_of(number)
@@ -134,7 +145,7 @@ class Badge:
             self._try(self.logbook.expire, self.clock.sure_day(), self.clock.uptime_ms() // _DAY_MS)
         if known and not self.safe:
             self._try(self.addresses.prepare, number + 1)
-        if not self._links.in_session:
+        if not self.links.in_session:
             guests.leave()
         gc.disable()  # scrub collects by itself; every allocation that it makes until it fails need not
         memory.scrub()
@@ -144,14 +155,15 @@ class Badge:
         try:
             return function(*arguments)
         except (OSError, errors.FormatError) as error:
-            self._report(error)
+            self.report(error)
             return None
 
     def _broadcast(self, known, number):
         if self._slot is not None:
             self._slot.wipe()
-        self._slot = self._try(self.addresses.enter, number) if known and not self.safe else None
-        self._links.new_address()
+        speaks = known and not self.safe and not self.serving
+        self._slot = self._try(self.addresses.enter, number) if speaks else None
+        self.links.new_address()
         self._asking.new_address()
         self.radio.change(self._beacon() if self._slot is None else self._slot.address)
 
@@ -159,7 +171,9 @@ class Badge:
         key = store.owner_key()
         self._owned = key is not None
         if key is None:
-            return os.urandom(schedule.ADDRESS)
+            if not self.serving:
+                return os.urandom(schedule.ADDRESS)
+            key = names.NO_OWNER
         return schedule.beacon(schedule.beacon_key(key), os.urandom(schedule.NONCE))
 
     async def _seal(self, interval):
@@ -169,16 +183,17 @@ class Badge:
         else:
             self.dropped += await sealer.seal(self.contacts, self.logbook, state.log_key, state.boot, *interval)
 
-    def _report(self, error):
+    def report(self, error):
+        """Note an exception in the crash log."""
         health.record(error, self.clock.uptime_ms() // 1000)
 
-    def _answer(self, request, reply, uptime_ms):
+    def _answer(self, request, reply, uptime_ms, by_owner):
         from . import requests  # a guest
 
-        return requests.answer(self, request, reply, uptime_ms)
+        return requests.answer(self, request, reply, uptime_ms, by_owner)
 
     def _may_ask(self):
-        return self.state.mode != store.UNPROVISIONED and not self.safe and not self._links.in_session
+        return self.state.mode != store.UNPROVISIONED and not self.safe and not self.links.in_session
 
     def _answer_challenge(self, question):
         slot = self._slot
@@ -186,26 +201,16 @@ class Badge:
             return None
         return challenge.answer(slot.secret, slot.public_key, question, slot.number)
 
-    # What the companion asks for
+    @property
+    def serving(self):
+        """Whether the badge is in service mode."""
+        return self.hands is not None and self.hands.serving
 
-    async def set_time(self, unix_ms, uptime_ms):
-        """Set the clock to what it was at `uptime_ms`; the correction in ms."""
-        async with self._turning:
-            self.radio.drain(self._hear)
-            correction = self.clock.set(unix_ms, uptime_ms)
-            self.state.save()
-            self.addresses.clock_set(slots.slot_of(self.clock.unix()))
-            if not self._anchored:
-                self._write_anchor()
-            await self._turn(False)
-        self._changed.set()
-        return correction
+    def wants_owner(self):
+        """Whether a companion may make this badge its own."""
+        return self.serving and store.owner_key() is None
 
-    def _write_anchor(self):
-        anchor = sealing.clock_anchor(self.state.boot, self.clock.uptime_ms() // 1000, self.clock.unix())
-        self.logbook.begin(anchor)
-        self.logbook.commit()
-        self._anchored = True
+    # What the companion and the wearer ask for
 
     def broadcasts_below(self, horizon):
         """Whether a contact address is on the air whose slot is below `horizon`."""
@@ -213,37 +218,20 @@ class Badge:
 
     async def renew(self):
         """What is to be broadcast has changed."""
-        async with self._turning:
-            await self._turn(True)
+        async with self.turning:
+            await self.turn(True)
 
     async def rotate(self):
         """Close the open segment, unless it is empty; the number of the one open now."""
-        async with self._turning:
+        async with self.turning:
             return self.logbook.rotate()
 
-    async def erase(self):
-        """Forget schedule, log, list, settings and crash log; the owner key, put on over USB, stays."""
-        async with self._turning:
-            self.contacts.close()
-            self.contacts.discard()
-            self.logbook.erase()
-            self.addresses.erase()
-            self.state.erase()
-            health.forget()
-            self.tune()
-            await self._turn(True)
-
-    def restart_soon(self):
-        """Restart after the answer has gone out, with what was heard sealed."""
-        self._restarting = asyncio.create_task(self._restart())
-
-    async def _restart(self):
-        await asyncio.sleep_ms(_RESTART_MS)
-        async with self._turning:
-            self.radio.drain(self._hear)
+    async def seal(self):
+        """Seal what was heard in this interval up to now."""
+        async with self.turning:
+            self.catch_up()
             self.dropped += self.contacts.close()
             await self._seal(self._interval)
-        machine.reset()
 
 
 def main():

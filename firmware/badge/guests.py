@@ -8,6 +8,7 @@ import sys
 _GUESTS = (
     "badge.requests",
     "badge.board",
+    "badge.owner",
     "anontrace_shared.answering",
     "anontrace_shared.badge_session",
     "anontrace_shared.noise_responder",

@@ -10,6 +10,7 @@ import sys
 import machine
 from micropython import const
 
+from . import store
 from .version import BUILD, VERSION
 
 SAFE_AFTER = 3  # crashes in a row
@@ -72,8 +73,5 @@ def crash_log():
 
 
 def forget():
-    """Remove the crash log."""
-    try:
-        os.remove(_PATH)
-    except OSError:
-        pass
+    """Overwrite and remove the crash log."""
+    store.remove(_PATH)

@@ -7,7 +7,7 @@ A link: CONNECTED, then either ESTABLISHED by the owner's handshake, or one chal
 import asyncio
 import errno
 
-from anontrace_shared import errors
+from anontrace_shared import errors, names
 from micropython import const
 
 from . import radio as air
@@ -32,6 +32,7 @@ class Link:
         self.connection = connection
         self.mtu = _SMALLEST_MTU
         self.session = None
+        self.by_owner = True  # the session is under the owner key, not under that of nobody
         self.inbox = bytearray()
         self.arrived = 0  # uptime at which the inbox was last added to
         self.question = None
@@ -41,13 +42,17 @@ class Link:
 
 
 class Links:
-    """`requests(request, reply, uptime_ms)` answers the owner, `challenge(question)` gives 48 bytes or None."""
+    """`requests(request, reply, uptime_ms, by_owner)` answers, `challenge(question)` gives 48 bytes or None.
 
-    def __init__(self, radio, clock, requests, challenge, report):
+    `wants_owner()`: whether a badge without owner may be reached by anybody.
+    """
+
+    def __init__(self, radio, clock, requests, challenge, wants_owner, report):
         self._radio = radio
         self._clock = clock
         self._requests = requests
         self._challenge = challenge
+        self._wants_owner = wants_owner
         self._report = report  # takes an exception that should not have happened
         self._links = {}
         self._owner = None
@@ -87,7 +92,7 @@ class Links:
         """The badge takes a new address now: nobody may carry a connection over who has not shown the owner key."""
         self._challenges = 0
         for link in list(self._links.values()):
-            if link.session is None or not link.session.established:
+            if not link.by_owner or link.session is None or not link.session.established:
                 self._end(link)
 
     @property
@@ -146,7 +151,10 @@ class Links:
         if link.session is None:
             key = store.owner_key()
             if key is None:
-                raise errors.FormatError("no owner")
+                if not self._wants_owner():
+                    raise errors.FormatError("no owner")
+                key = names.NO_OWNER
+                link.by_owner = False
             from anontrace_shared.badge_session import BadgeSession  # a guest
 
             link.session = BadgeSession(key)
@@ -156,7 +164,7 @@ class Links:
             self._handshakes += 1
             await self._send(link, self._radio.outbox, opening)
         for plaintext in plaintexts:
-            if self._owner is not link:  # only now is it sure that this is no recorded handshake
+            if link.by_owner and self._owner is not link:  # only now is it sure that this is no recorded handshake
                 if self._owner is not None:
                     self._end(self._owner)
                 self._owner = link
@@ -164,7 +172,7 @@ class Links:
             async def reply(response):
                 await self._send(link, self._radio.outbox, link.session.send(response))
 
-            await self._requests(plaintext, reply, arrived)
+            await self._requests(plaintext, reply, arrived, link.by_owner)
 
     def _limit_handshakes(self):
         minute = self._clock.uptime_ms() // _MINUTE_MS

@@ -138,9 +138,9 @@ class Logbook:
         """Bytes of the whole log."""
         return self._total
 
-    def _remove(self, number):
+    def _remove(self, number, remove=os.remove):
         size = self.size(number)
-        os.remove(_path(number))
+        remove(_path(number))
         self._total -= size
 
     def _advance(self):
@@ -170,11 +170,12 @@ class Logbook:
             self._state.save()
         return freed
 
-    def erase(self):
-        """Remove everything."""
+    def erase(self, remove=os.remove):
+        """Remove everything, by `remove(path)`."""
         self._abandon()
         self.rotate()
-        self.free(self._state.segment)
+        for number in self.numbers():
+            self._remove(number, remove)
 
     # Writing
 

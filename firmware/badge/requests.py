@@ -1,14 +1,17 @@
 """Answers the companion's requests, one function per operation (docs/protocol.md, section 4).
 
-Runs inside an established session only. Checks what is asked, asks the owners of clock, state, log and addresses to do
-it, and turns failures into a status.
+Runs inside an established session only: the owner's or, of a badge without one, anybody's. Checks what is asked, asks
+the owners of clock, state, log and addresses to do it, and turns failures into a status.
 """
 
+import asyncio
+
+import machine
 from anontrace_primitives import x25519
-from anontrace_shared import answering, errors
+from anontrace_shared import answering, errors, sealing, slots
 from micropython import const
 
-from . import board, health, store
+from . import board, health, owner, store
 from .version import BUILD, VERSION
 
 _MS_OF_2025 = 1735689600000
@@ -16,6 +19,7 @@ _MS_OF_2100 = 4102444800000
 _MOST_INTERVAL_MS = const(10240)  # Bluetooth's limit for advertising and for scanning
 _LEAST_ADVERTISING_MS = const(20)
 _LEAST_SCAN_MS = const(3)
+_ANSWER_MS = const(1000)  # in which the radio sends an answer
 _SCALAR = b"\x08" * 32  # any: to try whether a key is of low order
 
 
@@ -27,13 +31,14 @@ class Refusal(Exception):
         self.status = status
 
 
-async def answer(badge, request, reply, uptime_ms):
+async def answer(badge, request, reply, uptime_ms, by_owner):
     """Do what `request` (plaintext) asks and send every response by `await reply(plaintext)`.
 
-    `uptime_ms`: when the request arrived.
+    `uptime_ms`: when the request arrived; `by_owner`: in a session under the owner key, not under that of nobody.
     """
     op = request[0]
     try:
+        _require(by_owner or (op in _FOR_ANYBODY and badge.wants_owner()), answering.REFUSED)
         op, values = answering.decode_request(request)
         if op == answering.LOG_READ:
             await _stream(op, _log_read(badge, *values), reply)
@@ -102,7 +107,18 @@ async def _info(badge):
 
 async def _set_time(badge, unix_ms, uptime_ms):
     _require(_MS_OF_2025 <= unix_ms < _MS_OF_2100, answering.REFUSED)
-    return (await badge.set_time(unix_ms, uptime_ms),)
+    clock = badge.clock
+    async with badge.turning:
+        badge.catch_up()
+        correction = clock.set(unix_ms, uptime_ms)
+        badge.state.save()
+        badge.addresses.clock_set(slots.slot_of(clock.unix()))
+        if not badge.anchored:
+            badge.logbook.begin(sealing.clock_anchor(badge.state.boot, clock.uptime_ms() // 1000, clock.unix()))
+            badge.logbook.commit()
+            badge.anchored = True
+        await badge.turn(False)
+    return (correction,)
 
 
 async def _provision(badge, provision):
@@ -121,6 +137,8 @@ async def _provision(badge, provision):
         badge.addresses.erase()
     else:
         badge.addresses.forget()
+    if badge.hands is not None:
+        badge.hands.rest()
     await badge.renew()
     return ()
 
@@ -177,13 +195,31 @@ async def _set(badge, setting, value):
 
 
 async def _erase(badge):
-    await badge.erase()
+    await owner.erase(badge)
     return ()
+
+
+async def _own(badge, key):
+    _require(badge.wants_owner() and key != answering.NO_OWNER, answering.REFUSED)
+    owner.own(key)
+    badge.later = asyncio.create_task(_renew_soon(badge))
+    return ()
+
+
+async def _renew_soon(badge):
+    await asyncio.sleep_ms(_ANSWER_MS)
+    await badge.renew()
 
 
 async def _restart(badge):
-    badge.restart_soon()
+    badge.later = asyncio.create_task(_restart_soon(badge))
     return ()
+
+
+async def _restart_soon(badge):
+    await asyncio.sleep_ms(_ANSWER_MS)
+    await badge.seal()
+    machine.reset()
 
 
 _OPERATIONS = {
@@ -198,4 +234,6 @@ _OPERATIONS = {
     answering.SET: _set,
     answering.ERASE: _erase,
     answering.RESTART: _restart,
+    answering.OWN: _own,
 }
+_FOR_ANYBODY = (answering.INFO, answering.OWN)

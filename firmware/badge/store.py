@@ -8,6 +8,7 @@ import binascii
 import os
 import struct
 
+from anontrace_shared import names
 from micropython import const
 
 UNPROVISIONED = 0  # RATCHET and LIST are anontrace_shared.names'
@@ -96,13 +97,13 @@ def _read_copy(name):
 
 
 def owner_key():
-    """The owner key (32) that came over USB, None without one. Read afresh each time: it is not kept in memory."""
+    """The owner key (32), None without one. Read afresh each time: it is not kept in memory."""
     try:
         with open(_OWNER_KEY, "rb") as file:
             key = file.read(33)
     except OSError:
         return None
-    return key if len(key) == 32 else None
+    return key if len(key) == 32 and key != names.NO_OWNER else None
 
 
 def remove(path):

@@ -30,6 +30,7 @@ SET = 10
 ERASE = 11
 CRASH_LOG = 12
 RESTART = 13
+OWN = 14
 
 # Status
 DONE = 0
@@ -79,6 +80,7 @@ _REQUESTS = {
     SET: "<BI",  # setting, value
     CRASH_LOG: "<",
     RESTART: "<",
+    OWN: "<32s",  # owner key
 }
 _RESPONSES = {
     INFO: _INFO,
@@ -91,6 +93,7 @@ _RESPONSES = {
     SET: "<",
     ERASE: "<",
     RESTART: "<",
+    OWN: "<",
 }
 _STREAMED = (LOG_READ, CRASH_LOG)
 

@@ -47,8 +47,8 @@ def encode_request(op: int, *values: Any) -> bytes:
     """The plaintext of a request. Values by operation, in the order of the protocol's table:
 
     SET_TIME unix ms; PROVISION a Provision; ADDRESSES first slot, list of K; HORIZON slot; LOG_LIST from segment;
-    LOG_READ segment, offset, length; LOG_FREE segment; SET setting, value; none for the others. FormatError if a
-    value does not fit its field.
+    LOG_READ segment, offset, length; LOG_FREE segment; SET setting, value; OWN owner key; none for the others.
+    FormatError if a value does not fit its field.
     """
     if op == PROVISION:
         body = _encode_provision(*values)

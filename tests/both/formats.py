@@ -42,6 +42,8 @@ def check_schedule(v):
     equal(schedule.beacon(key, unhexlify(v["nonce"])), beacon, "beacon")
     assert schedule.is_beacon(key, beacon)
     assert not schedule.is_beacon(bytes(32), beacon)
+    nobodys = schedule.beacon_key(commands.NO_OWNER)
+    equal(schedule.beacon(nobodys, unhexlify(v["nonce"])), unhexlify(v["beacon_without_owner"]), "without owner")
     assert refused(schedule.day_key, key, 2, 1)
     assert refused(schedule.day_key, key, 1, 1 << 24)
 

@@ -11,7 +11,7 @@ import pytest
 from anontrace.companion.badge.link import BadgeLink
 from anontrace.companion.badge.radio import Radio
 from anontrace_primitives import x25519_base
-from anontrace_shared import commands, schedule, slots
+from anontrace_shared import commands, names, schedule, slots
 
 from tools.simulator.air import Air
 
@@ -107,16 +107,22 @@ class Town:
     air: Air
     folder: Path
 
-    async def wearer(self, name: str, *, main: Path | None = None, ppm: int = 0) -> Wearer:
-        """Switch on a new badge, with its companion's adapter near it; `main` in place of the firmware's main.py.
+    async def wearer(
+        self, name: str, *, main: Path | None = None, ppm: int = 0, owned: bool = True, board: str | None = None
+    ) -> Wearer:
+        """Switch on a new badge, with its companion's adapter near it.
 
-        Its crystal is `ppm` fast.
+        Its crystal is `ppm` fast. `main` in place of the firmware's main.py; `board` is its board.json, and with it no
+        interrupt may allocate.
         """
         flash = self.folder / name / "flash"
         flash.mkdir(parents=True)
-        owner_key = bytes([len(name)]) + name.encode().ljust(31, b"o")
-        (flash / "owner.key").write_bytes(owner_key)
-        await self.air.start_badge(name, flash, main=main, ppm=ppm)
+        owner_key = bytes([len(name)]) + name.encode().ljust(31, b"o") if owned else names.NO_OWNER
+        if owned:
+            (flash / "owner.key").write_bytes(owner_key)
+        if board is not None:
+            (flash / "board.json").write_text(board)
+        await self.air.start_badge(name, flash, main=main, ppm=ppm, lock_heap=board is not None)
         port = await self.air.add_adapter(name + " desk")
         self.air.set_range(name, name + " desk", -50)
         return Wearer(self.air, name, flash, owner_key, name.encode().ljust(32, b"d"), port)

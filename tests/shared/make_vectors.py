@@ -54,6 +54,7 @@ def schedule() -> dict[str, Any]:
         "beacon_key": r.beacon_key(OWNER_KEY).hex(),
         "nonce": nonce.hex(),
         "beacon": r.beacon(OWNER_KEY, nonce).hex(),
+        "beacon_without_owner": r.beacon(bytes(32), nonce).hex(),
     }
 
 
@@ -196,6 +197,7 @@ def session() -> dict[str, Any]:
         ("erase", 11, [], b"ERASE"),
         ("crash log", 12, [], b""),
         ("restart", 13, [], b""),
+        ("own", 14, [OWNER_KEY.hex()], OWNER_KEY),
     ]
     info = [0, 1, 2, 0xC0FFEE, 3, 1_650_000_000, 4321, 7, SLOT + 288, 2, 5, 70000, 9, 3870]
     sizes = [1, 1, 1, 4, 2, 4, 4, 2, 4, 4, 4, 4, 4, 2]
@@ -215,10 +217,12 @@ def session() -> dict[str, Any]:
         ("erase", 11, 0, [], b""),
         ("crash log", 12, 0, ["Überhitzt".encode().hex()], "Überhitzt".encode()),
         ("restart, refused", 13, 3, [], b""),
+        ("own", 14, 0, [], b""),
+        ("own, refused", 14, 3, [], b""),
     ]
     refused_requests = {
         "nothing at all": b"",
-        "unknown operation": b"\x0e",
+        "unknown operation": b"\x0f",
         "operation 0": b"\x00",
         "info with a body": b"\x01\x00",
         "time of 7 bytes": b"\x02" + bytes(7),
@@ -231,11 +235,14 @@ def session() -> dict[str, Any]:
         "addresses past the last slot": b"\x04" + n(2**32 - 1, 4) + n(2, 1) + bytes(40),
         "erase without its word": b"\x0b",
         "erase with another word": b"\x0berase",
+        "owner key of 31 bytes": b"\x0e" + bytes(31),
+        "owner key of 33 bytes": b"\x0e" + bytes(33),
     }
     refused_responses = {
         "no status": b"\x01",
         "unknown status": b"\x05\x07",
-        "unknown operation": b"\x0e\x00",
+        "unknown operation": b"\x0f\x00",
+        "own with a body": b"\x0e\x00\x00",
         "more of what has one frame": b"\x05\x06",
         "failure with a body": b"\x05\x03\x00",
         "info cut short": b"\x01\x00" + bytes(40),

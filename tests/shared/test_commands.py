@@ -28,6 +28,7 @@ REQUESTS: dict[int, st.SearchStrategy[Any]] = {
     commands.ERASE: st.tuples(),
     commands.CRASH_LOG: st.tuples(),
     commands.RESTART: st.tuples(),
+    commands.OWN: st.tuples(st.binary(min_size=32, max_size=32)),
 }
 RESPONSES: dict[int, st.SearchStrategy[Any]] = {
     commands.INFO: st.tuples(
@@ -45,6 +46,7 @@ RESPONSES: dict[int, st.SearchStrategy[Any]] = {
     commands.ERASE: st.tuples(),
     commands.CRASH_LOG: st.tuples(st.binary(max_size=commands.MOST_DATA)),
     commands.RESTART: st.tuples(),
+    commands.OWN: st.tuples(),
 }
 STREAMED = (commands.LOG_READ, commands.CRASH_LOG)
 
@@ -159,7 +161,10 @@ def test_an_impossible_provision_is_not_sent(made: commands.Provision) -> None:
         (commands.ADDRESSES, (0, [bytes(19)])),
         (commands.ADDRESSES, (2**32 - 1, [bytes(20)] * 2)),
         (0, ()),
-        (14, ()),
+        (commands.OWN, ()),
+        (commands.OWN, (bytes(31),)),
+        (commands.OWN, (bytes(33),)),
+        (15, ()),
     ],
 )
 def test_a_request_whose_values_do_not_fit_is_not_sent(op: int, values: tuple[Any, ...]) -> None:

@@ -7,6 +7,7 @@ import anontrace_shared.noise
 import pytest
 from anontrace_shared import session
 from anontrace_shared.errors import AuthenticationError, FormatError
+from anontrace_shared.names import NO_OWNER
 from anontrace_shared.session import BadgeSession, CompanionSession
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -74,6 +75,23 @@ def test_another_owner_key_costs_the_badge_no_scalar_multiplication(monkeypatch:
     monkeypatch.setattr(anontrace_shared.noise, "x25519_base", expensive)
     with pytest.raises(AuthenticationError):
         BadgeSession(OWNER_KEY).receive(first_frame)
+
+
+def test_who_knows_the_psk_but_only_listens_reads_nothing() -> None:
+    companion, badge = CompanionSession(NO_OWNER), BadgeSession(NO_OWNER)
+    first = companion.open()
+    badge.receive(first)
+    second = badge.open()
+    companion.receive(second)
+    recorded = companion.send(b"\x0e" + OWNER_KEY)
+    assert OWNER_KEY[:8] not in recorded
+    as_badge = BadgeSession(NO_OWNER)
+    as_badge.receive(first)
+    with pytest.raises(AuthenticationError):
+        as_badge.receive(recorded)
+    with pytest.raises(AuthenticationError):
+        CompanionSession(NO_OWNER).receive(second)
+    assert badge.receive(recorded) == [b"\x0e" + OWNER_KEY]
 
 
 def test_a_badge_with_another_owner_key_is_not_believed() -> None:

@@ -17,27 +17,6 @@ class WDT:
         pass
 
 
-volts = {}  # microvolts by pin
-
-
-class Pin:
-    def __init__(self, id):
-        if id > 39:
-            raise ValueError("invalid pin")
-        self.id = id
-
-
-class ADC:
-    ATTN_11DB = 3
-
-    def __init__(self, pin, atten=0):
-        calls.append(("adc", pin.id, atten))
-        self.id = pin.id
-
-    def read_uv(self):
-        return volts[self.id]
-
-
 hz = 160000000
 
 

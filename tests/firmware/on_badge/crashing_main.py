@@ -15,8 +15,8 @@ async def broken(self, watchdog):
 
 
 async def turn_once(self):
-    async with self._turning:
-        await self._turn(False)
+    async with self.turning:
+        await self.turn(False)
 
 
 if store.Store().boot < 3:

@@ -31,14 +31,20 @@ class Place:
         self.radio.change(bytes(20))
         self.ble = BLE.last
         self.reports = []
+        self.in_service = False
         self.asked = []
-        self.links = Links(self.radio, Clock(Store()), self.answer, self.answer_challenge, self.reports.append)
+        self.links = Links(
+            self.radio, Clock(Store()), self.answer, self.answer_challenge, self.wants_owner, self.reports.append
+        )
 
-    async def answer(self, request, reply, uptime_ms):
-        self.asked.append(request)
+    async def answer(self, request, reply, uptime_ms, by_owner):
+        self.asked.append(request if by_owner else (request, "by anybody"))
         if request == b"fail":
             raise ValueError("a fault")
         await reply(request)
+
+    def wants_owner(self):
+        return self.in_service
 
     def answer_challenge(self, question):
         if len(question) != 32:
@@ -124,6 +130,28 @@ async def test_a_badge_without_owner_hangs_up():
     await place.connect(1)
     await place.write(1, CompanionSession(KEY).open())
     assert place.sent(1) == b"" and place.gone(1)
+
+
+async def test_in_service_mode_a_badge_without_owner_is_anybodys_for_fifteen_seconds_and_one_address():
+    place = Place()
+    place.in_service = True
+    await place.connect(1)
+    await place.write(1, CompanionSession(bytes(32)).open())
+    assert place.sent(1) == b"" and place.gone(1)  # it has an owner
+    with open("owner.key", "wb") as file:
+        file.write(b"")
+    await place.connect(2)
+    companion = await place.session(2, bytes(32))
+    await place.write(2, companion.send(b"one"))
+    assert place.asked == [(b"one", "by anybody")]
+    await place.settle(15100)
+    assert place.gone(2)
+    await place.connect(3)
+    companion = await place.session(3, bytes(32))
+    await place.write(3, companion.send(b"two"))
+    assert not place.gone(3)
+    place.links.new_address()  # as when service mode ends, or somebody has become its owner
+    assert place.gone(3)
 
 
 async def test_a_replayed_frame_ends_the_session():

@@ -86,9 +86,9 @@ def test_erasing_keeps_the_counters_only():
     assert (again.boot, again.segment, again.broadcast, again.horizon, again.mode) == (3, 4, 5, 0, 0)
 
 
-def test_the_owner_key_is_exactly_32_bytes():
+def test_the_owner_key_is_exactly_32_bytes_and_not_that_of_nobody():
     assert store.owner_key() is None
-    for size in (0, 31, 33):
+    for size in (0, 31, 32, 33):
         with open("owner.key", "wb") as file:
             file.write(bytes(size))
         assert store.owner_key() is None

@@ -14,19 +14,6 @@ class _Silent:
     def feed(self):
         pass
 
-    def value(self, level=None):
-        return 1
-
-    on = off = irq = init = feed
-
-
-class Pin(_Silent):
-    IN = OUT = PULL_UP = PULL_DOWN = IRQ_FALLING = IRQ_RISING = 1
-
-
-class ADC(_Silent):
-    ATTN_11DB = 3
-
 
 RTC = WDT = _Silent
 

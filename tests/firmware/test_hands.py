@@ -1,0 +1,265 @@
+"""Light, button and service mode of the whole firmware on the virtual radio, no interrupt of which may allocate."""
+
+import sys
+from typing import Any
+
+import pytest
+from anontrace.companion.badge.link import BadgeLink
+from anontrace.companion.badge.radio import Radio
+from anontrace.companion.errors import BadgeLinkError, BadgeRefusedError
+from anontrace_primitives import x25519_base
+from anontrace_shared import commands, names, schedule, slots
+
+from tests.firmware.conftest import LOG_SECRET, Play, Town, Wearer
+from tests.primitives.test_scrub import memory_of
+
+LED, BUTTON = 5, 0
+BOARD = '{"led": 5, "led_on": 0, "button": 0, "pressed": 0}'
+SERVICE_SECONDS = 300
+NOBODYS = schedule.beacon_key(names.NO_OWNER)
+OWNER_KEY = bytes(range(7, 39))
+
+
+class Light:
+    """What a badge's light does: the moments at which it went on, and how long it stayed on."""
+
+    def __init__(self, wearer: Wearer) -> None:
+        self.flashes: list[tuple[float, float]] = []
+        self._since: float | None = None
+        self._air = wearer.air
+        wearer.air.badges[wearer.name].on_pin = self._see
+
+    def _see(self, time: float, pin: int, level: int) -> None:
+        assert pin == LED
+        if level == 0:
+            self._since = time
+        elif self._since is not None:
+            self.flashes.append((self._since, time - self._since))
+            self._since = None
+
+    async def rounds(self, seconds: float = 30) -> list[int]:
+        """How many flashes each round had in so many seconds, the first and the last round left out."""
+        self.flashes.clear()
+        await self._air.run_for(seconds)
+        assert sum(length for _, length in self.flashes) < seconds * 0.03, "the battery hardly notices"
+        counts = [1]
+        for (one, _), (other, _) in zip(self.flashes, self.flashes[1:], strict=False):
+            if other - one < 0.5:
+                counts[-1] += 1
+            else:
+                counts.append(1)
+        return counts[1:-1]
+
+
+async def press(wearer: Wearer, seconds: float) -> None:
+    """Press the button for so long; its contacts bounce."""
+    badge, air = wearer.air.badges[wearer.name], wearer.air
+    for level in (0, 1):
+        for _ in range(3):
+            badge.set_pin(BUTTON, level)
+            await air.run_for(0.002)
+            badge.set_pin(BUTTON, 1 - level)
+            await air.run_for(0.003)
+        badge.set_pin(BUTTON, level)
+        await air.run_for(seconds if level == 0 else 0.5)
+
+
+def listen(wearer: Wearer) -> list[bytes]:
+    """The 20 bytes of each advert from now on."""
+    payloads: list[bytes] = []
+    wearer.air.sniff(lambda sighting: payloads.append(sighting.data[9:]))
+    return payloads
+
+
+def files(wearer: Wearer) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(wearer.flash.rglob("*")) if path.is_file())
+
+
+async def info(link: BadgeLink) -> Any:
+    return await link.info()
+
+
+def test_the_light_tells_the_state_and_a_press_begins_service_mode_which_ends_by_itself(play: Play) -> None:
+    async def story(town: Town) -> None:
+        air = town.air
+        ada = await town.wearer("ada", board=BOARD)
+        light = Light(ada)
+        assert set(await light.rounds()) == {3}  # not provisioned
+        await ada.provision(horizon_slots=4)
+        assert set(await light.rounds()) == {1}  # broadcasting
+        payloads = listen(ada)
+        slot = slots.slot_of(air.now)
+        await air.run_for(2)
+        assert set(payloads) == {ada.address(slot)}
+        air.badges["ada"].set_pin(BUTTON, 0)  # a disturbance
+        await air.run_for(0.01)
+        air.badges["ada"].set_pin(BUTTON, 1)
+        await air.run_for(5)
+        assert set(payloads) == {ada.address(slot)}
+        await press(ada, 0.3)
+        pressed = air.now
+        light.flashes.clear()
+        await air.run_for(20)
+        assert 14 <= len(light.flashes) <= 20  # service mode
+        payloads.clear()
+        await air.run_until(pressed + SERVICE_SECONDS - 2)
+        beacon = schedule.beacon_key(ada.owner_key)
+        assert payloads and all(schedule.is_beacon(beacon, payload) for payload in payloads)
+        await air.run_for(6)
+        payloads.clear()
+        assert set(await light.rounds()) == {1}
+        assert set(payloads) <= {ada.address(slots.slot_of(air.now) + more) for more in (-1, 0)}
+        await air.run_until(slots.slot_start(slot + 6) + 10)
+        assert set(await light.rounds()) == {2}  # past its horizon
+        assert town.printed("ada") == ""
+
+    play(story)
+
+
+def test_eight_seconds_erase_everything_and_letting_go_before_that_nothing(play: Play) -> None:
+    async def story(town: Town) -> None:
+        air = town.air
+        ada, bob = await town.wearer("ada", board=BOARD), await town.wearer("bob")
+        await ada.provision()
+        await bob.provision()
+        air.set_range("ada", "bob", -60)
+        await air.run_for(610)
+        (ada.flash / "crash.txt").write_text("a crash")
+        before = await ada.talk(info)
+        light = Light(ada)
+        await press(ada, 7.5)
+        warned = [moment for moment, length in light.flashes if length < 0.1]
+        assert len(warned) > 30 and (await ada.talk(info)).log_bytes == before.log_bytes > 100
+        light.flashes.clear()
+        payloads = listen(ada)
+        await press(ada, 8.3)
+        await air.run_for(3)
+        assert max(length for _, length in light.flashes) > 2  # erased
+        for secret in (ada.owner_key, ada.day_key, x25519_base(LOG_SECRET), b"a crash"):
+            assert secret not in files(ada)
+            if sys.platform == "linux":
+                process = air.badges["ada"]._process
+                assert process is not None and secret[:16] not in memory_of(process.pid)
+        assert not list((ada.flash / "log").iterdir())
+        payloads.clear()
+        await air.run_for(20)  # nobody's, and its button has to be pressed first
+        assert payloads and not any(ada.is_own(payload) for payload in payloads)
+        await press(ada, 0.2)
+        ada.owner_key = names.NO_OWNER
+        after = await ada.talk(info)
+        assert (after.boot, after.horizon, after.log_bytes, after.flags) == (1, 0, 0, commands.TIME_KNOWN)
+        assert after.open_segment > before.open_segment
+        assert town.printed("ada") == ""
+
+    play(story)
+
+
+def test_an_erasing_that_was_cut_off_is_finished_at_the_next_boot(play: Play) -> None:
+    async def story(town: Town) -> None:
+        ada = await town.wearer("ada")
+        await ada.provision()
+        await town.air.run_for(300)
+        await town.air.badges["ada"].power_off()
+        assert ada.day_key in files(ada) and list((ada.flash / "log").iterdir())
+        (ada.flash / "owner.key").rename(ada.flash / "owner.old")  # the first thing that happens
+        await town.air.restart_badge("ada")
+        assert ada.day_key not in files(ada) and ada.owner_key not in files(ada)
+        assert not list((ada.flash / "log").iterdir())
+        assert town.printed("ada") == ""
+
+    play(story)
+
+
+def test_without_a_button_a_badge_that_has_no_owner_is_in_service_mode_for_five_minutes(play: Play) -> None:
+    async def story(town: Town) -> None:
+        air = town.air
+        ada = await town.wearer("ada", owned=False)
+        payloads = listen(ada)
+        await air.run_for(SERVICE_SECONDS - 5)
+        assert payloads and all(schedule.is_beacon(NOBODYS, payload) for payload in payloads)
+        await air.run_for(10)
+        payloads.clear()
+        await air.run_for(310)
+        assert payloads and not any(schedule.is_beacon(NOBODYS, payload) for payload in payloads)
+
+    play(story)
+
+
+@pytest.mark.parametrize("board", ["nonsense", '{"led": 77, "led_on": 0}', '{"led": 34, "led_on": 0}', '{"button": 0}'])
+def test_a_broken_board_file_costs_the_badge_nothing_else(play: Play, board: str) -> None:
+    async def story(town: Town) -> None:
+        ada = await town.wearer("ada", board=board)
+        await ada.provision()
+        assert (await ada.talk(info)).flags & commands.PROVISIONED
+        assert town.printed("ada").startswith("board.json: ")
+
+    play(story)
+
+
+REFUSED_TO_ANYBODY: list[tuple[Any, ...]] = [
+    (commands.SET_TIME, 1_750_000_000_000),
+    (commands.PROVISION, commands.Provision(commands.RATCHET, x25519_base(LOG_SECRET), 9, 0, bytes(32))),
+    (commands.ADDRESSES, 1, [bytes(20)]),
+    (commands.HORIZON, 5),
+    (commands.LOG_LIST, 0),
+    (commands.LOG_FREE, 9),
+    (commands.LOG_ROTATE,),
+    (commands.SET, commands.PLACE, 1),
+    (commands.ERASE,),
+    (commands.RESTART,),
+    (commands.OWN, names.NO_OWNER),
+]
+
+
+def test_in_service_mode_a_badge_without_owner_takes_one_and_does_nothing_else_for_strangers(play: Play) -> None:
+    async def story(town: Town) -> None:
+        air = town.air
+        ada = await town.wearer("ada", owned=False, board=BOARD)
+        payloads = listen(ada)
+        await air.run_for(20)
+        assert payloads and not any(schedule.is_beacon(NOBODYS, payload) for payload in payloads)
+        await press(ada, 0.2)
+        desk = await air.add_adapter("another desk")
+        air.set_range("ada", "another desk", -60)
+
+        async def as_anybody(link: BadgeLink) -> None:
+            assert (await link.info()).flags == 0
+            for op, *values in REFUSED_TO_ANYBODY:
+                with pytest.raises(BadgeRefusedError, match="in the state it is in"):
+                    await link.ask(op, *values)
+            for op, *values in ((commands.LOG_READ, 1, 0, 9), (commands.CRASH_LOG,)):
+                with pytest.raises(BadgeRefusedError):
+                    _ = [piece async for piece in link.stream(op, *values)]
+            await link.ask(commands.OWN, OWNER_KEY)
+            with pytest.raises(BadgeRefusedError):
+                await link.ask(commands.OWN, bytes(range(32)))
+
+        async with Radio(f"bumble:tcp-client:127.0.0.1:{desk}") as radio:
+            air.realtime(2, talking=1)
+            device = await radio.find(ada.is_own, 20)
+            async with radio.connect(device) as pipe:  # somebody who was there before it had an owner
+                other = BadgeLink(pipe, names.NO_OWNER)
+                await other.open()
+                await ada.talk(as_anybody)
+                air.realtime(2, talking=1)
+                with pytest.raises((BadgeLinkError, BadgeRefusedError)):
+                    await other.ask(commands.OWN, bytes(range(32)))
+        payloads.clear()
+        ada.owner_key = OWNER_KEY
+        assert (ada.flash / "owner.key").read_bytes() == OWNER_KEY
+        with pytest.raises(BadgeLinkError):
+            await ada.talk(info, key=names.NO_OWNER)
+
+        async def as_owner(link: BadgeLink) -> None:
+            with pytest.raises(BadgeRefusedError):
+                await link.ask(commands.OWN, bytes(range(32)))
+
+        await ada.talk(as_owner)
+        await ada.provision()
+        await air.run_for(3)
+        payloads.clear()
+        await air.run_for(3)
+        assert set(payloads) == {ada.address(slots.slot_of(air.now))}, "service mode has done its work"
+        assert town.printed("ada") == ""
+
+    play(story)
