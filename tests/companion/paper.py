@@ -111,6 +111,7 @@ class PaperNetwork:
 
     requests: list[Request] = field(default_factory=list)
     nyms: dict[bytes, bytes] = field(default_factory=dict)  # blobs
+    _buckets: dict[int, dict[bytes, None]] = field(default_factory=dict)  # their keys
     mailboxes: dict[bytes, list[bytes]] = field(default_factory=dict)
     uploads: list[upload.Chunk] = field(default_factory=list)
     seen: set[bytes] = field(default_factory=set)
@@ -142,11 +143,8 @@ class PaperNetwork:
                 self._mix(int(host), body[at : at + MESSAGE])
             return b""
         if kind == "buckets":
-            return b"".join(
-                swap.fingerprint(key, stored)
-                for key, stored in self.nyms.items()
-                if swap.bucket_index(key, BUCKET_BITS) == int(rest[0])
-            )
+            keys = self._buckets.get(int(rest[0]), {})
+            return b"".join(swap.fingerprint(key, self.nyms[key]) for key in keys)
         if kind == "poll":
             asked = poll.parse_request(body)
             return poll.encode_reply({i: self.mailboxes.get(box, [])[skip:] for i, (box, skip) in enumerate(asked)})
@@ -189,6 +187,7 @@ class PaperNetwork:
         stored = self.nyms.get(wanted.key)
         if wanted.authentication == (swap.NEW if stored is None else swap.authentication(stored)):
             self.nyms[wanted.key] = wanted.blob
+            self._buckets.setdefault(swap.bucket_index(wanted.key, BUCKET_BITS), {})[wanted.key] = None
 
     def notify(self, contact_address: bytes, slot: int, content: Notification) -> None:
         """Send as the nymserver does."""

@@ -32,8 +32,8 @@ def ask(state: State, servers: Servers, level: Level, rng: Random) -> Polled:
     found = [(own[order[index]], payloads) for index, payloads in answers.items() if order[index] < len(own)]
     with state.transaction():
         polling.keep(state, found, polled)
-        state.addresses.set_asked([mailbox.number for mailbox in own], now)
-        for mailbox in own:
-            state.renewals.checked(mailbox.number, MOST_LOOKS, now)
+        numbers = [mailbox.number for mailbox in own]
+        state.addresses.set_asked(numbers, now)
+        state.renewals.checked(numbers, MOST_LOOKS, now)
     polled.told = polling.told_since(state, before)
     return polled

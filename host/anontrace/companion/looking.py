@@ -30,13 +30,13 @@ def look(state: State, servers: Servers, rng: Random) -> bool:
     if sum(sizes) + max(sizes, default=0) > BYTES_A_DAY:
         _judge(state, now)
         return False
-    sent = [item for item in state.addresses.pending() if item.state == SENT and now - item.changed >= ARRIVED_SECONDS]
+    sent = [each.surb for each in state.addresses.under_way(SENT) if now - each.changed >= ARRIVED_SECONDS]
     bits = servers.bucket_bits
     if not sent:
         stored = servers.bucket(rng.getrandbits(bits) if bits else 0)
         state.timetable.add_sample(day_at(now), _FINGERPRINT * len(stored), None)
         return True
-    item = rng.choice(sent)
+    (item,) = state.addresses.pending([rng.choice(sent)])
     key = schedule.nym_key(item.address.contact_address, item.address.slot)
     stored = servers.bucket(swap.bucket_index(key, bits))
     found = swap.fingerprint(key, item.blob) in stored
@@ -58,7 +58,7 @@ def all_found(state: State) -> None:
 def _judge(state: State, now: int) -> None:
     """What the last sample says about the swaps that were not looked for."""
     last = state.timetable.last_samples(SAMPLE)
-    sent = [item for item in state.addresses.pending() if item.state == SENT]
+    sent = state.addresses.under_way(SENT)
     if len(last) == SAMPLE and all(last):
         state.addresses.set_confirmed([item.surb for item in sent if now - item.changed >= ARRIVED_SECONDS], now)
     else:

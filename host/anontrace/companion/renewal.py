@@ -92,8 +92,8 @@ def _send(state: State, servers: Servers, first: int, size: int, rng: Random) ->
 
 def _swaps_to_send(state: State, most: int) -> list[PendingSwap]:
     """Swaps that wait for their first or next journey, those of the earliest slots first."""
-    waiting = [item for item in state.addresses.pending() if item.state == MADE]
-    return sorted(waiting, key=lambda item: item.address.slot)[:most]
+    waiting = sorted(state.addresses.under_way(MADE), key=lambda each: each.slot)
+    return state.addresses.pending([each.surb for each in waiting[:most]])
 
 
 def _cover(servers: Servers, first: int, nymserver: int) -> bytes:

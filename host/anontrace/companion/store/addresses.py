@@ -5,6 +5,8 @@ next one of its address; apart from that it is *spent* once a message came by it
 until its time is over, whatever the state.
 """
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from anontrace.companion.database import Database
@@ -53,6 +55,15 @@ class PendingSwap:
     changed: int  # unix seconds: when it was made or last sent
     authentication: bytes = field(repr=False)
     blob: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class UnderWay:
+    """A SURB whose swap is not confirmed yet, without its secrets."""
+
+    surb: int
+    slot: int
+    changed: int  # unix seconds: when it was made or last sent
 
 
 @dataclass(frozen=True)
@@ -124,14 +135,23 @@ class AddressStore:
             seal(_SECRETS, surb.secrets), now,
         )  # fmt: skip
 
-    def pending(self) -> list[PendingSwap]:
-        """All SURBs that are made or sent but not confirmed."""
+    def under_way(self, state: str) -> list[UnderWay]:
+        """The SURBs that are made, or those that are sent, but not confirmed; opens no secret."""
+        rows = self._db.rows(
+            "SELECT s.id, a.slot, s.changed FROM surbs s JOIN addresses a ON a.id = s.address"
+            " WHERE s.state = ? ORDER BY s.id",
+            state,
+        )
+        return [UnderWay(row["id"], row["slot"], row["changed"]) for row in rows]
+
+    def pending(self, surbs: Sequence[int] | None = None) -> list[PendingSwap]:
+        """All SURBs that are made or sent but not confirmed, or those of them that are named."""
         rows = self._db.rows(
             "SELECT s.id, s.state, s.changed, s.authentication, s.blob, a.id AS address, a.slot, a.contact_address"
-            " FROM surbs s JOIN addresses a ON a.id = s.address WHERE s.state IN (?, ?) ORDER BY s.id",
-            MADE,
-            SENT,
-        )
+            " FROM surbs s JOIN addresses a ON a.id = s.address WHERE s.state IN (?, ?)"
+            " AND (? IS NULL OR s.id IN (SELECT value FROM json_each(?))) ORDER BY s.id",
+            MADE, SENT, *[None if surbs is None else json.dumps(list(surbs))] * 2,
+        )  # fmt: skip
         unseal = self._vault.open
         return [
             PendingSwap(
@@ -215,8 +235,9 @@ class AddressStore:
 
     def set_asked(self, mailboxes: list[int], now: int) -> None:
         """These were asked; runs within the caller's transaction."""
-        for mailbox in mailboxes:
-            self._db.run("UPDATE mailboxes SET asked = ? WHERE id = ?", now, mailbox)
+        self._db.run(
+            "UPDATE mailboxes SET asked = ? WHERE id IN (SELECT value FROM json_each(?))", now, json.dumps(mailboxes)
+        )
 
     def live_mailbox_count(self, now: int) -> int:
         row = self._db.row("SELECT count(*) AS n FROM mailboxes WHERE until > ?", now)

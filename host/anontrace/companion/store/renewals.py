@@ -3,6 +3,7 @@
 One row per old SURB; it is deleted with the SURB. The steps are `companion.renewal`'s.
 """
 
+import json
 from dataclasses import dataclass, field
 
 from anontrace.companion.database import Database
@@ -72,23 +73,23 @@ class RenewalStore:
             for surb in surbs:
                 self._db.run("UPDATE renewals SET state = 'settling', due = ? WHERE surb = ?", due, surb)
 
-    def checked(self, mailbox: int, most_looks: int, now: int) -> None:
-        """An old mailbox was asked: it is dropped if its message is there, or after `most_looks`.
+    def checked(self, mailboxes: list[int], most_looks: int, now: int) -> None:
+        """These mailboxes were asked: an old one is dropped if its message is there, or after `most_looks`.
 
         Runs within the caller's transaction.
         """
-        row = self._db.row(
-            "SELECT r.surb, r.looks, m.skip FROM renewals r JOIN surbs s ON s.id = r.surb"
-            " JOIN mailboxes m ON m.id = s.mailbox WHERE m.id = ? AND r.state = 'checking'",
-            mailbox,
+        rows = self._db.rows(
+            "SELECT m.id, r.surb, r.looks, m.skip FROM renewals r JOIN surbs s ON s.id = r.surb"
+            " JOIN mailboxes m ON m.id = s.mailbox WHERE r.state = 'checking'"
+            " AND m.id IN (SELECT value FROM json_each(?))",
+            json.dumps(mailboxes),
         )
-        if row is None:
-            return
-        if row["skip"] or row["looks"] + 1 >= most_looks:
-            self._db.run("DELETE FROM renewals WHERE surb = ?", row["surb"])
-            self._db.run("UPDATE mailboxes SET until = ? WHERE id = ?", now, mailbox)
-        else:
-            self._db.run("UPDATE renewals SET looks = looks + 1 WHERE surb = ?", row["surb"])
+        for row in rows:
+            if row["skip"] or row["looks"] + 1 >= most_looks:
+                self._db.run("DELETE FROM renewals WHERE surb = ?", row["surb"])
+                self._db.run("UPDATE mailboxes SET until = ? WHERE id = ?", now, row["id"])
+            else:
+                self._db.run("UPDATE renewals SET looks = looks + 1 WHERE surb = ?", row["surb"])
 
     def counts(self) -> dict[str, int]:
         """How many renewals are in each state."""
