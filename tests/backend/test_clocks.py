@@ -1,47 +1,64 @@
 """A server whose clock is wrong says so and does not serve; one that hears from a liar goes on."""
 
+import os
 import struct
 import time
 from email.utils import formatdate
 from pathlib import Path
 
 from anontrace.backend.clockcheck import ClockCheck
+from anontrace.mixnet import message
 
+from .client import Client
 from .servers import Servers, eventually
 
-REST = ("discovery", "mix-1", "mix-2", "nymserver", "mailbox")
+REST = ("discovery", "mix-1", "mix-2", "mix-3", "nymserver")
 
 
 def at(unix: float) -> str:
     return formatdate(unix, usegmt=True)
 
 
-def test_a_mix_whose_clock_is_wrong_says_so_and_does_not_serve_until_it_is_right(tmp_path: Path) -> None:
+def test_a_mix_whose_clock_is_wrong_says_so_does_not_serve_until_it_is_right_and_loses_nothing(tmp_path: Path) -> None:
     servers = Servers(tmp_path / "net", "--delay", "0")
     right, clock = tmp_path / "right", tmp_path / "clock"
     now = time.time()
     right.write_bytes(struct.pack("<d", now))
-    clock.write_bytes(struct.pack("<d", now + 90))
     try:
         servers.start(*REST, clock=right)
-        servers.start("mix-3", clock=clock)
-        url = servers.url("mix-3")
+        servers.start("mailbox", clock=right)
+        servers.ready(["mailbox"])
+        client = Client(servers)
+        mailbox, payload = os.urandom(32), os.urandom(239)
+        assert client.post(client.mailbox, message.forward(client.hops(client.mailbox), mailbox, payload)) == 202
+        eventually("it arrived", lambda: client.poll(mailbox) == [payload])
+        servers.kill("mailbox")
+
+        clock.write_bytes(struct.pack("<d", now + 400 * 86400))
+        servers.start("mailbox", clock=clock)
+        url = servers.url("mailbox")
         headers = {"Content-Type": "application/octet-stream"}
 
         def posted() -> int:
             return servers.http.post(url + "/v1/messages", content=bytes(380), headers=headers).status_code
+
+        def set_clock(unix: float) -> None:
+            with clock.open("r+b") as file:
+                file.write(struct.pack("<d", unix))
 
         eventually("it noticed", lambda: servers.http.get(url + "/readyz").json()["clock_wrong"])
         assert servers.http.get(url + "/readyz").status_code == 503
         answer = servers.http.post(url + "/v1/messages", content=bytes(380), headers=headers)
         assert (answer.status_code, "clock" in answer.json()["error"]) == (503, True)
         assert int(answer.headers["retry-after"]) > 0
-        assert servers.status("mix-3")["clock_offset"] > 60
+        set_clock(now + 90)
+        eventually("it is off by a minute and a half", lambda: 60 < servers.status("mailbox")["clock_offset"] < 120)
+        assert posted() == 503
         assert not servers.http.get(servers.url("mix-1") + "/readyz").json()["clock_wrong"]
 
-        with clock.open("r+b") as file:
-            file.write(struct.pack("<d", now))
+        set_clock(now)
         eventually("it serves again", lambda: posted() == 202)
+        assert client.poll(mailbox) == [payload]
     finally:
         servers.close()
 

@@ -58,6 +58,11 @@ class ClockCheck:
         """Whether this server must not serve."""
         return abs(self.offset) > MOST_SECONDS
 
+    @property
+    def is_right(self) -> bool:
+        """Whether other servers have said so lately."""
+        return self.observed and not self.is_wrong
+
     def _recent(self) -> list[float]:
         since = time.monotonic() - _FORGET_SECONDS
         return sorted(offset for when, offset in self._offsets.values() if when > since)

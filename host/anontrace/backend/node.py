@@ -68,12 +68,13 @@ class Node:
         self._counters = Counters()
         self._background = Background(server.config.name)
         self._clock_check = ClockCheck(server.config.name)
-        self._peers = Peers(store, server.network, self._clock_check, server.config.http.peer_seconds)
+        config = server.config
+        self._peers = Peers(store, server.network, self._clock_check, config.url, config.http.peer_seconds)
         self._store = store
         self._server = server
         context = Context(server, store, self._counters, self._background, self._peers)
         self._roles = _roles(context)
-        self._today = 0
+        self._expired_day = 0
         self.app = self._assemble()
 
     @classmethod
@@ -87,9 +88,7 @@ class Node:
             raise
 
     async def start(self) -> None:
-        """Drop what has expired, make keys, take up queues; from here on background work runs."""
-        self._today = keydays.day_at(clock.now())
-        await self._store.expire(self._today)
+        """Make keys, take up queues; from here on background work runs, which also drops what has expired."""
         await self._peers.start()
         for role in self._roles.values():
             await role.start()
@@ -108,11 +107,14 @@ class Node:
             now = clock.now()
             for role in self._roles.values():
                 await role.tick(now)
-            today = keydays.day_at(now)
-            if today != self._today:
-                self._counters.add("days_dropped", await self._store.expire(today))
-                self._today = today
+            await self._expire(keydays.day_at(now))
             await asyncio.sleep(_TICK_SECONDS)
+
+    async def _expire(self, today: int) -> None:
+        """Drop what is over, once another server has confirmed what day it is: what went by a wrong clock is gone."""
+        if today != self._expired_day and self._clock_check.is_right:
+            self._counters.add("days_dropped", await self._store.expire(today))
+            self._expired_day = today
 
     def _readiness(self) -> dict[str, Any]:
         missing, wrong = self._peers.missing(), self._clock_check.is_wrong

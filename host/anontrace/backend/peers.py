@@ -40,12 +40,14 @@ _CLOCKS = 16  # asked for the time in one go
 
 
 class Peers:
-    """What one server knows of the others, and its connections to them. `patience`: seconds for a request in all."""
+    """What one server knows of the others, and its connections to them. `own_url`: where others reach it; `patience`:
+    seconds for a request in all."""
 
-    def __init__(self, store: Store, network: Network, clock_check: ClockCheck, patience: float) -> None:
+    def __init__(self, store: Store, network: Network, clock_check: ClockCheck, own_url: str, patience: float) -> None:
         self._store = store
         self._network = network
         self._clock_check = clock_check
+        self._own_url = own_url
         self._patience = patience
         self._http = httpx.AsyncClient(
             timeout=_TIMEOUT,
@@ -201,7 +203,8 @@ class Peers:
             raise PeerError(f"{who}: takes too long to answer") from None
         except httpx.HTTPError as error:
             raise PeerError(f"{who}: does not answer ({type(error).__name__})") from None
-        self._clock_check.observe(who, answer.headers.get("date"), before, clock.now())
+        if not url.startswith(f"{self._own_url}/"):  # we always agree with ourselves
+            self._clock_check.observe(who, answer.headers.get("date"), before, clock.now())
         if answer.headers.get("content-encoding", "identity") != "identity":
             raise PeerError(f"{who}: its answer is encoded in a way that was not asked for")
         return httpx.Response(answer.status_code, headers=answer.headers, content=bytes(body), request=answer.request)
