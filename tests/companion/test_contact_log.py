@@ -32,9 +32,13 @@ def test_blocks_older_than_thirty_days_and_empty_ones_stay_behind():
 
 
 def test_a_damaged_segment_is_sent_as_far_as_it_holds():
-    first, second, third = block(SLOT - 3), block(SLOT - 2), block(SLOT - 1)
-    broken = second[:-1] + bytes([second[-1] ^ 1])
-    assert gather([first + broken + third, third], NOW) == first + third
+    blocks = [block(SLOT - 4), block(SLOT - 3), block(SLOT - 2)]
+    whole, next_segment = b"".join(blocks), block(SLOT - 1)
+    for at in range(len(whole)):
+        rotten = bytearray(whole)
+        rotten[at] ^= 1 << at % 8
+        left = b"".join(blocks[: at // len(blocks[0])])
+        assert gather([bytes(rotten), next_segment], NOW) == left + next_segment, at
 
 
 def test_blocks_without_time_go_with_the_anchor_that_dates_them():

@@ -7,10 +7,11 @@ MOUNTED = "/chip"
 
 
 class Flash:
-    """A block device as MicroPython wants it."""
+    """A block device as MicroPython wants it; `writes`, if it is a list, gets place and bytes of each write."""
 
     def __init__(self, blocks):
         self.bytes = bytearray(blocks * BLOCK)
+        self.writes = None
 
     def readblocks(self, block, target, offset=0):
         at = block * BLOCK + offset
@@ -19,6 +20,8 @@ class Flash:
     def writeblocks(self, block, data, offset=0):
         at = block * BLOCK + offset
         memoryview(self.bytes)[at : at + len(data)] = data
+        if self.writes is not None:
+            self.writes.append((at, bytes(data)))
 
     def ioctl(self, what, block):
         if what == 4:
