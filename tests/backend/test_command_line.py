@@ -1,19 +1,25 @@
 """`anontrace-server` as an operator meets it."""
 
 import json
+import os
 import shutil
 import stat
 import sys
+import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from anontrace.backend.cli import main
 from anontrace.backend.init import Plan, make_network
 from anontrace.wire import network
+from anontrace_shared.slots import slot_of
+
+from tests.companion.terminal import talk
 
 from .client import Client
-from .servers import command
+from .servers import COMMAND, command
 
 
 @pytest.fixture
@@ -99,6 +105,48 @@ def test_staff_and_operators_reach_a_server_past_the_proxy_that_stands_before_it
     assert "exposures" in command("authority", "reports", "--config", home).stdout
     done = command("status", home, "--json")
     assert (done.returncode, json.loads(done.stdout)["servers"][0]["name"]) == (0, "authority")
+
+
+@dataclass
+class AtTerminal:
+    """`anontrace-server` as `talk` runs it."""
+
+    environment: dict[str, str] = field(default_factory=lambda: dict(os.environ))
+
+    def command(self, *arguments: str) -> list[str]:
+        return [COMMAND, *arguments]
+
+
+def test_staff_at_a_terminal_are_asked_before_what_cannot_be_undone(client: Client) -> None:
+    contact = client.register(slot_of(time.time()))
+    contact_log = client.make_log(contact.slot, [contact])
+    client.upload(client.permit(contact_log), contact_log)
+    report = client.report_with(None, 0)["report"]
+    where = ["--config", str(client.servers.folder / "authority")]
+
+    def state() -> str:
+        (found,) = [each for each in client.reports() if each["report"] == report]
+        return str(found["state"])
+
+    def told(name: str, *options: str, question: str, answer: str) -> tuple[int, str]:
+        return talk(AtTerminal(), ["authority", name, report, *options, *where], [(question, answer)])
+
+    notify = "U07.1, generation 0: notify 1 of 1 exposures?"
+    assert told("refuse", question="Refuse it?", answer="n")[0] == 1
+    assert told("approve", "--minutes", "1", question=notify, answer="n")[0] == 1
+    assert (
+        told("approve", "--minutes", "1", "--attenuation", "0", question=notify.replace("y 1", "y 0"), answer="n")[0]
+        == 1
+    )
+    assert state() == "pending"
+    assert report in command("authority", "reports", "--pending", *where).stdout
+    code, screen = told("approve", "--minutes", "1", question=notify, answer="y")
+    assert (code, "approved: 1 notifications" in screen, state()) == (0, True, "approved")
+    assert report not in command("authority", "reports", "--pending", *where).stdout
+    assert told("retract", question="Retract it?", answer="")[0] == 1
+    assert state() == "approved"
+    assert talk(AtTerminal(), ["authority", "retract", report, "--yes", *where], [])[0] == 0
+    assert state() == "retracted"
 
 
 def test_staff_see_tables_and_one_line_errors(client: Client, tmp_path: Path, one_line: Callable[..., str]) -> None:

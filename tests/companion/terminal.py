@@ -6,8 +6,16 @@ import re
 import select
 import subprocess
 import time
+from typing import Protocol
 
-from tests.companion.conftest import Cli
+
+class Cli(Protocol):
+    """A command line that may be run on a terminal."""
+
+    environment: dict[str, str]
+
+    def command(self, *arguments: str) -> list[str]: ...
+
 
 PATIENCE = 40.0
 

@@ -1,6 +1,7 @@
 """`anontrace-server authority`: what the health authority's staff do. Talks to the running server of their folder."""
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -57,12 +58,26 @@ def _staff(folder: Path) -> _Staff:
     return _Staff(Place.of(config.load(folder)), {"Authorization": f"Bearer {token}"})
 
 
+_yes = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+
+
+def _confirm(question: Callable[[], str], settled: bool) -> None:
+    """Ask before what cannot be undone, if somebody sits at a terminal. click.Abort unless it is confirmed."""
+    if not settled and sys.stdin.isatty():
+        click.confirm(question(), abort=True, err=True)
+
+
+def _example(*lines: str) -> str:
+    """The last lines of a command's help."""
+    return "\n".join(("\b", "Example:" if len(lines) == 1 else "Examples:", *(f"  {line}" for line in lines)))
+
+
 @click.group()
 def authority() -> None:
     """Issue one-time tokens; look at reports; approve or refuse them; take back what was approved."""
 
 
-@authority.command()
+@authority.command(epilog=_example("anontrace-server authority issue --disease U07.1"))
 @click.option("--disease", required=True, help="Disease code, such as U07.1.")
 @_options
 def issue(disease: str, folder: Path, as_json: bool) -> None:
@@ -75,11 +90,16 @@ def issue(disease: str, folder: Path, as_json: bool) -> None:
         click.echo(f"for {issued['disease']}, until {_when(issued['expires'])} UTC", err=True)
 
 
-@authority.command()
+@authority.command(
+    epilog=_example("anontrace-server authority reports --pending", "anontrace-server authority reports --json")
+)
+@click.option("--pending", is_flag=True, help="Only those that wait for a decision.")
 @_options
-def reports(folder: Path, as_json: bool) -> None:
-    """List all reports."""
+def reports(pending: bool, folder: Path, as_json: bool) -> None:
+    """List the reports, oldest first."""
     answer = _staff(folder).ask("GET", "reports")
+    if pending:
+        answer["reports"] = [each for each in answer["reports"] if each["state"] == "pending"]
     if as_json:
         click.echo(json.dumps(answer))
         return
@@ -101,7 +121,7 @@ def reports(folder: Path, as_json: bool) -> None:
     Console().print(table)
 
 
-@authority.command()
+@authority.command(epilog=_example("anontrace-server authority show 0123456789abcdef"))
 @click.argument("report")
 @_options
 def show(report: str, folder: Path, as_json: bool) -> None:
@@ -130,7 +150,12 @@ def show(report: str, folder: Path, as_json: bool) -> None:
     console.print(table)
 
 
-@authority.command()
+@authority.command(
+    epilog=_example(
+        "anontrace-server authority approve 0123456789abcdef --minutes 15 --attenuation 70",
+        'anontrace-server authority approve 0123456789abcdef --minutes 15 --depth 2 --message "Call 555 0100"',
+    )
+)
 @click.argument("report")
 @click.option("--minutes", required=True, type=click.IntRange(0, 65535), help="Rule: tell who was near this long.")
 @click.option("--attenuation", type=click.IntRange(0, 255), metavar="DB", help="Only contacts at most this far off.")
@@ -140,6 +165,7 @@ def show(report: str, folder: Path, as_json: bool) -> None:
 @click.option("--day-budget", type=click.IntRange(0), help="Most notifications of the whole case on one day (UTC).")
 @click.option("--exposure", "exposures", type=int, multiple=True, metavar="ID", help="Only this one. May be repeated.")
 @click.option("--message", default="", help="For the contacts, up to 58 bytes.")
+@_yes
 @_options
 def approve(
     report: str,
@@ -151,10 +177,28 @@ def approve(
     day_budget: int | None,
     exposures: tuple[int, ...],
     message: str,
+    yes: bool,
     folder: Path,
     as_json: bool,
 ) -> None:
     """Have the contacts of REPORT notified."""
+    staff = _staff(folder)
+
+    def question() -> str:
+        found = staff.ask("GET", f"reports/{report}")
+        near = [
+            each
+            for each in found["exposures"]
+            if (not exposures or each["id"] in exposures)
+            and (attenuation is None or each["attenuation"] <= attenuation)
+        ]
+        most = "" if budget is None else f", {budget} at most"
+        return (
+            f"{found['disease']}, generation {found['generation']}: notify {len(near)} of"
+            f" {len(found['exposures'])} exposures{most}?"
+        )
+
+    _confirm(question, yes or as_json)
     decision = {
         "approve": True,
         "exposures": list(exposures) or "all",
@@ -166,25 +210,31 @@ def approve(
         "day_budget": day_budget,
         "message": message,
     }
-    answer = _staff(folder).ask("POST", f"reports/{report}/decision", decision)
+    answer = staff.ask("POST", f"reports/{report}/decision", decision)
     click.echo(json.dumps(answer) if as_json else f"approved: {answer['notifications']} notifications are on their way")
 
 
-@authority.command()
+@authority.command(epilog=_example("anontrace-server authority refuse 0123456789abcdef"))
 @click.argument("report")
+@_yes
 @_options
-def refuse(report: str, folder: Path, as_json: bool) -> None:
+def refuse(report: str, yes: bool, folder: Path, as_json: bool) -> None:
     """Notify nobody of REPORT."""
+    _confirm(lambda: "Its contacts are deleted, and nobody can be notified of it later. Refuse it?", yes or as_json)
     answer = _staff(folder).ask("POST", f"reports/{report}/decision", {"approve": False})
     click.echo(json.dumps(answer) if as_json else "refused: nobody is notified")
 
 
-@authority.command()
+@authority.command(
+    epilog=_example('anontrace-server authority retract 0123456789abcdef --message "False alarm"'),
+)
 @click.argument("report")
 @click.option("--message", default="", help="For the contacts, up to 58 bytes.")
+@_yes
 @_options
-def retract(report: str, message: str, folder: Path, as_json: bool) -> None:
+def retract(report: str, message: str, yes: bool, folder: Path, as_json: bool) -> None:
     """Take back REPORT: everybody who was notified of it is told so. A patient's own report ends its case."""
+    _confirm(lambda: "Everybody who was notified of it is told that it was wrong. Retract it?", yes or as_json)
     answer = _staff(folder).ask("POST", f"reports/{report}/retraction", {"message": message})
     click.echo(json.dumps(answer) if as_json else f"retracted: {answer['notifications']} messages are on their way")
 
