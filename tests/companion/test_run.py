@@ -69,7 +69,8 @@ def test_what_got_lost_is_sent_again(wearer, monkeypatch):
         assert key in wearer.network.nyms
 
 
-def test_a_renewal_goes_through_its_five_steps_and_through_restarts(wearer):
+def test_a_renewal_goes_through_its_five_steps_through_restarts_and_losses_and_leaves_no_address_deaf(wearer):
+    wearer.network.lose_first = 8
     seen = set()
     for hours in range(0, 6 * 24, 3):
         wearer.until(START + hours * HOUR)
@@ -83,6 +84,14 @@ def test_a_renewal_goes_through_its_five_steps_and_through_restarts(wearer):
     row = wearer.state._db.row("SELECT count(*) AS n FROM surbs WHERE state = 'replaced'")
     under_way = sum(n for name, n in wearer.state.renewals.counts().items() if name != renewals.REPLACING)
     assert row["n"] <= under_way + 40  # dropped with the next house-keeping
+    # Whatever was lost on the way, the SURB that the nymserver holds is never one that its owner has spent.
+    assert len(wearer.network.lost) >= 8
+    for slot, contact_address in wearer.addresses(slot_of(START), 7 * 288).items():
+        if registration.schedule.nym_key(contact_address, slot) not in wearer.network.lost.values():
+            continue
+        arrived = sum(map(len, wearer.network.mailboxes.values()))
+        wearer.network.notify(contact_address, slot, exposure(secrets.token_bytes(16), secrets.token_bytes(8)))
+        assert sum(map(len, wearer.network.mailboxes.values())) == arrived + 1
 
 
 def test_a_notification_takes_the_place_of_the_dummy_the_next_one_comes_by_the_new_surb_and_repeats_count_once(wearer):

@@ -24,7 +24,7 @@ class Level:
     questions: int  # mailboxes in each
     chunks: float  # of an upload, 16 kB each
     looks: float  # into buckets of the nymserver
-    renewals: float  # addresses that get a new SURB, and a dummy by the old one
+    renewals: float  # addresses that get a new SURB, in a swap that goes twice, and a dummy by the old one
 
     @property
     def bytes_a_day(self) -> float:
@@ -45,8 +45,8 @@ class Level:
 
 QUESTION = 33
 
-LOW = Level("low", messages=9.3, batch=32, polls=3, questions=80, chunks=0.2, looks=12, renewals=4)
-NORMAL = Level("normal", messages=12, batch=32, polls=8, questions=540, chunks=2, looks=24, renewals=40)
-HIGH = Level("high", messages=72, batch=60, polls=48, questions=800, chunks=340, looks=48, renewals=1900)
+LOW = Level("low", messages=9.3, batch=32, polls=3, questions=80, chunks=0.2, looks=12, renewals=3)
+NORMAL = Level("normal", messages=12, batch=32, polls=8, questions=540, chunks=2, looks=24, renewals=30)
+HIGH = Level("high", messages=72, batch=88, polls=48, questions=800, chunks=340, looks=48, renewals=1900)
 
 LEVELS = {level.name: level for level in (LOW, NORMAL, HIGH)}

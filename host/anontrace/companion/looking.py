@@ -31,20 +31,23 @@ def look(state: State, servers: Servers, rng: Random) -> bool:
         _judge(state, now)
         return False
     sent = [each.surb for each in state.addresses.under_way(SENT) if now - each.changed >= ARRIVED_SECONDS]
+    looked_for = sent or state.addresses.unseen_successors()
     bits = servers.bucket_bits
-    if not sent:
+    if not looked_for:
         stored = servers.bucket(rng.getrandbits(bits) if bits else 0)
         state.timetable.add_sample(day_at(now), _FINGERPRINT * len(stored), None)
         return True
-    (item,) = state.addresses.pending([rng.choice(sent)])
+    (item,) = state.addresses.swaps([rng.choice(looked_for)])
     key = schedule.nym_key(item.address.contact_address, item.address.slot)
     stored = servers.bucket(swap.bucket_index(key, bits))
     found = swap.fingerprint(key, item.blob) in stored
-    state.timetable.add_sample(day_at(now), _FINGERPRINT * len(stored), found)
+    state.timetable.add_sample(day_at(now), _FINGERPRINT * len(stored), found if sent else None)
     if found:
         state.addresses.set_confirmed([item.surb], now)
     else:
-        state.addresses.set_lost([item.surb], now)
+        with state.transaction():
+            state.addresses.set_missing(item.surb, now)
+            state.renewals.set_back(item.surb)
     _judge(state, now)
     return True
 
@@ -60,6 +63,7 @@ def _judge(state: State, now: int) -> None:
     last = state.timetable.last_samples(SAMPLE)
     sent = state.addresses.under_way(SENT)
     if len(last) == SAMPLE and all(last):
-        state.addresses.set_confirmed([item.surb for item in sent if now - item.changed >= ARRIVED_SECONDS], now)
+        arrived = [item.surb for item in sent if now - item.changed >= ARRIVED_SECONDS]
+        state.addresses.set_confirmed(arrived, now, seen=False)
     else:
         state.addresses.set_lost([item.surb for item in sent if now - item.changed >= DOUBT_SECONDS], now)

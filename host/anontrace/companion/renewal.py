@@ -1,7 +1,8 @@
 """The seed's ideal update scheme for one contact address, and the batches of messages in which its steps go out.
 
-Every request holds the same number of messages to one first mix: dummies by old SURBs, swaps, and cover where there is
-nothing to send. What a batch holds, only the mixes together could tell (docs/companion-traffic.md).
+Every request holds the same number of messages to one first mix: dummies by old SURBs, swaps, repeats of swaps that the
+nymserver was never seen to hold, and cover where there is nothing to send. What a batch holds, only the mixes together
+could tell (docs/companion-traffic.md).
 """
 
 import secrets
@@ -79,13 +80,15 @@ def _send(state: State, servers: Servers, first: int, size: int, rng: Random) ->
     messages = [
         surb.use(opened, notification.seal(opened.message_key, Notification(Kind.DUMMY))) for _, opened in dummies
     ]
-    messages += [swaps.build(item, servers.path_from(first, nymserver)) for item in sent]
+    repeated = state.addresses.to_repeat(slots_in_question(clock.now())[0], size - len(dummies) - len(sent))
+    messages += [swaps.build(item, servers.path_from(first, nymserver)) for item in [*sent, *repeated]]
     messages += [_cover(servers, first, nymserver) for _ in range(size - len(messages))]
     rng.shuffle(messages)
     if not servers.send_messages(first, messages):
         return False
     now = int(clock.now())
-    state.addresses.set_sent([item.surb for item in sent], now)
+    state.renewals.repeated([item.surb for item in repeated], now + _wait(rng))
+    state.addresses.set_sent([item.surb for item in [*sent, *repeated]], now)
     state.renewals.dummies_sent([number for number, _ in dummies], now + _wait(rng))
     return True
 
@@ -93,7 +96,7 @@ def _send(state: State, servers: Servers, first: int, size: int, rng: Random) ->
 def _swaps_to_send(state: State, most: int) -> list[PendingSwap]:
     """Swaps that wait for their first or next journey, those of the earliest slots first."""
     waiting = sorted(state.addresses.under_way(MADE), key=lambda each: each.slot)
-    return state.addresses.pending([each.surb for each in waiting[:most]])
+    return state.addresses.swaps([each.surb for each in waiting[:most]])
 
 
 def _cover(servers: Servers, first: int, nymserver: int) -> bytes:

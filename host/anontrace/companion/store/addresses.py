@@ -1,8 +1,9 @@
 """Contact addresses, their mailboxes, and the SURBs that lead from the one to the other.
 
 A SURB is *made*, then *sent* in a swap, then *confirmed* to be stored at the nymserver, and at last *replaced* by the
-next one of its address; apart from that it is *spent* once a message came by it. Its mailbox is polled from the start
-until its time is over, whatever the state.
+next one of its address; apart from that it is *seen* once the nymserver was seen to hold it (else its confirmation is
+inferred), and *spent* once a message came by it. Its mailbox is polled from the start until its time is over, whatever
+the state.
 """
 
 import json
@@ -47,7 +48,7 @@ class NewSurb:
 
 @dataclass(frozen=True)
 class PendingSwap:
-    """A SURB whose swap is not confirmed yet, with all that its swap holds."""
+    """A SURB with all that its swap holds."""
 
     surb: int
     address: Address
@@ -144,14 +145,37 @@ class AddressStore:
         )
         return [UnderWay(row["id"], row["slot"], row["changed"]) for row in rows]
 
-    def pending(self, surbs: Sequence[int] | None = None) -> list[PendingSwap]:
-        """All SURBs that are made or sent but not confirmed, or those of them that are named."""
+    def pending(self) -> list[PendingSwap]:
+        """All SURBs that are made or sent but not confirmed."""
+        return self._swaps("WHERE s.state IN (?, ?) ORDER BY s.id", MADE, SENT)
+
+    def swaps(self, surbs: Sequence[int]) -> list[PendingSwap]:
+        """These SURBs, whatever their state."""
+        return self._swaps("WHERE s.id IN (SELECT value FROM json_each(?)) ORDER BY s.id", json.dumps(list(surbs)))
+
+    def unseen_successors(self) -> list[int]:
+        """SURBs that are taken for confirmed, and for which an older one is about to be given up."""
         rows = self._db.rows(
-            "SELECT s.id, s.state, s.changed, s.authentication, s.blob, a.id AS address, a.slot, a.contact_address"
-            " FROM surbs s JOIN addresses a ON a.id = s.address WHERE s.state IN (?, ?)"
-            " AND (? IS NULL OR s.id IN (SELECT value FROM json_each(?))) ORDER BY s.id",
-            MADE, SENT, *[None if surbs is None else json.dumps(list(surbs))] * 2,
+            "SELECT n.id FROM renewals r JOIN surbs o ON o.id = r.surb"
+            " JOIN surbs n ON n.address = o.address AND n.id > o.id WHERE n.state = ? AND NOT n.seen ORDER BY n.id",
+            CONFIRMED,
+        )
+        return [row["id"] for row in rows]
+
+    def to_repeat(self, first: int, limit: int) -> list[PendingSwap]:
+        """Up to `limit` SURBs of slots from `first` on that are taken for confirmed and were never seen.
+
+        Successors that were sent but once come first, then those sent least often.
+        """
+        return self._swaps(
+            "LEFT JOIN (SELECT o.address FROM renewals r JOIN surbs o ON o.id = r.surb WHERE r.state = 'draining') d"
+            " ON d.address = a.id WHERE s.state = ? AND NOT s.seen AND a.slot >= ?"
+            " AND s.id = (SELECT max(id) FROM surbs WHERE address = a.id)"
+            " ORDER BY d.address IS NULL OR s.sends >= 2, s.sends, s.changed LIMIT ?",
+            CONFIRMED, first, limit,
         )  # fmt: skip
+
+    def _swaps(self, condition: str, *values: object) -> list[PendingSwap]:
         unseal = self._vault.open
         return [
             PendingSwap(
@@ -162,29 +186,48 @@ class AddressStore:
                 unseal(_AUTHENTICATION, row["authentication"]),
                 unseal(_BLOB, row["blob"]),
             )
-            for row in rows
+            for row in self._db.rows(
+                "SELECT s.id, s.state, s.changed, s.authentication, s.blob, a.id AS address, a.slot,"  # noqa: S608
+                f" a.contact_address FROM surbs s JOIN addresses a ON a.id = s.address {condition}",
+                *values,
+            )
         ]
 
     def set_sent(self, surbs: list[int], now: int) -> None:
+        """These were sent, for the first time or again."""
         with self._db.transaction():
             for surb in surbs:
+                self._db.run("UPDATE surbs SET sends = sends + 1 WHERE id = ?", surb)
                 self._db.run(
                     "UPDATE surbs SET state = ?, changed = ? WHERE id = ? AND state IN (?, ?)",
                     SENT, now, surb, MADE, SENT,
                 )  # fmt: skip
 
     def set_lost(self, surbs: list[int], now: int) -> None:
-        """These were sent and did not arrive, or may not have: they are to be sent again."""
+        """These were sent and may not have arrived: they are to be sent again."""
         with self._db.transaction():
             for surb in surbs:
                 self._db.run(
                     "UPDATE surbs SET state = ?, changed = ? WHERE id = ? AND state = ?", MADE, now, surb, SENT
                 )
 
-    def set_confirmed(self, surbs: list[int], now: int) -> None:
-        """The nymserver holds these; earlier SURBs of the same addresses are replaced by them."""
+    def set_missing(self, surb: int, now: int) -> None:
+        """The nymserver does not hold it, but what came before, if anything did; it is to be sent again.
+
+        Runs within the caller's transaction.
+        """
+        self._db.run("UPDATE surbs SET state = ?, changed = ? WHERE id = ?", MADE, now, surb)
+        self._db.run(
+            "UPDATE surbs SET state = ? WHERE state = ? AND id = (SELECT max(o.id) FROM surbs o JOIN surbs n"
+            " ON n.address = o.address WHERE n.id = ? AND o.id < n.id)",
+            CONFIRMED, REPLACED, surb,
+        )  # fmt: skip
+
+    def set_confirmed(self, surbs: list[int], now: int, seen: bool = True) -> None:
+        """The nymserver holds these, seen there or not; earlier SURBs of the same addresses are replaced by them."""
         with self._db.transaction():
             for surb in surbs:
+                self._db.run("UPDATE surbs SET seen = seen OR ? WHERE id = ?", seen, surb)
                 self._db.run(
                     "UPDATE surbs SET state = ?, changed = ? WHERE id = ? AND state IN (?, ?)",
                     CONFIRMED, now, surb, MADE, SENT,
@@ -277,8 +320,8 @@ class AddressStore:
         ]
 
     def set_spent(self, surb: int) -> None:
-        """A message came by it, and no other will; runs within the caller's transaction."""
-        self._db.run("UPDATE surbs SET spent = 1 WHERE id = ?", surb)
+        """A message came by it, so the nymserver had it, and no other will; runs within the caller's transaction."""
+        self._db.run("UPDATE surbs SET spent = 1, seen = 1 WHERE id = ?", surb)
 
     def set_skip(self, mailbox: int, skip: int) -> None:
         """Messages fetched so far; runs within the caller's transaction, with what was found in them."""

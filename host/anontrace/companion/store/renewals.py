@@ -10,10 +10,15 @@ from anontrace.companion.database import Database
 from anontrace.companion.vault import Vault
 
 REPLACING = "replacing"  # the new SURB is on its way to the nymserver
-DRAINING = "draining"  # it is there: what was sent by the old one may still be in flight
+DRAINING = "draining"  # it is there, or on its way once more; what was sent by the old one may still be in flight
 DUMMY_DUE = "dummy due"  # the old SURB is to be spent by a dummy
 SETTLING = "settling"  # the dummy is in flight
 CHECKING = "checking"  # the old mailbox is to be asked for the last time
+
+# Renewals by their successors.
+_HAS = "surb IN (SELECT o.id FROM surbs o JOIN surbs n ON n.address = o.address AND o.id < n.id WHERE "
+_OF = _HAS + "n.id = ?)"
+_SURE = _HAS + "n.state = 'confirmed' AND (n.seen OR n.sends >= 2))"
 
 _CONTACT_ADDRESS = "addresses.contact_address"
 _BLOB = "surbs.blob"
@@ -44,7 +49,21 @@ class RenewalStore:
                           DRAINING, due)  # fmt: skip
 
     def drained(self, now: int) -> int:
-        return self._move("state = 'draining' AND due <= ?", DUMMY_DUE, now, now)
+        """Old SURBs are given up when the nymserver must have their successors: seen there, or sent twice."""
+        return self._move(f"state = 'draining' AND due <= ? AND {_SURE}", DUMMY_DUE, now, now)
+
+    def repeated(self, successors: list[int], due: int) -> None:
+        """These went once more: what was sent by the old ones until they arrive is waited for."""
+        with self._db.transaction():
+            for surb in successors:
+                self._db.run(f"UPDATE renewals SET due = max(due, ?) WHERE state = 'draining' AND {_OF}", due, surb)  # noqa: S608
+
+    def set_back(self, successor: int) -> None:
+        """The nymserver does not have it; runs within the caller's transaction."""
+        self._db.run(
+            f"UPDATE renewals SET state = 'replacing' WHERE state IN ('draining', 'dummy due') AND {_OF}",  # noqa: S608
+            successor,
+        )
 
     def settled(self, now: int) -> int:
         return self._move("state = 'settling' AND due <= ?", CHECKING, now, now)
