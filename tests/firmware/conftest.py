@@ -31,6 +31,7 @@ class Wearer:
     day_key: bytes
     port: int
     day: int = slots.day_of(slots.slot_of(START))
+    given: frozenset[bytes] = frozenset()  # addresses by list
 
     def address(self, slot: int) -> bytes:
         """K(slot)."""
@@ -39,8 +40,10 @@ class Wearer:
     def is_own(self, data: bytes) -> bool:
         """Whether an advert's 20 bytes are this badge's."""
         now = slots.slot_of(self.air.now)
-        return schedule.is_beacon(schedule.beacon_key(self.owner_key), data) or any(
-            data == self.address(slot) for slot in (now - 1, now, now + 1)
+        return (
+            data in self.given
+            or schedule.is_beacon(schedule.beacon_key(self.owner_key), data)
+            or any(data == self.address(slot) for slot in (now - 1, now, now + 1))
         )
 
     async def talk(
@@ -73,11 +76,11 @@ class Wearer:
 
         await self.talk(task)
 
-    async def set_time(self) -> int:
-        """Set the badge's clock; the correction in ms."""
+    async def set_time(self, wrong: float = 0) -> int:
+        """Set the badge's clock, so many seconds wrong; the correction in ms."""
 
         async def task(link: BadgeLink) -> int:
-            (correction,) = await link.ask(commands.SET_TIME, round(self.air.now * 1000))
+            (correction,) = await link.ask(commands.SET_TIME, round((self.air.now + wrong) * 1000))
             return int(correction)
 
         return await self.talk(task)

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from anontrace.backend.nymserver import exposures
 from anontrace.companion.badge.link import BadgeLink
 from anontrace.companion.badge.radio import Radio
 from anontrace.companion.errors import BadgeRefusedError
 from anontrace_primitives import x25519_base
-from anontrace_shared import challenge, commands, log, slots
+from anontrace_shared import challenge, commands, log, schedule, slots
 from anontrace_shared.advert import decode
+from anontrace_shared.schedule import nym_key
 from bleak import BleakClient
 
 from tests.firmware.conftest import LOG_SECRET, START, Play, Town, Wearer
@@ -137,18 +139,24 @@ def test_past_its_horizon_and_without_time_a_badge_sends_beacons_only_its_owner_
     play(story)
 
 
-def test_contacts_heard_without_a_time_are_dated_by_the_next_sync(play: Play) -> None:
+def test_without_a_time_no_address_is_sent_and_what_is_heard_is_dated_by_the_next_sync(play: Play) -> None:
     async def story(town: Town) -> None:
         air = town.air
         ada, bob = await town.wearer("ada"), await town.wearer("bob")
         await ada.provision()
         await bob.provision()
+        await air.run_until(slots.slot_start(slots.slot_of(air.now) + 1) + 100)
         await air.restart_badge("ada")  # the time is lost
+        sent: list[bytes] = []
+        air.sniff(lambda sighting: sent.append(sighting.data[9:]) if sighting.sender == "ada" else None)
+        first = slots.slot_of(air.now) + 1
+        await air.run_until(slots.slot_start(first) + 60)
         air.set_range("ada", "bob", -60)
-        await air.run_for(320)
+        await air.run_until(slots.slot_start(first + 2) + 120)  # four, five, two minutes of three slots
         air.set_range("ada", "bob", None)
-        meeting = slots.slot_of(air.now)
         await air.run_for(400)
+        beacon_key = schedule.beacon_key(ada.owner_key)
+        assert len(set(sent)) == 5 and all(schedule.is_beacon(beacon_key, data) for data in sent)
 
         async def set_time(link: BadgeLink) -> Any:
             info = await link.info()
@@ -158,10 +166,58 @@ def test_contacts_heard_without_a_time_are_dated_by_the_next_sync(play: Play) ->
 
         info = await ada.talk(set_time)
         assert info.flags & commands.TIME_KNOWN and abs(info.unix_time - air.now) < 2
-        found = contacts(await ada.pull())
-        heard = {address for addresses in found.values() for address in addresses}
-        assert bob.address(meeting) in heard
-        assert all(abs(slot - meeting) <= 2 for slot in found)
+        sent.clear()
+        await air.run_for(10)
+        assert set(sent) <= {ada.address(slots.slot_of(air.now)), ada.address(slots.slot_of(air.now) - 1)}
+        # What the nymserver makes of it: each address in its own slot, with its minutes.
+        heard, tally = exposures.read(LOG_SECRET, await ada.pull(), air.now)
+        assert (tally.misdated, tally.broken, tally.damaged) == (0, 0, 0)
+        registered = {nym_key(bob.address(slot), slot) for slot in range(first - 2, first + 6)}
+        contacts = await exposures.match(heard, lambda keys: there(keys, registered), tally)
+        found = {contact.slot: contact for contact in contacts}
+        assert sorted(found) == [first, first + 1, first + 2] and len(contacts) == 3
+        for slot, minutes in ((first, 4), (first + 1, 5), (first + 2, 2)):
+            assert found[slot].address == bob.address(slot)
+            assert abs(found[slot].present - 3 * minutes) <= 1, "thirds of a minute"
+
+    play(story)
+
+
+async def there(keys: list[bytes], registered: set[bytes]) -> list[bool]:
+    """Whether each key is registered, as the nymserver looks it up."""
+    return [key in registered for key in keys]
+
+
+def test_a_clock_set_back_sends_no_address_again_by_ratchet_or_by_list(play: Play) -> None:
+    async def story(town: Town) -> None:
+        air = town.air
+        ada, eve = await town.wearer("ada"), await town.wearer("eve")
+        await ada.provision()
+        first = slots.slot_of(air.now) + 1
+        given = [bytes([number]) * 20 for number in range(1, 9)]
+
+        async def provision(link: BadgeLink) -> None:
+            await link.ask(commands.SET_TIME, round(air.now * 1000))
+            await link.ask(commands.PROVISION, commands.Provision(commands.LIST, x25519_base(LOG_SECRET), first))
+            await link.ask(commands.ADDRESSES, first, given)
+            await link.ask(commands.HORIZON, first + len(given))
+
+        await eve.talk(provision)
+        eve.given = frozenset(given)
+        slot = first + 3
+        await air.run_until(slots.slot_start(slot) + 30)
+        sent: dict[str, list[bytes]] = {"ada": [], "eve": []}
+        air.sniff(lambda sighting: sent[sighting.sender].append(sighting.data[9:]))
+        for badge in (ada, eve):
+            await badge.set_time(-600)
+        sent["ada"].clear()
+        sent["eve"].clear()
+        await air.run_until(slots.slot_start(slot) + 600 + 290)  # the badges live through slot - 2 to slot once more
+        assert all(ada.is_own(data) for data in sent["ada"]) and not set(given) & set(sent["eve"])
+        assert not {ada.address(number) for number in range(first - 2, slot + 2)} & set(sent["ada"])
+        await air.run_for(120)
+        assert sent["ada"][-1] == ada.address(slot + 1) and sent["eve"][-1] == given[slot + 1 - first]
+        assert town.printed("ada") == town.printed("eve") == ""
 
     play(story)
 

@@ -9,6 +9,7 @@ from badge.store import Store
 DAY = 20000
 FIRST = DAY * 288
 KEY = bytes(range(32))
+BEFORE = (0, 1, 11, 12, 2, 1, 2)  # the clock is right, ten slots ahead, right, late by one, and right from then on
 
 
 def provisioned(horizon=FIRST + 1000):
@@ -76,6 +77,26 @@ def test_a_clock_set_back_repeats_no_address():
     assert addresses.enter(FIRST + 5).address == expected(FIRST + 5)
     addresses.clock_set(FIRST + 5)
     assert addresses.enter(FIRST + 5) is not None  # set within the slot: it goes on
+
+
+def test_a_clock_that_was_ahead_for_a_while_repeats_nothing_by_ratchet_or_by_list():
+    for mode in (names.RATCHET, names.LIST):
+        state, addresses = provisioned(FIRST + 100)
+        state.mode = mode
+        if mode == names.LIST:
+            addresses.store_list(FIRST, [bytes([number]) * 20 for number in range(46)])
+        sent = []
+        for slot in BEFORE + tuple(range(3, 20)):
+            addresses.clock_set(FIRST + slot)
+            entered = addresses.enter(FIRST + slot)
+            if entered is not None:
+                sent.append(entered.number - FIRST)
+        assert sent[:2] == [0, 1] and sent[2:] == list(range(11, 20))
+        again = Addresses(Store())
+        again.clock_set(FIRST + 5)
+        assert [again.enter(FIRST + slot) for slot in range(5, 20)] == [None] * 15
+        state.broadcast = state.barred = 0
+        state.save_over()
 
 
 def test_a_clock_set_back_after_a_reboot_repeats_no_address_either():
