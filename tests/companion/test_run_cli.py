@@ -5,18 +5,24 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import httpx
 import pytest
 from anontrace.companion import lock, run, state
 from anontrace.companion.errors import INTERRUPTED
 from anontrace.companion.run import AHEAD_SLOTS
 from anontrace.companion.store.badges import RATCHET
+from anontrace.wire import upload
 
 from tests.companion.conftest import PATIENCE, START, wait_for
 from tests.companion.test_cli import NETWORK
+from tests.companion.test_contact_log import block
 
+TASKS = (run.TOP_UP, run.MESSAGES, run.POLL, run.CHUNK, run.LOOK, run.BADGE)
 SOON = 10.0  # real seconds, less than any of the waits that are cut short here
 
 
@@ -47,10 +53,82 @@ def test_run_registers_goes_on_where_it_was_and_ends_when_interrupted(member, cl
     assert "Traceback" not in err or process.returncode == -signal.SIGINT
 
 
-def test_an_upload_may_wait_for_run(member, clock):
-    refused = member.run("report", "--token", "0000-0000-0000-0000", "--hidden", "--yes")
-    assert refused.code == 2
-    assert "badge sync" in refused.err
+class Proxy(BaseHTTPRequestHandler):
+    """Hands requests on; kills `victim`, if there is one, when the nymserver has a chunk and before it is answered."""
+
+    def do_GET(self):
+        self._hand_on(None)
+
+    def do_POST(self):
+        self._hand_on(self.rfile.read(int(self.headers["content-length"])))
+
+    def _hand_on(self, body):
+        answer = httpx.request(self.command, self.path, content=body, trust_env=False)
+        if self.path.endswith("/v1/upload"):
+            self.server.chunks.append(upload.parse_chunk(body))
+            if self.server.victim is not None:
+                self.server.victim.kill()
+                return
+        self.send_response(answer.status_code)
+        self.send_header("content-length", str(len(answer.content)))
+        self.end_headers()
+        self.wfile.write(answer.content)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def proxy():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
+        server.chunks, server.victim = [], None
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def test_a_hidden_upload_goes_out_in_runs_own_chunks_through_kill_and_repeats(cli, network, clock, proxy):
+    cli.do("init", str(network.file), "--proxy", f"http://127.0.0.1:{proxy.server_address[1]}")
+    refused = cli.run("report", "--token", "0000-0000-0000-0000", "--hidden", "--yes")
+    assert (refused.code, "badge sync" in refused.err) == (2, True)
+    with state.reading(cli.folder) as opened:  # `changing` would keep house by the clock of this process
+        badge = opened.badges.ensure(clock.slot // 288)
+        for task in TASKS:
+            opened.timetable.set_due(task, int(clock.now) + 7200)
+        sealed = b"".join(block(clock.slot - back, 30) for back in range(1, 40))
+        opened.logs.append(badge.number, 1, 1, 0, sealed, int(clock.now))
+    token = network.token()
+    reported = cli.do("report", "--token", token, "--hidden", "--yes")
+    assert (reported["state"], reported["chunks"]) == ("ready", 3)
+    assert cli.do("report", "--token", token, "--hidden", "--yes") == reported
+    assert proxy.chunks == []  # it waits for its time
+
+    def chunk_is_due():
+        set_due(cli, run.CHUNK, int(clock.now))
+        return subprocess.Popen(
+            cli.command("--json", "run", "--once", "--no-badge"), env=cli.environment, stdout=-1, stderr=-1, text=True
+        )
+
+    with chunk_is_due() as process:
+        proxy.victim = process
+        assert process.wait(PATIENCE) == -signal.SIGKILL
+    proxy.victim = None
+    said = []
+    for _ in range(4):
+        with chunk_is_due() as process:
+            out, err = process.communicate(timeout=PATIENCE)
+        assert (process.returncode, err) == (0, "")
+        said += [json.loads(line) for line in out.splitlines()]
+    assert [(each["task"], each["case"]) for each in said] == [(run.CHUNK, reported["case"])]
+    # The first chunk went twice, since its answer got lost; and what comes after the end is a dummy.
+    data = upload.CHUNK_DATA
+    assert [each.offset for each in proxy.chunks] == [0, 0, data, 2 * data, 0]
+    assert [each.total > 0 for each in proxy.chunks] == [True] * 4 + [False]
+
+    again = cli.do("report", "--token", token, "--yes")
+    assert (again["state"], again["case"], len(proxy.chunks)) == ("accepted", reported["case"], 5)
+    network.pending_report(reported["case"])
+    assert [each["case"] for each in network.staff("reports")["reports"]].count(reported["case"]) == 1
 
 
 @pytest.fixture
@@ -70,7 +148,7 @@ def alone(cli, tmp_path, deaf):
         for number in (1, 2):
             badge = opened.badges.ensure(START // 86400) if number == 1 else opened.badges.add(START // 86400)
             opened.badges.set_provisioned(badge, RATCHET, START // 300, 0, START)
-        for task in (run.TOP_UP, run.MESSAGES, run.POLL, run.CHUNK, run.LOOK, run.BADGE):
+        for task in TASKS:
             opened.timetable.set_due(task, START + 3600)
     return cli
 
