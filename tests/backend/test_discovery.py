@@ -202,10 +202,16 @@ def test_discovery_shows_past_heads_for_30_days_and_a_directory_that_does_not_ch
     def heads() -> set[str]:
         return set(discovery.servers.http.get(f"{url}/0").json()["heads"])
 
+    def listed() -> set[int | None]:
+        lists = discovery.servers.http.get(f"{discovery.network.discovery.url}/v1/directory").json()["lists"]
+        return {keylist.number_of(each["document"]) for each in lists}
+
     first_day = heads()
     discovery.later((KEPT_DAYS - 1) * DAY)
-    discovery.servers.start("mailbox")  # nothing is dropped before somebody has confirmed what day it is
-    eventually("the mailbox server has published its list", lambda: len(heads()) > len(first_day))
+    discovery.publish(2)
+    assert listed() == {1, 2}  # nothing is dropped before another server has confirmed what day it is
+    discovery.servers.start("mailbox")
+    eventually("the mailbox server has published its list", lambda: 5 in listed())
     assert heads() >= first_day
     discovery.later(2 * DAY)
-    eventually("the heads of the first day are gone", lambda: not heads() & first_day)
+    eventually("what has expired is gone", lambda: not heads() & first_day and not listed() & {1, 2})

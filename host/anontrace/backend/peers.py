@@ -82,6 +82,11 @@ class Peers:
     async def close(self) -> None:
         await self._http.aclose()
 
+    @property
+    def clock_is_right(self) -> bool:
+        """Whether other servers agree with our clock."""
+        return self._clock_check.is_right
+
     def knows(self, number: int) -> bool:
         """Whether a mix with this number is pinned in the network."""
         return number in self._network.pins

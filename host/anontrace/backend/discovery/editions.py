@@ -14,6 +14,7 @@ from anontrace import clock
 from anontrace.backend import keyfiles
 from anontrace.backend.counters import Counters
 from anontrace.backend.errors import Refused, StoreError
+from anontrace.backend.peers import Peers
 from anontrace.backend.store import Put, Store
 from anontrace.mixnet import keydays
 from anontrace.wire import directory, keylist, signed
@@ -30,9 +31,17 @@ _DAY_SECONDS = 86400
 
 
 class Editions:
-    """The current directory, and making the next."""
+    """The current directory, and making the next. No list expires by a clock that `peers` do not confirm."""
 
-    def __init__(self, store: Store, counters: Counters, pins: Mapping[int, PinnedMix], signing_key: bytes) -> None:
+    def __init__(
+        self,
+        store: Store,
+        counters: Counters,
+        pins: Mapping[int, PinnedMix],
+        signing_key: bytes,
+        peers: Peers,
+    ) -> None:
+        self._peers = peers
         self._store = store
         self._counters = counters
         self._pins = pins
@@ -97,7 +106,9 @@ class Editions:
                     return
                 if keylist.read(known.document).issued > issued:
                     raise Refused(409, f"a newer key list of mix {number} is here already")
-            kept = {n: each for n, each in lists.items() if keylist.read(each.document).expires > now}
+            kept = dict(lists)
+            if self._peers.clock_is_right:
+                kept = {n: each for n, each in lists.items() if keylist.read(each.document).expires > now}
             if number is not None and envelope is not None:
                 kept[number] = envelope
             elif old is not None and len(kept) == len(lists):

@@ -18,7 +18,9 @@ class DiscoveryRole:
 
     def __init__(self, context: Context) -> None:
         signing_key = keyfiles.read(context.server.folder, keyfiles.SIGNING)
-        self._editions = Editions(context.store, context.counters, context.server.network.pins, signing_key)
+        pins = context.server.network.pins
+        self._peers = context.peers
+        self._editions = Editions(context.store, context.counters, pins, signing_key, context.peers)
         self._checked = 0.0
         self.router: APIRouter = routes.router(self._editions)
 
@@ -27,7 +29,7 @@ class DiscoveryRole:
 
     async def tick(self, now: float) -> None:
         """Look now and then whether a list has expired."""
-        if not 0 <= now - self._checked < _EXPIRY_CHECK_SECONDS:
+        if self._peers.clock_is_right and not 0 <= now - self._checked < _EXPIRY_CHECK_SECONDS:
             await self._editions.drop_expired()
             self._checked = now
 
