@@ -1,10 +1,12 @@
 """Badges as far as no Bluetooth is needed: presets, several of them, forgetting, updating."""
 
 import pytest
+from anontrace import clock
 from anontrace.companion import presentation, state
+from anontrace.companion.badge.own import recogniser
 from anontrace.companion.commands import badge_care
 from anontrace.companion.errors import FAILED, INTERRUPTED, USAGE
-from anontrace_shared import presets
+from anontrace_shared import presets, schedule, slots
 
 from tests.companion.terminal import talk
 from tests.companion.test_cli import NETWORK
@@ -43,6 +45,18 @@ def test_a_forgotten_badge_leaves_nothing_and_the_others_stay(wearer):
         assert opened.logs.segments() == [b"piece 1"]
         assert [mailbox.address for mailbox in opened.addresses.live_mailboxes(0)] == [(1).to_bytes(32, "big")]
     assert wearer.run("badge", "forget", "2").code == USAGE
+
+
+def test_ones_own_badge_is_known_though_a_wrong_computer_has_set_its_clock(wearer):
+    now = slots.slot_of(clock.now())
+    address = {off: bytes([number]) * 20 for number, off in enumerate((-400, -200, 0, 200, 400))}
+    with state.changing(wearer.folder) as opened:
+        badge = opened.badges.add(now // 288)
+        opened.addresses.add(badge.number, [(now + off, k, surb(5, 2**31)) for off, k in address.items()], 0)
+        is_own = recogniser(opened, badge)
+    assert [is_own(k) for k in address.values()] == [False, True, True, True, False]
+    beacon = schedule.beacon(schedule.beacon_key(badge.owner_key), bytes(8))
+    assert is_own(beacon) and not is_own(beacon[::-1])
 
 
 def test_an_update_without_sources_or_without_a_badge_says_what_to_do(wearer, tmp_path):

@@ -205,6 +205,7 @@ def test_a_clock_set_back_sends_no_address_again_by_ratchet_or_by_list(play: Pla
         await eve.talk(provision)
         eve.given = frozenset(given)
         slot = first + 3
+        air.set_range("ada", "eve", -60)
         await air.run_until(slots.slot_start(slot) + 30)
         sent: dict[str, list[bytes]] = {"ada": [], "eve": []}
         air.sniff(lambda sighting: sent[sighting.sender].append(sighting.data[9:]))
@@ -217,6 +218,12 @@ def test_a_clock_set_back_sends_no_address_again_by_ratchet_or_by_list(play: Pla
         assert not {ada.address(number) for number in range(first - 2, slot + 2)} & set(sent["ada"])
         await air.run_for(120)
         assert sent["ada"][-1] == ada.address(slot + 1) and sent["eve"][-1] == given[slot + 1 - first]
+        # A companion whose computer is years ahead does not empty a log that it has not pulled yet.
+        ada.given = frozenset([ada.address(slot + 1)])  # late as it still is
+        kept = await ada.pull()
+        assert len(contacts(kept)) >= 4
+        await ada.set_time(3 * 365 * 86400)
+        assert (await ada.pull())[: len(kept)] == kept
         assert town.printed("ada") == town.printed("eve") == ""
 
     play(story)

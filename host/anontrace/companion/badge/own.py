@@ -1,7 +1,7 @@
 """Finding and reaching the wearer's own badge: which advertisements are its own, and a session with it.
 
-The badge is known by the contact address that it must broadcast about now, or by a beacon under its owner key; nothing
-static is ever on the air.
+The badge is known by a contact address that it was to broadcast these days, or by a beacon under its owner key;
+nothing static is ever on the air.
 """
 
 import asyncio
@@ -20,16 +20,15 @@ from anontrace.companion.state import State
 from anontrace.companion.store.badges import Badge
 
 ATTEMPTS = 4
-DRIFT_SLOTS = 1  # the badge's clock may be off by a slot
-AHEAD_SLOTS = 12  # a search may last longer than a slot
+WRONG_SLOTS = 288  # a day by which the badge's clock may be wrong, because a computer was that set it
 
 Answer = TypeVar("Answer")
 
 
 def recogniser(state: State, badge: Badge) -> Callable[[bytes], bool]:
-    """Whether 20 advertised bytes are this badge's: K of about now, or a beacon under its owner key."""
+    """Whether 20 advertised bytes are this badge's: a K of these days, or a beacon under its owner key."""
     now = slot_of(clock.now())
-    addresses = state.addresses.contact_addresses(badge.number, now - DRIFT_SLOTS, now + AHEAD_SLOTS)
+    addresses = state.addresses.contact_addresses(badge.number, now - WRONG_SLOTS, now + WRONG_SLOTS)
     expected = frozenset(addresses.values())
     key = schedule.beacon_key(badge.owner_key)
     return lambda data: data in expected or schedule.is_beacon(key, data)

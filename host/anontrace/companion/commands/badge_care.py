@@ -17,7 +17,11 @@ _PRESETS = {
 
 @click.command("set", epilog="Presets: " + "; ".join(f"{name}: {said}" for name, said in _PRESETS.items()) + ".")
 @click.argument("preset", type=click.Choice(list(_PRESETS)), required=False)
-@click.option("--place/--person", default=None, help="The badge stands in a place, or is worn by a person.")
+@click.option(
+    "--place/--person",
+    default=None,
+    help="The badge stands in a place, where its log may fill it, or is worn by a person.",
+)
 @BADGE
 @SCAN
 @pass_context
