@@ -1,10 +1,11 @@
-"""The firmware uses nothing that the ESP32 port of MicroPython 1.23 lacks, and loads there: names, methods, .mpy files.
+"""The firmware uses nothing that the ESP32 port of MicroPython 1.23 lacks, and loads there: names, methods, keywords, .mpy files.
 
 Names are found in the syntax trees of firmware/ and shared/ and looked up in esp32_port.json, which names its source.
 """
 
 import ast
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ ROOT = Path(__file__).parent.parent.parent
 PORT: dict[str, Any] = json.loads((Path(__file__).parent / "esp32_port.json").read_text())
 MODULES: dict[str, list[str]] = PORT["modules"]
 CLASSES: dict[str, list[str]] = PORT["classes"]
-KEYWORDS: dict[str, list[str]] = PORT["keywords"]
+KEYWORDS: dict[str, list[str]] = PORT["keywords"]  # a function that is not there takes arguments by position only
+RETURNS: dict[str, str] = PORT["returns"]
+OF_BLE = re.compile("(gap|gatts|gattc|l2cap)_")  # nothing else has such methods: they are known by their names
 OWN = ("badge", "anontrace_shared", "anontrace_primitives")
 SOURCES = [path for path in mpy.sources().values() if path.suffix == ".py"]
 
@@ -84,8 +87,8 @@ class Uses:
 
     def instance(self, node: ast.expr) -> str | None:
         """The class of the object that an expression gives, if it is one of the port's."""
-        if isinstance(node, ast.Call) and (what := self.thing(node.func)) in CLASSES:
-            return what
+        if isinstance(node, ast.Call) and (what := self.thing(node.func)) is not None:
+            return what if what in CLASSES else RETURNS.get(what)
         return self.instances.get(ast.unparse(node))
 
     def faults(self) -> Iterator[str]:
@@ -103,14 +106,20 @@ class Uses:
                 allowed = MODULES.get(owner or "", CLASSES.get(owner or ""))
                 if (of := self.instance(node.value)) is not None:
                     owner, allowed = of, CLASSES[of]
+                if owner is None and OF_BLE.match(node.attr):
+                    owner, allowed = "bluetooth.BLE", CLASSES["bluetooth.BLE"]
                 if allowed is not None and node.attr not in allowed:
                     yield f"{node.lineno}: {owner}.{node.attr}"
             elif isinstance(node, ast.Call):
                 called = self.thing(node.func)
                 if isinstance(node.func, ast.Attribute) and (of := self.instance(node.func.value)) is not None:
                     called = f"{of}.{node.func.attr}"
+                elif isinstance(node.func, ast.Attribute) and OF_BLE.match(node.func.attr):
+                    called = f"bluetooth.BLE.{node.func.attr}"
+                owner = (called or "").rpartition(".")[0]
+                of_port = called in CLASSES or owner in CLASSES or owner in MODULES
                 for keyword in node.keywords:
-                    if called in KEYWORDS and keyword.arg is not None and keyword.arg not in KEYWORDS[called]:
+                    if of_port and keyword.arg not in KEYWORDS.get(called or "", ()):
                         yield f"{node.lineno}: {called}({keyword.arg}=)"
 
 
@@ -132,6 +141,16 @@ def test_only_names_that_the_esp32_port_has(path: Path) -> None:
         ("import machine\nmachine.RTC().calibration(1)", "2: machine.RTC.calibration"),
         ("import hashlib\nhashlib.sha256().hexdigest()", "2: hashlib.sha256.hexdigest"),
         ("import os\nos.getenv('HOME')", "2: os.getenv"),
+        ("import bluetooth\nbluetooth.BLE().gap_scan(0, active=True)", "2: bluetooth.BLE.gap_scan(active=)"),
+        ("def f(ble):\n    ble.gap_unpair()", "2: bluetooth.BLE.gap_unpair"),
+        ("def f(ble):\n    ble.gatts_notify(1, 2, data=b'')", "2: bluetooth.BLE.gatts_notify(data=)"),
+        ("import machine\nled = machine.Pin(2, machine.Pin.OUT)\nled.toggle()", "3: machine.Pin.toggle"),
+        ("from machine import Pin\nPin(2, Pin.OUT, alt=1)", "2: machine.Pin(alt=)"),
+        ("import machine\nmachine.ADC(1, sample_ns=5)", "2: machine.ADC(sample_ns=)"),
+        ("import machine\nmachine.WDT(timeout=1).deinit()", "2: machine.WDT.deinit"),
+        ("import esp32\nesp32.Partition('nvs').erase()", "2: esp32.Partition.erase"),
+        ("import asyncio\nt = asyncio.create_task(x())\nt.add_done_callback(y)", "3: asyncio.Task.add_done_callback"),
+        ("import os\nos.mkdir('a', mode=1)", "2: os.mkdir(mode=)"),
     ],
 )
 def test_the_search_finds_what_is_missing(source: str, fault: str) -> None:
