@@ -1,4 +1,4 @@
-"""The firmware uses nothing that the ESP32 port of MicroPython 1.23 lacks, and loads there: names, methods, keywords, .mpy files.
+"""The firmware uses nothing that the ESP32 port of MicroPython 1.23 lacks, and loads there: names, keywords, .mpy.
 
 Names are found in the syntax trees of firmware/ and shared/ and looked up in esp32_port.json, which names its source.
 """
