@@ -34,6 +34,7 @@ def test_figures_are_written_and_a_limit_exceeded_fails(
     assert written["benches"]["one"]["figures"]["ratio"] == {"value": value, "unit": ""}
     assert bool(written["benches"]["one"]["failures"]) == bool(code)
     printed = capsys.readouterr().out
+    assert "one (1 of 1): seconds ..." in printed and "Took 0 s." in printed
     assert "1,234 us" in printed and "Of this machine." in printed and ("FAILED" in printed) == bool(code)
     assert bench.main(["--output", str(output)]) == code
     assert set(json.loads(output.read_text())["benches"]) == {"one", "other"}

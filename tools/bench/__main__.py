@@ -8,6 +8,7 @@ import importlib
 import json
 import platform
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from rich.table import Table
 from tools.bench.report import Report
 
 HERE = Path(__file__).parent
+LONG = {"load": "a minute", "servers": "minutes", "stores": "minutes"}
 OUTPUT = HERE.parent.parent / "build" / "bench.json"
 
 
@@ -77,8 +79,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     console = Console()
     reports: dict[str, Report] = {}
-    for name in options.only or benches:
-        reports[name] = benches[name]()
+    chosen = options.only or list(benches)
+    for number, name in enumerate(chosen, 1):
+        about = f"{name} ({number} of {len(chosen)})"
+        console.print(f"{about}: {LONG.get(name, 'seconds')} ...", style="dim", highlight=False)
+        start = time.monotonic()
+        with console.status(about):  # a sign of life where the output is a terminal
+            reports[name] = benches[name]()
+        reports[name].remark(f"Took {time.monotonic() - start:.0f} s.")
         show(reports[name], console)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(as_json(reports), indent=2) + "\n")

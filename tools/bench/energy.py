@@ -85,10 +85,6 @@ def run() -> Report:
             report.add(f"{key}_{name}_days", f"{label}: days per 1000 mAh", days(current), "")
             if name == "saver":
                 report.add(f"{key}_month", f"{label}: battery for {MONTH} days", MONTH * 24 * current, "mAh")
-    report.remark(
-        "Figures of the datasheets named in tools/bench/energy.py, processor at 80 MHz; nothing was measured."
-    )
-    report.remark(
-        "Image of one's own: MicroPython built with CONFIG_BT_CTRL_MODEM_SLEEP=y, which published ones are not."
-    )
+    report.remark("By the datasheets that tools/bench/energy.py names, processor at 80 MHz; nothing was measured.")
+    report.remark("Own image: MicroPython built with CONFIG_BT_CTRL_MODEM_SLEEP=y, unlike the published ones.")
     return report
