@@ -378,22 +378,38 @@ def test_an_erased_badge_is_empty_and_still_ones_own(world):
     assert "provisioned" in info["flags"] and info["log_bytes"] < 200
 
 
-def test_several_badges_of_one_person(world):
-    flash = world.folder / "ada's second"
-    flash.mkdir()
-    assert world.cli("ada", "badge", "provision", "--new").code == 2
-    second = world.do("ada", "badge", "provision", "--new", "--usb", str(flash), "--usb-only")
-    assert second["badge"] == 2
-    assert (flash / "owner.key").read_bytes() != (world.folder / "ada" / "owner.key").read_bytes()
+def test_several_badges_of_one_person_the_second_without_a_cable(world):
+    second, flash = "ada's second", world.folder / "ada's second"
+    for folder in (flash, world.folder / "bare"):
+        folder.mkdir()
+    (flash / "board.json").write_bytes((HARDWARE / "doit-devkit-v1.json").read_bytes())
+    world.run(world.air.start_badge(second, flash))
+    world.air.set_range(second, "ada's desk", -50)
+
+    def press(seconds: float = 0.2) -> None:
+        for level in (0, 1):
+            world.air.badges[second].set_pin(0, level)
+            world.pass_time((1 - level) * seconds / 60 + 0.02)
+
+    def refused(*arguments: str) -> str:
+        result = world.cli("ada", "badge", "provision", "--new", *arguments)
+        assert (result.code, result.err.count("\n"), result.json["error"]["kind"]) == (NO_BADGE, 1, "badge not found")
+        return result.err
+
+    assert "press its button" in refused("--scan", "1")
+    press()
+    world.run(world.air.start_badge("bare", world.folder / "bare"))  # without a button: in service mode now
+    world.air.set_range("bare", "ada's desk", -50)
+    assert "2 new badges are heard" in refused()
+    world.air.set_range("bare", "ada's desk", None)
+    assert world.do("ada", "badge", "provision", "--new")["badge"] == 2  # what was refused has left no keys behind
+    key = (flash / "owner.key").read_bytes()
+    assert len(key) == 32 and key != (world.folder / "ada" / "owner.key").read_bytes()
+
     ambiguous = world.cli("ada", "badge", "sync")
     assert (ambiguous.code, "say which one: --badge N" in ambiguous.err) == (2, True)
-    assert world.do("ada", "badge", "sync", "--badge", "1")["badge"] == 1
-    world.run(world.air.start_badge("ada's second", flash))
-    world.air.set_range("ada's second", "ada's desk", -50)
     registered = world.do("ada", "register", "--slots", "24")
     assert registered["made"] == 24  # the first badge has its addresses already
-    provisioned = world.do("ada", "badge", "provision", "--badge", "2")
-    assert provisioned["horizon"] == registered["horizon"]
     assert world.do("ada", "badge", "sync", "--badge", "2")["horizon"] == registered["horizon"]
     horizon = world.do("ada", "badge", "sync", "--badge", "1")["horizon"]
     before = {each["badge"]: each["last_sync"] for each in world.do("ada", "badge", "list")["badges"]}
@@ -405,6 +421,10 @@ def test_several_badges_of_one_person(world):
     ]
     after = {each["badge"]: each["last_sync"] for each in world.do("ada", "badge", "list")["badges"]}
     assert after[1] > before[1] and after[2] > before[2]
+    press(8.5)
+    press()
+    again = world.do("ada", "badge", "provision", "--new", "--badge", "2")  # its keys, on the badge that was emptied
+    assert again["horizon"] == registered["horizon"] and (flash / "owner.key").read_bytes() == key
     assert world.cli("ada", "badge", "forget", "2").code == 2
     world.do("ada", "badge", "forget", "2", "--yes")
     assert [each["badge"] for each in world.do("ada", "badge", "list")["badges"]] == [1]

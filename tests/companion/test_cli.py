@@ -72,6 +72,7 @@ def test_every_command_has_help(cli, command):
         (["pass-on", "zz"], "4 hex digits"),
         (["pass-on", "abcd1234"], "no such case"),
         (["badge", "provision", "--usb-only"], "--usb-only needs --usb"),
+        (["badge", "provision", "--new", "--usb", "x", "--badge", "1"], "leave out --badge N, or --new"),
         (["badge", "sync"], "no badge is provisioned yet"),
         (["badge", "info"], "no badge is provisioned yet"),
     ],
@@ -157,6 +158,8 @@ def test_the_owner_key_goes_onto_the_badge_and_stays_the_same(nowhere, tmp_path)
     nowhere.do("badge", "provision", "--usb", str(flash), "--usb-only")
     assert (flash / "owner.key").read_bytes() == key
     assert sorted(path.name for path in flash.iterdir()) == ["owner.key"]
+    assert nowhere.do("badge", "provision", "--new", "--usb", str(flash), "--usb-only")["badge"] == 2
+    assert (flash / "owner.key").read_bytes() != key
 
 
 def test_a_port_without_a_badge_is_said_in_a_sentence(nowhere, tmp_path):

@@ -256,6 +256,17 @@ def test_what_was_committed_survives_a_kill(folder):
         assert opened.logs.segments() == [b"piece"]
 
 
+def test_owner_keys_of_an_older_state_folder_may_be_on_a_badge_and_new_ones_are_not(folder):
+    with state.changing(folder) as opened:
+        assert not opened.badges.ensure(TODAY).keyed
+    connection = sqlite3.connect(folder / database.FILE)
+    connection.executescript("ALTER TABLE badges DROP COLUMN keyed; PRAGMA user_version = 3;")
+    connection.close()
+    with state.changing(folder) as opened:
+        assert [badge.keyed for badge in opened.badges.all()] == [True]
+        assert not opened.badges.add(TODAY).keyed
+
+
 def test_a_newer_or_damaged_database_is_left_alone(folder):
     connection = sqlite3.connect(folder / database.FILE)
     connection.execute("PRAGMA user_version = 99")

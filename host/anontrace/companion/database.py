@@ -80,6 +80,10 @@ MIGRATIONS = (
     ALTER TABLE surbs ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE surbs ADD COLUMN sends INTEGER NOT NULL DEFAULT 0;
     """,
+    """
+    ALTER TABLE badges ADD COLUMN keyed INTEGER NOT NULL DEFAULT 0;
+    UPDATE badges SET keyed = 1;
+    """,
 )
 
 

@@ -22,6 +22,7 @@ from anontrace.companion.errors import BadgeLinkError, BadgeNotFoundError, Setup
 SYSTEM = "system"
 BUMBLE = "bumble:"
 CONNECT_SECONDS = 20.0
+BESIDE_SECONDS = 3.0  # in which a second new badge would be heard too
 ATT_OVERHEAD = 3
 
 _SERVICE_DATA = f"0000{advert.SERVICE_UUID16:04x}-0000-1000-8000-00805f9b34fb"
@@ -67,6 +68,35 @@ class Radio:
             raise BadgeNotFoundError(
                 f"the badge was not heard within {seconds:.0f} seconds; bring it near, and check that it is switched on"
             )
+        return device
+
+    async def find_new(self, is_new: Callable[[bytes], bool], seconds: float) -> BLEDevice:
+        """The one device whose advertised 20 bytes are a new badge's; BadgeNotFoundError if there is none, or more."""
+        heard: dict[str, BLEDevice] = {}
+        first = asyncio.Event()
+
+        def hear(device: BLEDevice, advertisement: AdvertisementData) -> None:
+            data = _advertised(advertisement)
+            if data is not None and is_new(data):
+                heard[device.address] = device
+                first.set()
+
+        with sentences("scanning for a new badge failed"):
+            async with BleakScanner(hear, **self._scanner):
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(first.wait(), seconds)
+                    await asyncio.sleep(BESIDE_SECONDS)
+        if not heard:
+            raise BadgeNotFoundError(
+                f"no new badge was heard within {seconds:.0f} seconds; press its button briefly (if it has none, switch"
+                " it off and on) and try again; one that has an owner is emptied by eight seconds on its button"
+            )
+        if len(heard) > 1:
+            raise BadgeNotFoundError(
+                f"{len(heard)} new badges are heard, and one of them may not be yours;"
+                " switch the others off or go away from them, and try again"
+            )
+        (device,) = heard.values()
         return device
 
     async def listen(self, seconds: float) -> int:

@@ -1,4 +1,4 @@
-"""Putting the owner key on a badge by cable: the one secret that must never go over the air.
+"""Putting the owner key on a badge by cable, so that it never goes over the air.
 
 The target is a folder (a badge's flash, as the simulator has it) or a serial port, to which mpremote copies the file.
 """

@@ -29,7 +29,8 @@ for _command in (set_, erase, update, forget):
 @click.option("--usb-only", is_flag=True, help="Write the owner key and stop; go on over Bluetooth later.")
 @click.option("--list", "by_list", is_flag=True,
               help="Give the badge a list of addresses instead of a key: it then holds no secret.")  # fmt: skip
-@click.option("--new", is_flag=True, help="One more badge, with keys and addresses of its own.")
+@click.option("--new", is_flag=True,
+              help="A badge that has no owner: in service mode over Bluetooth, or at --usb PORT.")  # fmt: skip
 @BADGE
 @SCAN
 @pass_context
@@ -45,12 +46,14 @@ def provision(
     """Make a badge yours.
 
     The owner key goes onto it by cable, once; the rest over Bluetooth. A badge that has the owner key already needs no
-    cable.
+    cable. Nor does a new badge in service mode, after a press of its button, as long as nobody near means you ill in
+    those minutes. A badge emptied by its button gets its keys again with --new --badge N.
 
     \b
     Examples:
       anontrace badge provision --usb /dev/ttyUSB0
       anontrace badge provision                       again, over Bluetooth alone
+      anontrace badge provision --new                 a new badge, without a cable
       anontrace badge provision --new --usb COM7      a second badge
     """
     import asyncio
@@ -60,13 +63,15 @@ def provision(
 
     if usb_only and usb is None:
         raise SetupError("--usb-only needs --usb PORT")
-    if new and (usb is None or number is not None):
-        raise SetupError("--new needs --usb PORT, for the owner key of the new badge, and no --badge")
+    if new and usb is not None and number is not None:
+        raise SetupError("--new with --usb PORT is one more badge: leave out --badge N, or --new")
     with context.changing() as state:
-        own = _meant(state, new, number)
+        before = {badge.number for badge in state.badges.all()}
+        own = _meant(state, new, usb is not None, number)
         if usb is not None:
             from anontrace.companion.badge.usb import write_owner_key
 
+            state.badges.set_keyed(own)
             write_owner_key(usb, own.owner_key)
         if usb_only:
             context.output.show(
@@ -80,6 +85,8 @@ def provision(
         mode = LIST if by_list else RATCHET
         with context.servers(state) as servers:
             log_key = servers.log_key
+        if new and usb is None:
+            _adopt(context, state, own, scan_seconds, made=own.number not in before)
         done = asyncio.run(
             converse(
                 state,
@@ -213,16 +220,33 @@ def list_(context: Context) -> None:
     )
 
 
-def _meant(state: "State", new: bool, number: int | None) -> "Badge":
+def _meant(state: "State", new: bool, by_usb: bool, number: int | None) -> "Badge":
     """The badge to be provisioned; keys are made for a first or a new one."""
     from anontrace_shared.slots import day_of, slot_of
 
     from anontrace import clock
 
     today = day_of(slot_of(clock.now()))
-    if new:
-        return state.badges.add(today)
-    return known(state, number, provisioned=False) if state.badges.all() else state.badges.ensure(today)
+    badges = state.badges.all()
+    if new and number is None:
+        unused = [] if by_usb else [badge for badge in badges if not badge.keyed]  # registered for already, perhaps
+        return unused[0] if unused else state.badges.add(today)
+    return known(state, number, provisioned=False) if badges else state.badges.ensure(today)
+
+
+def _adopt(context: Context, state: "State", own: "Badge", scan_seconds: float, made: bool) -> None:
+    """Put the owner key onto a new badge; keys made for it that went nowhere are dropped again."""
+    import asyncio
+
+    from anontrace.companion.badge.adopt import adopt
+
+    try:
+        asyncio.run(adopt(state, context.adapter, own, scan_seconds))
+    except BaseException:
+        kept = state.badges.get(own.number)
+        if made and kept is not None and not kept.keyed:
+            state.badges.remove(own)
+        raise
 
 
 def _horizon_lines(horizon: int) -> list[str]:

@@ -36,6 +36,7 @@ class Badge:
     horizon: int  # exclusive
     last_sync: int | None
     info: dict[str, Any]
+    keyed: bool  # its owner key may be on a badge
 
     def key_of_day(self, day: int) -> bytes:
         """D(day); StateError for a day whose key is gone."""
@@ -65,6 +66,7 @@ class BadgeStore:
                     horizon=row["horizon"],
                     last_sync=row["last_sync"],
                     info=json.loads(row["info"]) if row["info"] else {},
+                    keyed=bool(row["keyed"]),
                 )
             )
         return badges
@@ -96,6 +98,11 @@ class BadgeStore:
         made = self.get(number)
         assert made is not None
         return made
+
+    def set_keyed(self, badge: Badge) -> None:
+        """Remember that the owner key may be on a badge; written before it is, so that it never goes onto two."""
+        with self._db.transaction():
+            self._db.run("UPDATE badges SET keyed = 1 WHERE id = ?", badge.number)
 
     def remove(self, badge: Badge) -> None:
         """Delete a badge with its keys, addresses, mailboxes and log."""
