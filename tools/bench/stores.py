@@ -61,8 +61,8 @@ async def _rate(works: Sequence[Callable[[], Awaitable[object]]]) -> float:
 
 
 async def _fill(name: str, store: Store, nyms: Nyms, number: int) -> None:
-    """Register addresses as one swap does it, but in large writes."""
-    expires = keydays.day_at(time.time()) + KEEP_NYM_DAYS
+    """Register addresses as one swap does it, but in large writes, and as many on each day as a server in use has."""
+    today, some = keydays.day_at(time.time()), min(_FILL, -(-number // KEEP_NYM_DAYS))
     first = Swap(os.urandom(32), swap.NEW, os.urandom(BLOB))
     await nyms.swap(first)
     (value,) = await store.get_many(TABLE, [first.key])
@@ -70,10 +70,10 @@ async def _fill(name: str, store: Store, nyms: Nyms, number: int) -> None:
     before, _, after = value.partition(first.blob)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         shown = progress.add_task(f"{name}: {number:,} more addresses", total=number)
-        for at in range(1, number, _FILL):
-            some = range(min(_FILL, number - at))
-            await store.put_many(TABLE, [(os.urandom(32), before + os.urandom(BLOB) + after) for _ in some], expires)
-            progress.advance(shown, _FILL)
+        for turn, at in enumerate(range(1, number, some)):
+            rows = [(os.urandom(32), before + os.urandom(BLOB) + after) for _ in range(min(some, number - at))]
+            await store.put_many(TABLE, rows, today + 1 + turn % KEEP_NYM_DAYS)
+            progress.advance(shown, len(rows))
 
 
 async def _median(round_of: Callable[[], Awaitable[float]]) -> float:

@@ -23,6 +23,7 @@ class Partition:
     """One column family: a table that does not expire, or one expiry day of one that does."""
 
     name: str
+    table: str
     day: int | None
     rows: Rdict
     handle: ColumnFamily
@@ -80,6 +81,7 @@ class Partitions:
         table, _, day = name.partition("@")
         partition = Partition(
             name,
+            table,
             int(day) if day else None,
             self.database.get_column_family(name),
             self.database.get_column_family_handle(name),

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from anontrace.backend.errors import StoreError
 
@@ -69,16 +69,23 @@ class RocksStore:
     # -- tables ------------------------------------------------------------------------------------------------------
 
     def _values(self, table: str, keys: Sequence[bytes]) -> list[bytes | None]:
+        if len(keys) == 1:
+            found = (partition.rows.get(keys[0]) for partition in self._partitions.of(table))
+            return [next((value for value in found if value is not None), None)]
         values: list[bytes | None] = [None] * len(keys)
-        missing = list(range(len(keys)))
+        wanted: list[Any] = list(keys)
+        places = list(range(len(keys)))
         for partition in self._partitions.of(table):
-            if not missing:
+            if not wanted:
                 break
-            found = partition.rows.get([keys[i] for i in missing])
-            assert found is not None  # a list of keys gives a list of values
-            for i, value in zip(missing, found, strict=True):
+            some = partition.rows.get(wanted)
+            assert some is not None  # a list of keys gives a list of values
+            if some.count(None) == len(some):
+                continue  # as in most days
+            for i, value in zip(places, some, strict=True):
                 values[i] = value
-            missing = [i for i in missing if values[i] is None]
+            places = [i for i in places if values[i] is None]
+            wanted = [keys[i] for i in places]
         return values
 
     async def get_many(self, table: str, keys: Sequence[bytes]) -> list[bytes | None]:

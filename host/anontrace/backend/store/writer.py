@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from rocksdict import WriteBatch, WriteOptions
@@ -26,32 +26,48 @@ _SECONDS_BETWEEN_TRIES = 1.0
 _Rows = dict[tuple[str, bytes], tuple[Partition, bytes | None]]
 
 
+@dataclass(slots=True)
+class _Pending:
+    """What a commit writes: by column family and key, and what of that holds now, by table and key."""
+
+    rows: _Rows = field(default_factory=dict)
+    newest: _Rows = field(default_factory=dict)
+
+    def add(self, other: "_Pending") -> None:
+        self.rows.update(other.rows)
+        self.newest.update(other.newest)
+
+
 class Changes:
     """What one call changes, on top of what the calls before it in the same commit change."""
 
-    def __init__(self, partitions: Partitions, pending: _Rows) -> None:
+    def __init__(self, partitions: Partitions, pending: _Pending) -> None:
         self._partitions = partitions
         self._pending = pending
-        self.rows: _Rows = {}
+        self.own = _Pending()
         self.afterwards: list[Callable[[], None]] = []  # to be done once this is durable
 
     def find(self, table: str, key: bytes) -> tuple[Partition | None, bytes | None]:
         """Where a key lives and its value; (None, None) if it is absent."""
+        place = (table, key)
+        changed = self.own.newest.get(place) or self._pending.newest.get(place)
+        if changed is not None:
+            return (None, None) if changed[1] is None else changed
         for partition in self._partitions.of(table):
-            place = (partition.name, key)
-            changed = self.rows.get(place) or self._pending.get(place)
-            value = changed[1] if changed else partition.rows.get(key)
+            value = partition.rows.get(key)
             if value is not None:
                 return partition, value
         return None, None
 
     def put(self, table: str, key: bytes, value: bytes, expires: int | None, where: Partition | None) -> None:
         """Write where the key lives, or, if it lives nowhere, to the day on which it is to expire."""
-        partition = where or self._partitions.get(table, expires)
-        self.rows[partition.name, key] = (partition, value)
+        self._set(key, where or self._partitions.get(table, expires), value)
 
     def delete(self, key: bytes, where: Partition) -> None:
-        self.rows[where.name, key] = (where, None)
+        self._set(key, where, None)
+
+    def _set(self, key: bytes, where: Partition, value: bytes | None) -> None:
+        self.own.rows[where.name, key] = self.own.newest[where.table, key] = (where, value)
 
     def delete_from(self, table: str, key: bytes) -> None:
         """Delete from a table that does not expire."""
@@ -118,7 +134,7 @@ class Writer:
                 if call.result.set_running_or_notify_cancel():
                     call.result.set_exception(StoreError(str(self._failure)))
             return
-        pending: _Rows = {}
+        pending = _Pending()
         answered: list[tuple[_Call, object, Changes]] = []
         for call in calls:
             if not call.result.set_running_or_notify_cancel():
@@ -129,10 +145,10 @@ class Writer:
             except Exception as error:
                 call.result.set_exception(as_store_error(error))
                 continue
-            pending.update(changes.rows)
+            pending.add(changes.own)
             answered.append((call, value, changes))
         try:
-            self._write(pending, any(call.sync for call, _, _ in answered))
+            self._write(pending.rows, any(call.sync for call, _, _ in answered))
         except Exception as error:
             self._failure = as_store_error(error)
             for call, _, _ in answered:
