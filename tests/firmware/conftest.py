@@ -115,8 +115,8 @@ class Town:
     ) -> Wearer:
         """Switch on a new badge, with its companion's adapter near it.
 
-        Its crystal is `ppm` fast. `main` in place of the firmware's main.py; `board` is its board.json, and with it no
-        interrupt may allocate.
+        Its crystal is `ppm` fast. `main` in place of the firmware's main.py; `board` is its board.json. The heap is
+        locked while an interrupt handler runs: one that allocates is reported in what the badge has `printed`.
         """
         flash = self.folder / name / "flash"
         flash.mkdir(parents=True)
@@ -125,7 +125,7 @@ class Town:
             (flash / "owner.key").write_bytes(owner_key)
         if board is not None:
             (flash / "board.json").write_text(board)
-        await self.air.start_badge(name, flash, main=main, ppm=ppm, lock_heap=board is not None)
+        await self.air.start_badge(name, flash, main=main, ppm=ppm, lock_heap=True)
         port = await self.air.add_adapter(name + " desk")
         self.air.set_range(name, name + " desk", -50)
         return Wearer(self.air, name, flash, owner_key, name.encode().ljust(32, b"d"), port)

@@ -81,7 +81,8 @@ def test_two_badges_meet_and_the_log_says_for_how_long(play: Play) -> None:
             figures = {slot: found[slot].pop(other.address(slot)) for slot in found}
             assert not any(found.values())
             assert [f[1:4] for f in figures.values()] == [(2, 4, 3), (14, 14, 1), (0, 1, 2)]
-            assert [f.strongest for f in figures.values()] == [-60, -70, -70]
+            assert [f.strongest for f in figures.values()] == [f.mean for f in figures.values()] == [-60, -70, -70]
+            assert figures[first].sightings > figures[first + 2].sightings > 1
             assert all(f.tx_power == 3 for f in figures.values())
             assert not figures[first + 1].verified and not figures[first + 2].verified  # too short to be asked
         assert town.printed("ada") == town.printed("bob") == ""

@@ -14,6 +14,7 @@ import os
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from anontrace.companion.badge.link import BadgeLink
 from anontrace_shared import commands
@@ -49,10 +50,11 @@ _TURNS = 20  # of the companion's event loop, which make it write whatever it ha
 
 @dataclasses.dataclass
 class Outcome:
-    """What the badge has measured, the log that its companion has pulled, and the log on its flash."""
+    """What the badge has measured, what its companion has pulled and been told, and the log on its flash."""
 
     figures: dict[str, int]
     pulled: bytes
+    info: Any
     log: bytes
 
 
@@ -77,8 +79,8 @@ def _architecture() -> str:
     return mpy.ARCHITECTURES[int(done.stdout)]
 
 
-async def _pull(pipe: _Pipe) -> bytes:
-    """The log of the first slot, read while the second's is being sealed, then that one's."""
+async def _pull(pipe: _Pipe) -> tuple[bytes, Any]:
+    """The log of the first slot, read while the second's is being sealed, then that one's; what the badge is then."""
     link = BadgeLink(pipe, OWNER_KEY)
     await link.open()
     log = b""
@@ -89,7 +91,7 @@ async def _pull(pipe: _Pipe) -> bytes:
         segment, size = segments[0]
         async for piece in link.stream(commands.LOG_READ, segment, len(log), size):
             log += piece
-    return log
+    return log, await link.info()
 
 
 async def _play(command: list[str], folder: Path) -> Outcome:
@@ -102,7 +104,7 @@ async def _play(command: list[str], folder: Path) -> Outcome:
     )
     assert process.stdin is not None and process.stdout is not None
     pipe = _Pipe()
-    pulling: asyncio.Task[bytes] | None = None
+    pulling: asyncio.Task[tuple[bytes, Any]] | None = None
     try:
         while (size := (await process.stdout.readexactly(1))[0]) != _LAST:
             if size:
@@ -117,7 +119,8 @@ async def _play(command: list[str], folder: Path) -> Outcome:
         figures = dict(zip(_FIGURES, json.loads(await process.stdout.read()), strict=True))
         await process.wait()
         log = b"".join(path.read_bytes() for path in sorted((folder / "log").glob("*.seg")))
-        return Outcome(figures, b"" if pulling is None else await pulling, log)
+        pulled, info = (b"", None) if pulling is None else await pulling
+        return Outcome(figures, pulled, info, log)
     except asyncio.IncompleteReadError:
         await process.wait()  # it ran out of memory
         raise

@@ -32,9 +32,11 @@ def test_adverts_of_badges_are_taken_and_others_are_not():
     radio, ble = started()
     ours = advert.encode(-7, ADDRESS)
     time.ms = 0x3FFFFFFF
-    ble.handler(5, (1, b"abcdef", 0, -66, memoryview(ours)))
     for kind, payload in ((4, ours), (0, ours[:-1]), (0, ours + b"\0"), (0, b"\x02\x01\x05" + ours[3:]), (0, b"")):
         ble.handler(5, (1, b"abcdef", kind, -66, memoryview(payload)))
+    assert not radio.activity.state, "a stranger wakes nobody"
+    ble.handler(5, (1, b"abcdef", 0, -66, memoryview(ours)))
+    assert radio.activity.state
     assert heard(radio) == [(ADDRESS, -7, -66, 0x3FFFFFFF)]
     assert heard(radio) == []
 
