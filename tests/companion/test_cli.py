@@ -11,7 +11,7 @@ from anontrace.companion.errors import FAILED, NO_BADGE, OFFLINE, UNFINISHED, US
 from anontrace.companion.store.addresses import NewSurb
 from anontrace.mixnet import swap
 
-from tests.companion.conftest import START
+from tests.companion.conftest import START, SimulatedClock
 
 COMMANDS = [
     "init",
@@ -255,6 +255,20 @@ def test_a_gap_ends_the_horizon(member, clock):
 def test_the_past_cannot_be_registered(member, clock):
     result = member.run("register", "--from", str(clock.slot - 1))
     assert (result.code, "is over" in result.err) == (USAGE, True)
+
+
+def test_a_clock_that_is_far_ahead_is_said_and_costs_nothing(member, clock, tmp_path):
+    member.do("register", "--slots", "2")
+    ahead = SimulatedClock(tmp_path / "ahead")
+    ahead.advance(clock.now - ahead.now + 40 * 86400)
+    right = member.environment["ANONTRACE_CLOCK"]
+    member.environment["ANONTRACE_CLOCK"] = str(ahead.path)
+    result = member.run("--json", "register", "--slots", "2")
+    assert (result.code, result.json["error"]["kind"], len(result.err.splitlines())) == (FAILED, "directory", 1)
+    assert "is this computer's clock right?" in result.err
+    member.environment["ANONTRACE_CLOCK"] = right
+    assert member.do("register", "--slots", "4")["horizon"] == clock.slot + 4
+    assert member.do("status")["mailboxes"] == 4
 
 
 def test_an_impatient_registration_is_finished_by_the_next(member):

@@ -12,6 +12,7 @@ from anontrace.companion import database, keyfile, lock, state, vault
 from anontrace.companion.errors import BusyError, SetupError, StateError
 from anontrace.companion.store.addresses import CONFIRMED, MADE, REPLACED, SENT, NewSurb
 from anontrace.companion.store.badges import RATCHET
+from anontrace.companion.store.network import StoredDirectory
 from anontrace.companion.store.notifications import StoredNotification
 from anontrace.companion.store.uploads import ACCEPTED, ASKED, PASS_ON, READY, REFUSED, REPORT
 from anontrace.mixnet import swap
@@ -74,6 +75,7 @@ def test_a_folder_that_was_never_made_is_not_made_by_looking(tmp_path):
 
 def test_the_day_key_goes_forward_and_the_old_one_is_gone(opened):
     first = opened.badges.ensure(TODAY)
+    fetch_directory(opened, NOW + 3 * 86400)
     opened.keep_house(NOW + 3 * 86400)
     later = opened.badges.get()
     assert later.owner_key == first.owner_key
@@ -82,6 +84,29 @@ def test_the_day_key_goes_forward_and_the_old_one_is_gone(opened):
         later.key_of_day(TODAY)
     opened.keep_house(NOW + 86400)
     assert opened.badges.ensure(TODAY + 1) == later  # a clock that went back changes nothing
+
+
+def fetch_directory(opened, at):
+    """As when a directory came that was in force by the clock of that moment."""
+    opened.network.put_directory(StoredDirectory(1, "signed", at))
+
+
+def test_by_a_clock_far_ahead_nothing_is_deleted_until_the_servers_agree_with_it(opened):
+    badge = add(opened, [7, 8])
+    opened.logs.append(badge.number, 1, 1, 0, b"abc", NOW)
+    year = NOW + 365 * 86400
+    for known in (None, NOW):
+        if known is not None:
+            fetch_directory(opened, known)
+        opened.keep_house(year)
+        assert opened.badges.get().day_key == badge.day_key
+        assert opened.logs.segments() == [b"abc"]
+        assert opened.addresses.slots(badge.number, 7, 9) == {7, 8}
+    fetch_directory(opened, year)
+    opened.keep_house(year + 86400)
+    assert opened.badges.get().day == TODAY + 366
+    assert opened.logs.segments() == []
+    assert opened.addresses.slots(badge.number, 7, 9) == set()
 
 
 def test_secrets_show_in_no_repr_and_in_no_file(opened):

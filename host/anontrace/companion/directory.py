@@ -38,10 +38,10 @@ def key_lists(
             raise
         _warn_of_age(kept, "discovery does not answer")
         return lists
-    store.put_directory(StoredDirectory(found.seen.sequence, text, int(clock.now())))
     lists = _usable(found, network)
     if not lists:
         raise DirectoryError("the directory holds no key list that is in force; is this computer's clock right?")
+    store.put_directory(StoredDirectory(found.seen.sequence, text, int(clock.now())))
     _warn_of_age(found, "discovery may be keeping newer ones back, or this computer's clock is wrong")
     return lists
 

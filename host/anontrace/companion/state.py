@@ -24,6 +24,8 @@ from anontrace.companion.store.timetable import TimetableStore
 from anontrace.companion.store.uploads import UploadStore
 from anontrace.companion.vault import Vault
 
+MOST_DAYS_UNCONFIRMED = 2  # beyond that, a clock is believed when the servers' directory agrees with it
+
 
 class State:
     """The open state folder; each attribute owns its tables."""
@@ -44,11 +46,23 @@ class State:
         self.timetable = TimetableStore(self._db)
 
     def keep_house(self, now: int) -> None:
-        """Delete what has had its time: spent mailboxes and their secrets, old log and notifications, old day keys."""
+        """Delete what has had its time: spent mailboxes and their secrets, old log and notifications, old day keys.
+
+        None of it comes back, so by a clock that is far ahead of all that is known nothing is deleted: not until a
+        directory has been fetched that is in force by it, which discovery signs and a wrong clock does not take.
+        """
+        if not self._is_plausible(now):
+            return
         self.addresses.forget(now)
         self.logs.forget(now)
         self.notifications.forget(now)
         self.badges.ratchet(day_of(slot_of(now)))
+
+    def _is_plausible(self, now: int) -> bool:
+        directory = self.network.directory()
+        known = [badge.day for badge in self.badges.all()]
+        known += [] if directory is None else [day_of(slot_of(directory.fetched))]
+        return not known or day_of(slot_of(now)) - max(known) <= MOST_DAYS_UNCONFIRMED
 
     def close(self) -> None:
         self._db.close()
