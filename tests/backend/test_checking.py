@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 from anontrace.backend import checking
+from anontrace.backend.cli.check import forks
 from anontrace.backend.init import Plan, make_network
+from anontrace.wire import directory
+from anontrace.wire.directory import Seen
 
 from .client import Client
 from .servers import command
@@ -107,12 +110,26 @@ def test_servers_that_run_are_no_fault_but_another_in_their_place_is(client: Cli
     assert "cannot listen on" in fault and f"line {line(path, 'listen')}" in fault
 
 
+def test_servers_that_are_shown_different_directories_are_a_fork() -> None:
+    assert forks([None, "7: 5a5a", "7: 5a5a", "8: 6b6b", "9: 7c7c"]) == []
+    assert forks(["7: 5a5a", "8: 6b6b", "8: 5a5a", None, "7: 5a5a"]) == ["8"]
+
+
 def test_status_shows_peers_keys_queues_and_whether_all_are_ready(client: Client) -> None:
     folder = client.servers.folder
     done = command("status", folder, "--json")
     assert done.returncode == 0
     servers = {each["name"]: each for each in json.loads(done.stdout)["servers"]}
     assert set(servers) == {"authority", "discovery", "mailbox", "mix-1", "mix-2", "mix-3", "nymserver"}
+    assert json.loads(done.stdout)["forks"] == []
+    url = servers["discovery"]["url"] + "/v1/directory"
+    edition = directory.read(client.http.get(url).content)
+    heads = [
+        edition.document,
+        *(head for n in range(2) for head in client.http.get(f"{url}/chain/{n}").json()["heads"]),
+    ]
+    history = {Seen(json.loads(head)["sequence"], directory.digest(head), 0).shown for head in heads}
+    assert {each["directory"] for each in servers.values()} <= history
     mix = servers["mix-1"]
     assert [peer["number"] for peer in mix["peers"]] == [1, 2, 3, 4, 5]
     assert all(peer["listed"] for peer in mix["peers"])

@@ -1,5 +1,6 @@
 """`anontrace doctor`: what is well, what is not, and what it says to do."""
 
+import re
 import stat
 
 import pytest
@@ -26,6 +27,8 @@ def test_with_real_servers_all_is_well(member):
     assert document["ok"]
     names = [check["name"] for check in document["checks"]]
     assert {"versions", "permissions", "directory", "discovery", "health authority", "clock"} <= set(names)
+    (directory,) = [check["said"] for check in document["checks"] if check["name"] == "directory"]
+    assert re.search(r"; directory \d+: ([0-9a-f]{8} ?){4}$", directory)
     shown = member.run("doctor", "--no-bluetooth")
     assert shown.out.rstrip().endswith("All is well.")
     assert len(shown.out.splitlines()) == len(names) + 1

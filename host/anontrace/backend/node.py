@@ -50,12 +50,13 @@ class Readiness(BaseModel):
 
 class Status(Readiness):
     """What `anontrace-server status` shows: counts since the start, seconds by which the clock is ahead of the others',
-    what is known of each mix, lengths of queues, and what each role tells."""
+    number and digest of the directory, what is known of each mix, lengths of queues, and what each role tells."""
 
     name: str
     number: int | None
     counters: dict[str, int]
     clock_offset: float
+    directory: str | None
     peers: list[dict[str, Any]]
     queues: dict[str, int]
     roles: dict[str, dict[str, Any]]
@@ -181,6 +182,7 @@ class Node:
                 "counters": self._counters.snapshot(),
                 **self._readiness(),
                 "clock_offset": round(self._clock_check.offset, 1),
+                "directory": self._peers.directory,
                 "peers": self._peers.table(),
                 "queues": await self._store.backlog(),
                 "roles": {name: role.status() for name, role in self._roles.items()},

@@ -83,6 +83,11 @@ class Peers:
         await self._http.aclose()
 
     @property
+    def directory(self) -> str | None:
+        """Which directory is believed, for people to compare; None before there is any."""
+        return None if self._seen is None else self._seen.shown
+
+    @property
     def clock_is_right(self) -> bool:
         """Whether other servers agree with our clock."""
         return self._clock_check.is_right

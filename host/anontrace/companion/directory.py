@@ -46,6 +46,13 @@ def key_lists(
     return lists
 
 
+def shown(store: NetworkStore, network: Network) -> str | None:
+    """Which directory was believed last, for people to compare; None if none is kept."""
+    stored = store.directory()
+    kept = None if stored is None else _kept(stored, network)
+    return None if kept is None else kept.seen.shown
+
+
 def _is_fresh(kept: StoredDirectory, fresh_seconds: int) -> bool:
     now = clock.now()
     return 0 <= now - kept.fetched < fresh_seconds and day_at(now) == day_at(kept.fetched)

@@ -19,7 +19,7 @@ from anontrace_shared.errors import AnontraceError
 from anontrace import clock
 from anontrace.companion import database, keyfile
 from anontrace.companion.client import Client
-from anontrace.companion.directory import key_lists
+from anontrace.companion.directory import key_lists, shown
 from anontrace.companion.errors import CompanionError
 from anontrace.companion.state import State
 from anontrace.wire import network
@@ -117,7 +117,8 @@ def servers(state: State) -> Iterator[Check]:
                 said = f"without key lists in force: mix {', '.join(map(str, missing))}"
                 yield Check("directory", False, said, "wait: their operators have to mend it")
             else:
-                yield Check("directory", True, f"{len(lists)} servers, all with keys in force")
+                said = f"{len(lists)} servers, all with keys in force; directory {shown(state.network, pinned)}"
+                yield Check("directory", True, said)
             addresses |= {f"mix {number} ({each.name})": each.url for number, each in sorted(lists.items())}
         for name, url in addresses.items():
             try:

@@ -83,6 +83,12 @@ class Seen:
     digest: bytes
     issued: int
 
+    @property
+    def shown(self) -> str:
+        """Number and half the digest, for people to compare: one number with two digests is a fork."""
+        half = self.digest[:16].hex()
+        return f"{self.sequence}: {' '.join(half[at : at + 8] for at in range(0, len(half), 8))}"
+
 
 @dataclass(frozen=True, slots=True)
 class Directory:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,14 +40,27 @@ def check(folders: tuple[Path, ...], as_json: bool) -> None:
 def status(places: tuple[str, ...], as_json: bool) -> None:
     """Show peers, keys, queues and losses of running servers. DIR: a server's folder, or one with a network.
 
-    Exit status 1 if one does not answer or is not ready.
+    Exit status 1 if one does not answer or is not ready, or if discovery shows them different directories.
     """
     found = [_asked(place) for name in places for place in _places(name)]
+    forked = forks(each.get("directory") for each in found)
     if as_json:
-        click.echo(json.dumps({"servers": found}))
+        click.echo(json.dumps({"servers": found, "forks": forked}))
     else:
         _show(found)
-    sys.exit(0 if all(each.get("ready") for each in found) else 1)
+        for number in forked:
+            click.echo(f"directory {number} is not the same for all: discovery shows different histories", err=True)
+    sys.exit(0 if not forked and all(each.get("ready") for each in found) else 1)
+
+
+def forks(shown: Iterable[str | None]) -> list[str]:
+    """The numbers of the directories of which more than one was shown."""
+    digests: dict[str, set[str]] = {}
+    for each in shown:
+        if each is not None:
+            number, _, digest = each.partition(": ")
+            digests.setdefault(number, set()).add(digest)
+    return sorted(number for number, found in digests.items() if len(found) > 1)
 
 
 def _places(name: str) -> "list[Place]":
@@ -106,6 +120,8 @@ def _show(found: list[dict[str, Any]]) -> None:
         )
     if servers.row_count:
         console.print(servers)
+    for shown in sorted({each["directory"] for each in found if each.get("directory")}):
+        console.print(f"directory {shown}", highlight=False)
     known = next((each for each in found if each.get("peers")), None)
     if known is None:
         return
