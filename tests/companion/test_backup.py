@@ -113,7 +113,7 @@ def test_a_backup_is_of_one_moment_while_somebody_writes(wearer, tmp_path, quick
         backup.write(wearer.folder, keyfile.load(wearer.folder), tmp_path / "my.backup", WORDS, nothing)
     key, data = backup.read(tmp_path / "my.backup", WORDS, nothing)
     backup.restore(tmp_path / "other", key, data, keyfile.PLAIN, None)
-    assert len(contents(tmp_path / "other")[1][0]) == 200_000
+    assert len(contents(tmp_path / "other")[1][0][0]) == 200_000
 
 
 def test_erasing_asks_and_leaves_nothing(wearer, tmp_path):

@@ -42,7 +42,7 @@ def test_a_forgotten_badge_leaves_nothing_and_the_others_stay(wearer):
     assert talk(wearer, ["badge", "forget", "2"], [("Go on?", "y")])[0] == 0
     with state.reading(wearer.folder) as opened:
         assert [badge.number for badge in opened.badges.all()] == [1]
-        assert opened.logs.segments() == [b"piece 1"]
+        assert opened.logs.segments() == [[b"piece 1"]]
         assert [mailbox.address for mailbox in opened.addresses.live_mailboxes(0)] == [(1).to_bytes(32, "big")]
     assert wearer.run("badge", "forget", "2").code == USAGE
 

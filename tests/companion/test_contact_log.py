@@ -1,6 +1,7 @@
 """The sealed log as it is handed on: whole blocks, each once, none older than 30 days."""
 
 from anontrace.companion.contact_log import count, gather, summarise
+from anontrace.companion.periods import parse
 from anontrace_primitives import x25519_base
 from anontrace_shared import figures, log
 from anontrace_shared.slots import slot_of
@@ -18,17 +19,17 @@ def block(slot: int, records: int = 2, kind: int = log.KNOWN_SLOT) -> bytes:
 
 def test_segments_are_joined_in_order():
     first, second, third = block(SLOT - 3), block(SLOT - 2), block(SLOT - 1)
-    assert gather([first + second, third], NOW) == first + second + third
+    assert gather([[first + second, third]], NOW) == first + second + third
 
 
 def test_a_block_that_was_fetched_twice_is_sent_once():
     first, second = block(SLOT - 3), block(SLOT - 2)
-    assert gather([first, first + second], NOW) == first + second
+    assert gather([[first, first + second]], NOW) == first + second
 
 
 def test_blocks_older_than_thirty_days_and_empty_ones_stay_behind():
     old, young, empty = block(SLOT - 30 * 288 - 1), block(SLOT - 30 * 288), block(SLOT, records=0)
-    assert gather([old + young + empty], NOW) == young
+    assert gather([[old + young + empty]], NOW) == young
 
 
 def test_a_damaged_segment_is_sent_as_far_as_it_holds():
@@ -38,17 +39,25 @@ def test_a_damaged_segment_is_sent_as_far_as_it_holds():
         rotten = bytearray(whole)
         rotten[at] ^= 1 << at % 8
         left = b"".join(blocks[: at // len(blocks[0])])
-        assert gather([bytes(rotten), next_segment], NOW) == left + next_segment, at
+        assert gather([[bytes(rotten), next_segment]], NOW) == left + next_segment, at
 
 
 def test_blocks_without_time_go_with_the_anchor_that_dates_them():
     undated = block(log.unknown_slot(7, 2), kind=log.UNKNOWN_SLOT)
     anchor = log.clock_anchor(7, 900, NOW)
-    assert gather([undated + anchor], NOW) == undated + anchor
+    assert gather([[undated + anchor]], NOW) == undated + anchor
     long_ago = log.clock_anchor(7, 900, NOW - 40 * 86400)
-    assert gather([undated + long_ago], NOW) == long_ago
-    assert gather([undated], NOW) == undated
+    assert gather([[undated + long_ago]], NOW) == long_ago
+    assert gather([[undated]], NOW) == undated
     assert summarise(undated).undated == 1
+
+
+def test_an_anchor_dates_the_blocks_of_its_own_badge_only():
+    lost = block(log.unknown_slot(7, 2), kind=log.UNKNOWN_SLOT)
+    other = log.clock_anchor(7, 900, NOW) + block(SLOT)
+    assert gather([[lost], [other]], NOW) == lost + other
+    assert gather([[lost], [other]], NOW, [parse("2000-01-01")]) == other
+    assert gather([[lost, other]], NOW, [parse("2000-01-01")]) == lost + other
 
 
 def test_the_summary_says_what_will_be_sent():

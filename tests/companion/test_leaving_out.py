@@ -60,7 +60,7 @@ def test_a_day_without_its_second_hour_when_the_clocks_change(monkeypatch):
 def test_blocks_of_the_period_stay_behind_and_with_them_those_without_time():
     first, second, third = block(SLOT), block(SLOT + 1), block(SLOT + 20)
     lost = block(7 << 16, kind=log.UNKNOWN_SLOT)
-    segments = [first + second + third + lost]
+    segments = [[first + second + third + lost]]
     assert gather(segments, START) == first + second + third + lost
     assert gather(segments, START, [periods.parse("2026-01-05 08:06-08:10")]) == first + third
     assert gather(segments, START, [periods.parse("2026-01-05 07:00-08:10")]) == third

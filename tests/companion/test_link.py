@@ -114,7 +114,7 @@ def test_closed_segments_are_fetched_and_then_freed(opened):
     segments = {3: b"three" * 500, 4: b"four" * 3000, 5: b"five"}
     badge = PaperBadge(dict(segments))
     done = pull(opened, badge)
-    assert opened.logs.segments() == [segments[3], segments[4], segments[5]]
+    assert opened.logs.segments() == [[segments[3], segments[4], segments[5]]]
     assert (done.segments, done.freed, done.bytes) == (3, 3, sum(map(len, segments.values())))
     assert badge.segments == {}
     assert badge.requests.count(commands.LOG_FREE) == 1
@@ -124,7 +124,7 @@ def test_the_open_segment_is_left_alone(opened):
     badge = PaperBadge({1: b"closed", 2: b"open"})
     badge.open_segment = 2
     pull(opened, badge)
-    assert opened.logs.segments() == [b"closed"]
+    assert opened.logs.segments() == [[b"closed"]]
     assert badge.segments == {2: b"open"}
 
 
@@ -140,7 +140,7 @@ def test_however_often_the_link_breaks_every_byte_comes_once_and_nothing_is_free
         except BadgeLinkError:
             continue
     assert attempts > 3
-    assert opened.logs.segments() == [segments[1], segments[2]]
+    assert opened.logs.segments() == [[segments[1], segments[2]]]
 
 
 def test_broken_off_after_any_answer_also_between_storing_and_freeing_nothing_is_lost_or_doubled(opened):
@@ -157,7 +157,7 @@ def test_broken_off_after_any_answer_also_between_storing_and_freeing_nothing_is
         else:
             break
     assert answers > 12 and badge.segments == {}
-    assert opened.logs.segments() == whole
+    assert opened.logs.segments() == [whole]
 
 
 def test_a_full_log_is_told_even_by_a_sync_after_the_one_that_learned_it(opened):

@@ -100,7 +100,7 @@ def test_by_a_clock_far_ahead_nothing_is_deleted_until_the_servers_agree_with_it
             fetch_directory(opened, known)
         opened.keep_house(year)
         assert opened.badges.get().day_key == badge.day_key
-        assert opened.logs.segments() == [b"abc"]
+        assert opened.logs.segments() == [[b"abc"]]
         assert opened.addresses.slots(badge.number, 7, 9) == {7, 8}
     fetch_directory(opened, year)
     opened.keep_house(year + 86400)
@@ -194,11 +194,11 @@ def test_a_piece_of_log_is_read_on_where_it_ended(opened):
     logs.append(badge.number, 1, 3, 0, b"before", NOW)
     logs.append(badge.number, 2, 1, 0, b"after", NOW)
     assert logs.pulled(badge.number, 1, 4) == 7
-    assert logs.segments() == [b"before", b"abcdefg", b"after"]
+    assert logs.segments() == [[b"before", b"abcdefg"], [b"after"]]
     with pytest.raises(sqlite3.IntegrityError):
         logs.append(badge.number, 1, 4, 3, b"again", NOW)
     logs.forget(NOW + 30 * 86400)
-    assert logs.segments() == [b"abcdefg"]
+    assert logs.segments() == [[b"abcdefg"]]
 
 
 def test_notifications_are_kept_for_thirty_days(opened):
@@ -278,7 +278,7 @@ def test_what_was_committed_survives_a_kill(folder):
     )
     subprocess.run([sys.executable, "-c", work, str(folder)], check=False)
     with state.reading(folder) as opened:
-        assert opened.logs.segments() == [b"piece"]
+        assert opened.logs.segments() == [[b"piece"]]
 
 
 def test_owner_keys_of_an_older_state_folder_may_be_on_a_badge_and_new_ones_are_not(folder):

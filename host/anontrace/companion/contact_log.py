@@ -26,22 +26,24 @@ class Summary:
     undated: int  # blocks whose time nobody knows
 
 
-def gather(segments: list[bytes], now: float, without: Sequence[Period] = ()) -> bytes:
-    """One log of the segments' whole blocks, each once, without those older than 30 days and those of some periods.
+def gather(logs: list[list[bytes]], now: float, without: Sequence[Period] = ()) -> bytes:
+    """One log of all segments' whole blocks, each once, without those older than 30 days and those of some periods.
 
-    Where a period is left out, blocks whose time nobody knows are left out with it: they may be of that period.
+    `logs`: the segments of each badge, whose anchors date no other badge's blocks. Where a period is left out, blocks
+    whose time nobody knows are left out with it: they may be of that period.
     """
     oldest = slot_of(now) - KEPT_SLOTS
-    parsed = [item for segment in segments for item in log.blocks(segment)]
-    dated = {block.enc: block.slot for block in log.resolve(parsed)}
     kept: dict[bytes, None] = {}  # a dict keeps the order
-    for item in parsed:
-        if isinstance(item, log.Anchor):
-            kept[item.raw] = None
-        elif isinstance(item, log.Block):
-            slot = dated[item.enc]
-            if item.records and _is_wanted(slot, oldest, without):
+    for segments in logs:
+        parsed = [item for segment in segments for item in log.blocks(segment)]
+        dated = {block.enc: block.slot for block in log.resolve(parsed)}
+        for item in parsed:
+            if isinstance(item, log.Anchor):
                 kept[item.raw] = None
+            elif isinstance(item, log.Block):
+                slot = dated[item.enc]
+                if item.records and _is_wanted(slot, oldest, without):
+                    kept[item.raw] = None
     return b"".join(kept)
 
 

@@ -37,12 +37,13 @@ class LogStore:
         )
         return b"".join(row["data"] for row in rows)
 
-    def segments(self) -> list[bytes]:
-        """The stored segments of all badges, in the order in which they were written."""
-        joined: dict[tuple[int, int, int], list[bytes]] = {}
+    def segments(self) -> list[list[bytes]]:
+        """The stored segments of each badge and era, in the order in which they were written."""
+        joined: dict[tuple[int, int], dict[int, list[bytes]]] = {}
         for row in self._db.rows("SELECT * FROM log_pieces ORDER BY badge, era, segment, start"):
-            joined.setdefault((row["badge"], row["era"], row["segment"]), []).append(row["data"])
-        return [b"".join(pieces) for pieces in joined.values()]
+            pieces = joined.setdefault((row["badge"], row["era"]), {}).setdefault(row["segment"], [])
+            pieces.append(row["data"])
+        return [[b"".join(pieces) for pieces in segments.values()] for segments in joined.values()]
 
     def forget(self, now: int) -> None:
         """Delete segments pulled more than 30 days ago: all their contacts are older still."""
