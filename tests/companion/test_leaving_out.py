@@ -12,7 +12,7 @@ from anontrace.wire import onetime
 from anontrace_shared import log
 from anontrace_shared.slots import slot_of
 
-from tests.companion.conftest import START
+from tests.companion.conftest import PATIENCE, START
 from tests.companion.terminal import talk
 from tests.companion.test_cli import NETWORK
 from tests.companion.test_contact_log import block
@@ -143,7 +143,7 @@ def test_an_exposure_says_day_disease_meaning_what_to_do_and_no_time_of_day():
 def desktop(tmp_path, monkeypatch):
     """A desktop whose notify-send writes down its arguments."""
     program = tmp_path / "notify-send"
-    program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/shown\n')
+    program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/part && mv {tmp_path}/part {tmp_path}/shown\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("DISPLAY", ":0")
@@ -153,6 +153,10 @@ def desktop(tmp_path, monkeypatch):
 
 def test_the_desktop_says_that_there_is_something_and_nothing_more(desktop):
     notify.there_is_news()
+    end = time.monotonic() + PATIENCE
+    while not desktop.exists():  # nobody waits for the program
+        assert time.monotonic() < end
+        time.sleep(0.02)
     shown = desktop.read_text()
     assert "Anontrace" in shown and "anontrace exposures list" in shown
     assert "positive" not in shown and "COVID" not in shown
