@@ -6,8 +6,10 @@ Made and dropped by the writing thread only; read by any. Knows nothing of keys 
 import contextlib
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rocksdict import BlockBasedOptions, ColumnFamily, DBCompressionType, Options, Rdict
 
@@ -67,6 +69,24 @@ class Partitions:
     def of(self, table: str) -> tuple[Partition, ...]:
         """The days of a table, newest first: what is young is asked for most."""
         return self._tables.get(table, ())
+
+    def find(self, table: str, keys: Sequence[bytes]) -> list[tuple[Partition, bytes] | None]:
+        """For each key where it lives and its value. One call a day: most keys are absent, and looked for in all."""
+        found: list[tuple[Partition, bytes] | None] = [None] * len(keys)
+        wanted: list[Any] = list(keys)
+        places = list(range(len(keys)))
+        for partition in self.of(table):
+            if not wanted:
+                break
+            values = partition.rows.get(wanted)
+            assert values is not None  # a list of keys gives a list of values
+            if values.count(None) == len(values):
+                continue
+            for i, value in zip(places, values, strict=True):
+                found[i] = None if value is None else (partition, value)
+            places = [i for i in places if found[i] is None]
+            wanted = [keys[i] for i in places]
+        return found
 
     def get(self, table: str, expires: int | None) -> Partition:
         """Where a new key goes, made if need be."""

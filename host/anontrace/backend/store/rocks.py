@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from anontrace.backend.errors import StoreError
 
@@ -72,27 +72,14 @@ class RocksStore:
         if len(keys) == 1:
             found = (partition.rows.get(keys[0]) for partition in self._partitions.of(table))
             return [next((value for value in found if value is not None), None)]
-        values: list[bytes | None] = [None] * len(keys)
-        wanted: list[Any] = list(keys)
-        places = list(range(len(keys)))
-        for partition in self._partitions.of(table):
-            if not wanted:
-                break
-            some = partition.rows.get(wanted)
-            assert some is not None  # a list of keys gives a list of values
-            if some.count(None) == len(some):
-                continue  # as in most days
-            for i, value in zip(places, some, strict=True):
-                values[i] = value
-            places = [i for i in places if values[i] is None]
-            wanted = [keys[i] for i in places]
-        return values
+        return [None if each is None else each[1] for each in self._partitions.find(table, keys)]
 
     async def get_many(self, table: str, keys: Sequence[bytes]) -> list[bytes | None]:
         return await self._read(lambda: self._values(table, keys))
 
     async def put_many(self, table: str, items: Sequence[tuple[bytes, bytes]], expires: int | None = None) -> None:
         def work(changes: Changes) -> None:
+            changes.look_up(table, [key for key, _ in items])
             for key, value in items:
                 changes.put(table, key, value, expires, changes.find(table, key)[0])
 
@@ -100,6 +87,7 @@ class RocksStore:
 
     async def put_if_absent_many(self, table: str, puts: Sequence[Put], expires: int | None = None) -> list[bool]:
         def work(changes: Changes) -> list[bool]:
+            changes.look_up(table, [put.key for put in puts])
             stored: list[bool] = []
             for put in puts:
                 absent = changes.find(table, put.key)[0] is None
@@ -148,6 +136,7 @@ class RocksStore:
         self, table: str, items: Sequence[tuple[bytes, bytes]], limit: int, expires: int | None = None
     ) -> list[bool]:
         def work(changes: Changes) -> list[bool]:
+            changes.look_up(table, [key for key, _ in items])
             kept: list[bool] = []
             for key, element in items:
                 where, value = changes.find(table, key)

@@ -45,7 +45,14 @@ class Changes:
         self._partitions = partitions
         self._pending = pending
         self.own = _Pending()
+        self._known: dict[tuple[str, bytes], tuple[Partition, bytes] | None] = {}
         self.afterwards: list[Callable[[], None]] = []  # to be done once this is durable
+
+    def look_up(self, table: str, keys: Sequence[bytes]) -> None:
+        """Have many keys at hand for `find`."""
+        if len(keys) > 1:
+            found = self._partitions.find(table, keys)
+            self._known |= {(table, key): each for key, each in zip(keys, found, strict=True)}
 
     def find(self, table: str, key: bytes) -> tuple[Partition | None, bytes | None]:
         """Where a key lives and its value; (None, None) if it is absent."""
@@ -53,6 +60,8 @@ class Changes:
         changed = self.own.newest.get(place) or self._pending.newest.get(place)
         if changed is not None:
             return (None, None) if changed[1] is None else changed
+        if place in self._known:
+            return self._known[place] or (None, None)
         for partition in self._partitions.of(table):
             value = partition.rows.get(key)
             if value is not None:
