@@ -248,6 +248,8 @@ class Time:
 class Wearer:
     """A companion with a state folder of its own, whose `run` is led through simulated time."""
 
+    keep_house_seconds = 3600
+
     def __init__(self, folder: Path, time: Time, patch: pytest.MonkeyPatch, level: Level, seed: int = 1) -> None:
         self.time = time
         self.network = PaperNetwork()
@@ -281,11 +283,11 @@ class Wearer:
         return Servers(opened.network, DIRECTORY_SECONDS)
 
     def until(self, end: float) -> None:
-        """Run until that moment; house is kept once an hour."""
+        """Run until that moment; house is kept now and then, as each command does."""
         kept = self.time.now
         while self.run.next_due() < end:
             self.time.now = max(self.time.now, float(self.run.next_due()))
-            if self.time.now - kept > 3600:
+            if self.time.now - kept > self.keep_house_seconds:
                 self.state.keep_house(int(self.time.now))
                 kept = self.time.now
             self.run.step()

@@ -1,34 +1,63 @@
-"""The shape of the traffic over a fortnight: the same whether the wearer is idle, is notified, or uploads a log."""
+"""The shape of the traffic over a fortnight: the same whether the wearer is idle, is notified, or uploads a log.
 
+First to the second and the byte, with equal random numbers; then as an observer has it, who sees many wearers once each
+and lets a classifier learn what tells those of one kind from those of another. Scheduler, store and requests are the
+shipped ones; packets are transparent ones of the same size, and fewer addresses and requests a day stand for all.
+"""
+
+import os
 import secrets
+from collections import Counter
+from contextlib import nullcontext
+from dataclasses import replace
+from itertools import combinations, pairwise
+from math import log10
 from random import Random
+from statistics import fmean, pstdev
 
 import pytest
 from anontrace import clock
-from anontrace.companion import registration, run
+from anontrace.companion import asking, registration, run
 from anontrace.companion.cases import assess
 from anontrace.companion.levels import Level
 from anontrace.companion.store.uploads import ACCEPTED, PASS_ON
+from anontrace.mixnet import keydays
 from anontrace.wire.upload import CHUNK_DATA
+from anontrace_shared import schedule
 from anontrace_shared.slots import slot_of
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from tests.companion.paper import START, Time, Wearer, exposure, make_transparent
 
 DAY = 86400
 DAYS = 14
 EVERY = 12  # a twelfth of the addresses, and of the traffic, shows the same
+CLIENTS = int(os.environ.get("ANONTRACE_SHAPE_CLIENTS", "20"))  # of each kind; with 420, a standard error of 0.02
+LEAKING = 20
+SMALLER = 96  # where there are many wearers
+TINY = Level("tiny", messages=2, batch=5, polls=4, questions=14, chunks=1, looks=2, renewals=1)
 SMALL = Level("small", messages=12, batch=8, polls=8, questions=60, chunks=2, looks=24, renewals=10)
 
 
 @pytest.fixture
-def time(monkeypatch):
+def every():
+    """Of so many slots one has an address."""
+    return EVERY
+
+
+@pytest.fixture
+def time(monkeypatch, every):
     found = Time()
     monkeypatch.setattr(clock, "now", lambda: found.now)
     make_transparent(monkeypatch)
     make = registration.make
 
     def some(opened, servers, badge, first, end, progress):
-        slots = range(first + -first % EVERY, end, EVERY)
+        slots = range(first + -first % every, end, every)
         return sum(make(opened, servers, badge, slot, slot + 1, progress) for slot in slots)
 
     monkeypatch.setattr(registration, "make", some)
@@ -56,11 +85,8 @@ def fortnight(folder, time, patch, seed, state):
     return wearer
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_all_that_is_sent_is_the_same_to_the_second_and_the_byte(tmp_path, time, monkeypatch, seed):
-    wearers = {
-        state: fortnight(tmp_path, time, monkeypatch, seed, state) for state in ("idle", "notified", "uploading")
-    }
+def test_all_that_is_sent_is_the_same_to_the_second_and_the_byte(tmp_path, time, monkeypatch):
+    wearers = {state: fortnight(tmp_path, time, monkeypatch, 1, state) for state in ("idle", "notified", "uploading")}
     # Each was in the state that it stands for.
     assert [each.state for each in assess(wearers["notified"].state)] == ["told"]
     assert [each.state for each in wearers["uploading"].state.uploads.all()] == [ACCEPTED]
@@ -81,3 +107,94 @@ def test_all_that_is_sent_is_the_same_to_the_second_and_the_byte(tmp_path, time,
         assert {len(payloads) for payloads in wearer.network.mailboxes.values()} == {1}, state
     for wearer in wearers.values():
         wearer.close()
+
+
+class Client(Wearer):
+    """A wearer of whom there can be many: what is quick on a disk of its own, and reads the directory of a day once."""
+
+    keep_house_seconds = DAY
+    _day, _opened = None, None
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.state._db.row("PRAGMA journal_mode = MEMORY")
+
+    def _servers(self, opened):
+        if self._day != keydays.day_at(self.time.now):
+            self._day, self._opened = keydays.day_at(self.time.now), super()._servers(opened)
+        return nullcontext(self._opened)
+
+
+def simulated(folder, time, patch, kind, number):
+    """All requests of one client of a kind."""
+    time.now = float(START)
+    moments = Random(f"{kind} {number}")
+    client = Client(folder / f"{kind}-{number}", time, patch, TINY, moments.getrandbits(32))
+    client.network.transparent = True
+    if kind == "leaky":
+        poll = client.run._tasks[run.POLL]
+
+        def and_again(state, servers):
+            poll(state, servers)
+            if client.events and client.events.pop().news:
+                asking.ask(state, servers, TINY, moments)
+
+        client.run._tasks[run.POLL] = and_again
+    client.until(START + moments.uniform(2, 10) * DAY)
+    if kind == "uploading":
+        log = secrets.token_bytes(3 * CHUNK_DATA)
+        stored = client.state.uploads.add(PASS_ON, b"case", secrets.token_bytes(16), log, int(time.now))
+        client.state.uploads.set_ready(stored, secrets.token_bytes(16), log)
+    if kind in ("notified", "leaky"):
+        slot, contact_address = moments.choice([
+            each for each in client.addresses(slot_of(START), slot_of(time.now) - slot_of(START)).items()
+            if schedule.nym_key(each[1], each[0]) in client.network.nyms
+        ])  # fmt: skip
+        told = replace(exposure(secrets.token_bytes(16), secrets.token_bytes(8)), rule_minutes=5)
+        client.network.notify(contact_address, slot, told)
+    client.until(START + DAYS * DAY)
+    assert len(assess(client.state)) == (kind in ("notified", "leaky"))
+    assert len(client.state.uploads.all()) == (kind == "uploading")
+    client.close()
+    return client.network.requests
+
+
+def features(requests):
+    """What a classifier is told of one client: numbers, sizes and times, of each kind of request and over the days."""
+    found = []
+    for kind in ("messages", "poll", "upload", "buckets"):
+        own = [request for request in requests if request.kind == kind]
+        gaps = [later.time - earlier.time for earlier, later in pairwise(own)] or [DAYS * DAY]
+        days = Counter(int((request.time - START) // DAY) for request in own)
+        quarters = Counter(int(request.time % DAY // (DAY / 4)) for request in own)
+        for values in ([r.sent for r in own] or [0], [r.received for r in own] or [0], gaps):
+            found += [fmean(values), pstdev(values), min(values), max(values)]
+        found += [len(own), log10(1 + min(gaps)), sum(gap < 60 for gap in gaps)]
+        found += [pstdev([days[day] for day in range(DAYS)]), *(quarters[quarter] for quarter in range(4))]
+    received = Counter()
+    for request in requests:
+        received[int((request.time - START) // DAY)] += request.received
+    return [*found, *(received[day] for day in range(DAYS))]
+
+
+def told_apart(some, others):
+    """The area under the ROC curve of a logistic regression that tells clients from each other it has not seen."""
+    rows, labels = [*some, *others], [0] * len(some) + [1] * len(others)
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.03, max_iter=1000))
+    folds = StratifiedKFold(5, shuffle=True, random_state=1)
+    return roc_auc_score(labels, cross_val_predict(model, rows, labels, cv=folds, method="decision_function"))
+
+
+@pytest.mark.parametrize("every", [SMALLER])
+def test_a_classifier_does_no_better_than_chance_and_finds_a_client_that_leaks(tmp_path, time, monkeypatch):
+    monkeypatch.setattr(run, "BADGE_SYNCS", 1)  # nobody has one
+    seen = {
+        kind: [features(simulated(tmp_path, time, monkeypatch, kind, number)) for number in range(count)]
+        for kind, count in (("idle", CLIENTS), ("notified", CLIENTS), ("uploading", CLIENTS), ("leaky", LEAKING))
+    }
+    pairs = [*combinations(("idle", "notified", "uploading"), 2), ("idle", "leaky")]
+    found = {pair: round(told_apart(seen[pair[0]], seen[pair[1]]), 3) for pair in pairs}
+    print(found)
+    assert found.pop(("idle", "leaky")) > 0.9
+    standard_error = (1 / (6 * CLIENTS)) ** 0.5  # of a classifier that draws lots
+    assert max(found.values()) <= 0.5 + (0.05 if CLIENTS >= 420 else 3 * standard_error), found
