@@ -69,7 +69,7 @@ class EmulatedBoard:
 
     def close(self) -> None:
         self._listener.close()
-        os.close(self._follower)  # the thread's reading ends then
+        os.close(self._follower)  # the threads end with OSError, or ValueError where they read a pipe that is closed
         self.close_process()
 
     def _serve(self) -> None:
@@ -79,11 +79,11 @@ class EmulatedBoard:
             except OSError:
                 return
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with connection, contextlib.suppress(OSError):
+            with connection, contextlib.suppress(OSError, ValueError):
                 self._talk(connection.makefile("rb"), connection.sendall)
 
     def _serve_terminal(self) -> None:
-        with os.fdopen(self._leader, "r+b", buffering=0) as leader, contextlib.suppress(OSError):
+        with os.fdopen(self._leader, "r+b", buffering=0) as leader, contextlib.suppress(OSError, ValueError):
             self._talk(leader, leader.write)
 
     def _talk(self, incoming: IO[bytes], send: Callable[[bytes], object]) -> None:

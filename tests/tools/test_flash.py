@@ -182,14 +182,14 @@ def test_what_the_board_has_is_put_on_by_name_and_stays(
     board: EmulatedBoard, flash_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = "nobody's board"
-    message = said(capsys, "update", "--port", board.port_url, "--hardware", name)
+    message = said(capsys, "update", "--port", board.port, "--hardware", name)
     assert repr(name) in message and all(path.stem in message for path in flash.HARDWARE.glob("*.json"))
     path = image(flash_folder.parent / "c3.bin", 5)
     arguments = ["--board", "ESP32_GENERIC_C3", "--firmware", str(path), "--hardware", "huzzah32"]
     assert "huzzah32 has another chip: say BOARD=ESP32_GENERIC" in said(capsys, "flash", "--port", "x", *arguments)
     for hardware in ("huzzah32", None, "none"):
         arguments = ["--hardware", hardware] if hardware else []
-        assert flash.main(["update", "--port", board.port_url, *arguments]) == 0
+        assert flash.main(["update", "--port", board.port, *arguments]) == 0
         content = (flash_folder / "board.json").read_bytes()
         assert content == (flash.HARDWARE / f"{hardware or 'huzzah32'}.json").read_bytes()
 
