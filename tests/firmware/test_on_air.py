@@ -16,6 +16,7 @@ from anontrace_shared.schedule import nym_key
 from bleak import BleakClient
 
 from tests.firmware.conftest import LOG_SECRET, START, Play, Town, Wearer
+from tests.firmware.test_hands import BOARD, Light
 from tools.simulator.air import Sighting
 
 SLOT = slots.slot_of(START)
@@ -382,8 +383,10 @@ def test_a_pull_cut_off_in_the_middle_goes_on_where_it_was(play: Play) -> None:
 
 def test_after_three_crashes_in_a_row_it_is_safe_and_tells_why(play: Play) -> None:
     async def story(town: Town) -> None:
-        ada = await town.wearer("ada", main=Path(__file__).parent / "on_badge" / "crashing_main.py")
+        ada = await town.wearer("ada", main=Path(__file__).parent / "on_badge" / "crashing_main.py", board=BOARD)
+        light = Light(ada)
         await town.air.run_for(60)
+        assert set(await light.rounds()) == {4}
 
         async def ask(link: BadgeLink) -> tuple[Any, bytes]:
             text = b"".join([piece async for piece in link.stream(commands.CRASH_LOG)])
