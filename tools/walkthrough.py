@@ -203,7 +203,8 @@ async def story(pages: Pages, ada: Wearer, you: Wearer, air: Air, backend: Backe
     words = "three small green words"
     await pages.show(you, "backup", "monday.backup", answers=(words, words), film=False)
     pages.say("`anontrace restore monday.backup` brings everything back on another computer. What is to be done each"
-              " day: `anontrace register`, `anontrace badge sync`, `anontrace poll`.")  # fmt: skip
+              " day: `anontrace register`, `anontrace badge sync`, `anontrace poll`; or once,"
+              " `anontrace service install` ([run.md](run.md)).")  # fmt: skip
 
 
 def main() -> None:
