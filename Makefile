@@ -33,7 +33,7 @@ demo: $(READY) ## the whole chain on this machine; CONTACTS=FILE PATIENT=ID [FRO
 	    $(if $(SCALE),--scale '$(SCALE)') $(if $(KEEP),--keep)
 
 test: lint ## style, types, and all tests on both interpreters
-	@$(BIN)/python -m pytest -n auto --dist worksteal
+	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: $(READY) ## style and types only
 	@$(BIN)/ruff check .
