@@ -1,7 +1,8 @@
 """Challenges contacts: is the badge heard the one whose slot this is (docs/protocol.md, section 5, side B)?
 
 One contact at a time, each once in a slot, the nearest first. Seeks its BLE address, connects, asks, verifies, ends the
-connection. Scanning rests only while connecting. Never while the owner is there, and not near the end of a slot.
+connection; one that could not be reached is tried once more. Scanning rests only while connecting. Never while the
+owner is there, and not near the end of a slot.
 """
 
 import asyncio
@@ -37,6 +38,8 @@ class Asking:
         self._connection = None
         self._events = {}  # event: value, of the running challenge
         self._asked = 0  # in this slot
+        self._missed = None  # the contact that could not be reached last time: two may have tried each other at once
+        self._put = False  # whether the question has gone out
 
     def handle(self, event, connection, value):
         """Take an event from the radio; those of other connections are none of ours."""
@@ -52,6 +55,7 @@ class Asking:
     def new_address(self):
         """The badge takes a new address now: the connection made from the old one ends."""
         self._asked = 0
+        self._missed = None
         if self._connection is not None:
             self._radio.disconnect(self._connection)
 
@@ -68,15 +72,20 @@ class Asking:
         if address is None:
             return
         self._asked += 1
-        self._contacts.mark(address, False)
+        last = address == self._missed
+        self._missed = None
+        passed = self._put = False
         try:
-            if await self._passes(address):
-                self._contacts.mark(address, True)
+            passed = await self._passes(address)
         except (OSError, asyncio.TimeoutError, errors.FormatError):
             pass  # it has gone, or does not answer
         finally:
             self._events.clear()
             self._radio.forget()
+        if self._put or last:
+            self._contacts.mark(address, passed)
+        elif self._asked:  # else the slot has ended meanwhile
+            self._missed = address
 
     async def _until(self, events, ms):
         """Wait for one of these events. TimeoutError, and OSError when the connection is gone."""
@@ -114,6 +123,7 @@ class Asking:
             if air.FOUND not in self._events:
                 return False
             radio.write(connection, self._events[air.FOUND], asked)
+            self._put = True
             await self._until((air.TOLD,), _STEP_MS)
             answer = radio.told()
         finally:
