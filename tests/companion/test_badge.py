@@ -451,11 +451,15 @@ def synced_by_run(world: World, name: str, count: int) -> list[dict[str, Any]]:
             *cli.command("--json", "run"), env=cli.environment, stdout=-1, stderr=-1
         )
         assert process.stdout is not None
-        await asyncio.to_thread(wait_for, has_begun, "run to begin")
-        world.air.realtime(5, talking=1)
-        events = [json.loads(await asyncio.wait_for(process.stdout.readline(), PATIENCE)) for _ in range(count)]
-        process.terminate()
-        _, err = await process.communicate()
+        try:
+            await asyncio.to_thread(wait_for, has_begun, "run to begin")
+            world.air.realtime(5, talking=1)
+            events = [json.loads(await asyncio.wait_for(process.stdout.readline(), PATIENCE)) for _ in range(count)]
+            process.terminate()
+            _, err = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
         assert (process.returncode, err) == (0, b"")
         return events
 
