@@ -16,6 +16,11 @@ BADGE_PATH = ":".join([".frozen", str(ROOT / "firmware"), str(ROOT / "shared")])
 RunOnBadge = Callable[..., str]
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than cores: a test of real processes waits for them a quarter of its time."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(scope="session")
 def micropython() -> list[str]:
     """The command prefix of the real MicroPython with the heap of an ESP32; MICROPYTHON in the environment decides."""
