@@ -74,7 +74,7 @@ def test_a_token_is_redeemed_once_and_for_one_log(client: Client) -> None:
 
 def test_a_mistyped_token_is_told_and_unknown_ones_are_limited(client: Client) -> None:
     token = onetime.new_token()
-    assert client.redeem("x" + token[1:], b"log").status_code == 422
+    assert client.redeem(("y" if token[0] == "X" else "x") + token[1:], b"log").status_code == 422
     assert client.redeem(token, b"log").status_code == 404
     statuses = {client.redeem(onetime.new_token(), b"log").status_code for _ in range(12)}
     assert statuses == {404, 429}
