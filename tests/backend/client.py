@@ -102,11 +102,14 @@ class Client:
         eventually("the swap is stored", lambda: self.is_stored(who))
         return who
 
-    def poll(self, mailbox: bytes, skip: int = 0) -> list[bytes]:
-        body = poll.encode_request([(mailbox, skip)])
+    def ask(self, mailboxes: Sequence[tuple[bytes, int]], room: int) -> bytes:
+        """The mailbox server's answer to a poll."""
         headers = {"Content-Type": "application/octet-stream"}
-        answer = self.http.post(self.servers.url("mailbox") + "/v1/poll", content=body, headers=headers)
-        return poll.parse_reply(answer.content, 1).get(0, [])
+        body = poll.encode_request(mailboxes, room)
+        return self.http.post(self.servers.url("mailbox") + "/v1/poll", content=body, headers=headers).content
+
+    def poll(self, mailbox: bytes, skip: int = 0) -> list[bytes]:
+        return poll.parse_reply(self.ask([(mailbox, skip)], poll.OPEN), 1, poll.OPEN).get(0, [])
 
     def told(self, who: Registered, skip: int = 0) -> Notification:
         """The next notification in an address's mailbox, opened."""

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 
 import pytest
 from anontrace.backend import keyfiles
-from anontrace.wire import keylist, onetime, upload
+from anontrace.mixnet import message
+from anontrace.wire import keylist, onetime, poll, upload
 from anontrace.wire.upload import Chunk, Reason, State
 from anontrace_shared.slots import slot_of
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from nacl.signing import SigningKey
 
 from .client import Client, signed_by
+from .servers import eventually
 
 OCTETS = "application/octet-stream"
 
@@ -50,11 +52,34 @@ def test_a_body_of_another_type_is_refused(client: Client) -> None:
         assert set(answer.json()) == {"error"}
 
 
-@pytest.mark.parametrize("size", [0, 32, 34, 33 * 1001])
+@pytest.mark.parametrize("size", [0, 2, 33, 34, 36, 2 + 33 * 1001])
 def test_a_mailbox_server_refuses_a_malformed_poll(client: Client, size: int) -> None:
     url = client.servers.url("mailbox") + "/v1/poll"
     assert client.http.post(url, content=bytes(size), headers={"Content-Type": OCTETS}).status_code in (400, 413)
+    too_much = b"\xff\xff" + bytes(33)
+    assert client.http.post(url, content=too_much, headers={"Content-Type": OCTETS}).status_code == 422
     assert client.poll(bytes(32)) == []
+
+
+def test_an_answer_to_a_poll_has_the_size_asked_for_and_what_it_has_no_room_for_comes_with_a_later_one(
+    client: Client,
+) -> None:
+    boxes = [os.urandom(32) for _ in range(5)]
+    sent = {1: {os.urandom(239) for _ in range(2)}, 3: {os.urandom(239)}, 4: {os.urandom(239)}}
+    way = client.hops(client.mailbox)
+    assert client.post(client.mailbox, *(message.forward(way, boxes[i], p) for i in sent for p in sent[i])) == 202
+    eventually("all are there", lambda: sum(len(client.poll(box)) for box in boxes) == 4)
+    for asked in (boxes, [os.urandom(32)]):  # something is there or not
+        assert len(client.ask([(box, 0) for box in asked], 6)) == 6 * 241
+    assert poll.parse_reply(client.ask([(box, 0) for box in boxes], 6), 5, 6).keys() == sent.keys()
+    skips, found = [0] * 5, []
+    for _ in range(2):  # three, then the last one
+        answer = poll.parse_reply(client.ask(list(zip(boxes, skips, strict=True)), 3), 5, 3)
+        for index, payloads in answer.items():
+            skips[index] += len(payloads)
+            found += payloads
+        assert skips in ([0, 2, 0, 1, 0], [0, 2, 0, 1, 1])
+    assert sorted(found) == sorted(set().union(*sent.values()))
 
 
 def test_unknown_paths_methods_and_buckets_are_told_in_json(client: Client) -> None:

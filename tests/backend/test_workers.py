@@ -43,9 +43,9 @@ class Workers(Client):
 
     def poll(self, mailbox: bytes, skip: int = 0) -> list[bytes]:
         """What both workers of the mailbox server say, which has to be the same."""
-        body = poll.encode_request([(mailbox, skip)])
+        body = poll.encode_request([(mailbox, skip)], poll.OPEN)
         answers = [self.http.post(f"{url}/v1/poll", content=body, headers=OCTETS) for url in self.urls["mailbox"]]
-        first, other = (poll.parse_reply(answer.content, 1).get(0, []) for answer in answers)
+        first, other = (poll.parse_reply(answer.content, 1, poll.OPEN).get(0, []) for answer in answers)
         return first if first == other else []
 
 

@@ -148,8 +148,12 @@ class PaperNetwork:
             keys = self._buckets.get(int(rest[0]), {})
             return b"".join(swap.fingerprint(key, self.nyms[key]) for key in keys)
         if kind == "poll":
-            asked = poll.parse_request(body)
-            return poll.encode_reply({i: self.mailboxes.get(box, [])[skip:] for i, (box, skip) in enumerate(asked)})
+            asked, room = poll.parse_request(body)
+            left, found = room or poll.MOST_ROOM, {}
+            for index, (box, skip) in enumerate(asked):
+                found[index] = self.mailboxes.get(box, [])[skip : skip + left]
+                left -= len(found[index])
+            return poll.encode_reply(found, room)
         assert kind == "upload"
         chunk = upload.parse_chunk(body)
         self.uploads.append(chunk)

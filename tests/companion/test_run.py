@@ -8,10 +8,11 @@ from anontrace import clock
 from anontrace.companion import looking, registration, run, swaps
 from anontrace.companion.cases import assess
 from anontrace.companion.errors import BadgeNotFoundError, BluetoothError, CompanionError
-from anontrace.companion.levels import HIGH, LOW, NORMAL, QUESTION, Level
+from anontrace.companion.levels import HIGH, LOW, NORMAL, Level
 from anontrace.companion.store import renewals
 from anontrace.companion.store.badges import RATCHET
-from anontrace.mixnet.sizes import MESSAGE, PAYLOAD
+from anontrace.mixnet.sizes import MESSAGE
+from anontrace.wire import poll
 from anontrace.wire.upload import CHUNK
 from anontrace_shared.slots import day_of, slot_of
 
@@ -124,7 +125,7 @@ def test_every_badge_has_addresses_ahead_and_the_requests_have_room_for_them(wea
         assert horizon(wearer, 2) >= 288, hours
     level = NORMAL.for_badges(2)
     sizes = {(request.kind, request.sent) for request in wearer.network.requests[before:] if request.kind != "messages"}
-    assert {sent for kind, sent in sizes if kind == "poll"} == {level.questions * QUESTION}
+    assert {sent for kind, sent in sizes if kind == "poll"} == {poll.ROOM + level.questions * poll.QUESTION}
     regular = [r for r in wearer.network.requests if r.kind == "messages" and r.time > START + 2 * DAY]
     assert {request.sent for request in regular} == {level.batch * MESSAGE}
 
@@ -188,7 +189,7 @@ def test_what_was_missed_is_not_made_up_for(wearer):
 
 @pytest.mark.parametrize(
     ("level", "least", "most"),
-    [(LOW, 105_000, 135_000), (NORMAL, 300_000, 380_000), (HIGH, 8_000_000, 10_000_000)],
+    [(LOW, 105_000, 135_000), (NORMAL, 300_000, 380_000), (HIGH, 8_500_000, 10_000_000)],
     ids=lambda value: value.name if isinstance(value, Level) else "",
 )
 def test_the_traffic_of_a_day(tmp_path, time, monkeypatch, level, least, most):
@@ -211,8 +212,33 @@ def test_the_traffic_of_a_day(tmp_path, time, monkeypatch, level, least, most):
     a_day = {kind: round(count / days) for kind, count in measured.items()}
     a_day.setdefault("upload", 0)  # one in five days at low
     assert a_day["buckets"] <= looking.BYTES_A_DAY
-    if level is HIGH:  # a fortnight's renewals are each answered with a payload
-        a_day["poll"] += round(level.renewals * (PAYLOAD + 3))
     assert least <= a_day["messages"] + a_day["poll"] + a_day["upload"] <= most
+    assert least <= level.bytes_a_day <= most
+    assert {r.received for r in wearer.network.requests[before:] if r.kind == "poll"} == {level.room * poll.ANSWER}
     assert {r.sent for r in wearer.network.requests[before:] if r.kind == "messages"} == {level.batch * MESSAGE}
     assert {r.sent for r in wearer.network.requests[before:] if r.kind == "upload"} <= {CHUNK}
+
+
+@pytest.mark.parametrize("badges", [2, 5])
+def test_further_badges_do_not_push_the_highest_level_over_its_bytes(badges):
+    level = HIGH.for_badges(badges)
+    assert level.bytes_a_day == pytest.approx(HIGH.bytes_a_day, rel=0.02)
+    assert level.batch * level.messages >= badges * 288 + 3 * level.renewals
+    assert level.chunks > 100
+    assert NORMAL.for_badges(badges).bytes_a_day > NORMAL.bytes_a_day
+
+
+def test_what_an_answer_has_no_room_for_is_asked_for_first_the_next_time(wearer):
+    wearer.until(START + 2 * DAY)
+    case, report = secrets.token_bytes(16), secrets.token_bytes(8)
+    met = list(wearer.addresses(slot_of(START) + 100, 4 * NORMAL.room).items())
+    for slot, contact_address in met:
+        wearer.network.notify(contact_address, slot, exposure(case, report))
+    polls = looked = 0
+    while not (told := assess(wearer.state)) or len(told[0].seconds) < len(met):
+        wearer.until(wearer.time.now + HOUR)
+        looked = sum(request.kind == "poll" for request in wearer.network.requests)
+        polls = polls or looked
+    # All 600 mailboxes of two days fit into two requests, so that each later one is for what was left.
+    assert 3 <= looked - polls <= 6
+    assert told[0].minutes == 5 * len(met)

@@ -24,9 +24,12 @@ def poll() -> dict[str, Any]:
     found = [(0, payloads[:1]), (2, payloads[1:])]
     return {
         "mailboxes": [{"address": address.hex(), "skip": skip} for address, skip in mailboxes],
-        "request": r.poll_request(mailboxes).hex(),
+        "request": r.poll_request(mailboxes, 0).hex(),
         "found": [{"index": index, "payloads": [each.hex() for each in held]} for index, held in found],
-        "reply": r.poll_reply(found).hex(),
+        "reply": r.poll_reply(found, 0).hex(),
+        "room": 5,
+        "request_with_room": r.poll_request(mailboxes, 5).hex(),
+        "reply_with_room": r.poll_reply(found, 5).hex(),
     }
 
 

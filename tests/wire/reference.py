@@ -24,12 +24,13 @@ def ed25519_sign(seed: bytes, data: bytes) -> bytes:
     return Ed25519PrivateKey.from_private_bytes(seed).sign(data)
 
 
-def poll_request(mailboxes: list[tuple[bytes, int]]) -> bytes:
-    return b"".join(address + number(skip, 1) for address, skip in mailboxes)
+def poll_request(mailboxes: list[tuple[bytes, int]], room: int) -> bytes:
+    return number(room, 2) + b"".join(address + number(skip, 1) for address, skip in mailboxes)
 
 
-def poll_reply(found: list[tuple[int, list[bytes]]]) -> bytes:
-    return b"".join(number(index, 2) + number(len(held), 1) + b"".join(held) for index, held in found)
+def poll_reply(found: list[tuple[int, list[bytes]]], room: int) -> bytes:
+    messages = [number(index, 2) + each for index, held in found for each in held]
+    return b"".join(messages + [b"\xff\xff" + bytes(239)] * (room - len(messages)))
 
 
 def upload(authorization: bytes, log: bytes) -> bytes:

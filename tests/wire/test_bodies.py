@@ -181,38 +181,59 @@ boxes = st.lists(st.tuples(st.binary(min_size=32, max_size=32), st.integers(0, 2
 held = st.lists(st.binary(min_size=239, max_size=239), min_size=1, max_size=3)
 
 
-@given(boxes)
-def test_a_poll_survives_its_encoding(mailboxes: list[tuple[bytes, int]]) -> None:
-    assert poll.parse_request(poll.encode_request(mailboxes)) == mailboxes
+@given(boxes, st.integers(0, poll.MOST_ROOM))
+def test_a_poll_survives_its_encoding(mailboxes: list[tuple[bytes, int]], room: int) -> None:
+    assert poll.parse_request(poll.encode_request(mailboxes, room)) == (mailboxes, room)
 
 
-@given(st.dictionaries(st.integers(0, 99), held, max_size=5))
-def test_the_answer_to_a_poll_survives_its_encoding(found: dict[int, list[bytes]]) -> None:
-    assert poll.parse_reply(poll.encode_reply(found), 100) == found
+@given(st.dictionaries(st.integers(0, 99), held, max_size=5), st.integers(0, 40))
+def test_the_answer_to_a_poll_survives_its_encoding(found: dict[int, list[bytes]], more: int) -> None:
+    assert poll.parse_reply(poll.encode_reply(found, poll.OPEN), 100, poll.OPEN) == found
+    room = sum(map(len, found.values())) + more
+    if room:
+        assert poll.parse_reply(poll.encode_reply(found, room), 100, room) == found
 
 
-def test_288_empty_mailboxes_cost_less_than_10_kilobytes() -> None:
-    assert len(poll.encode_request([(os.urandom(32), 0)] * 288)) < 9600
-    assert poll.encode_reply({0: [], 287: []}) == b""
+@given(st.dictionaries(st.integers(0, 99), held, max_size=5), st.integers(1, 40))
+def test_the_size_of_an_answer_is_the_one_asked_for_whatever_was_found(
+    found: dict[int, list[bytes]], room: int
+) -> None:
+    if sum(map(len, found.values())) > room:
+        with pytest.raises(FormatError):
+            poll.encode_reply(found, room)
+    else:
+        assert len(poll.encode_reply(found, room)) == room * poll.ANSWER
+
+
+def test_288_empty_mailboxes_cost_less_than_10_kilobytes_both_ways_also_when_the_answer_hides_that() -> None:
+    asked = [(os.urandom(32), 0)] * 288
+    for room in (poll.OPEN, 2):
+        assert len(poll.encode_request(asked, room)) + len(poll.encode_reply({}, room)) < 10_000
 
 
 def test_polls_of_impossible_sizes_are_refused() -> None:
     for wrong in ([], [(bytes(32), 0)] * 1001, [(bytes(31), 0)], [(bytes(32), 256)]):
         with pytest.raises(FormatError):
-            poll.encode_request(wrong)
-    for body in (b"", bytes(32), bytes(34), bytes(33 * 1001)):
+            poll.encode_request(wrong, poll.OPEN)
+    with pytest.raises(FormatError):
+        poll.encode_request([(bytes(32), 0)], poll.MOST_ROOM + 1)
+    for body in (b"", b"\0", bytes(2), bytes(33), bytes(34), bytes(36), bytes(2 + 33 * 1001), b"\x01\x10" + bytes(33)):
         with pytest.raises(FormatError):
             poll.parse_request(body)
     for found in ({1000: [bytes(239)]}, {0: [bytes(238)]}, {0: [bytes(239)] * 256}):
         with pytest.raises(FormatError):
-            poll.encode_reply(found)
+            poll.encode_reply(found, poll.OPEN)
 
 
 def test_an_answer_to_a_poll_that_cannot_be_is_refused() -> None:
-    one = poll.encode_reply({0: [bytes(239)]})
-    for wrong in (one[:-1], one + b"\0", one + one, b"\0\0\0", poll.encode_reply({2: [bytes(239)]})):
+    one = poll.encode_reply({0: [bytes(239)]}, 0)
+    filling = poll.encode_reply({}, 1)
+    for wrong in (one[:-1], one + b"\0", b"\0\0", poll.encode_reply({2: [bytes(239)]}, 0), one * 256, filling):
         with pytest.raises(FormatError):
-            poll.parse_reply(wrong, 2)
+            poll.parse_reply(wrong, 2, poll.OPEN)
+    for wrong in (b"", one, one * 3, filling + one, poll.encode_reply({0: [bytes(239)]}, 3)):
+        with pytest.raises(FormatError):
+            poll.parse_reply(wrong, 2, 2)
 
 
 def test_redeeming() -> None:

@@ -31,10 +31,12 @@ def test_poll() -> None:
     v = load("poll.json")
     mailboxes = [(h(each["address"]), each["skip"]) for each in v["mailboxes"]]
     found = {each["index"]: [h(payload) for payload in each["payloads"]] for each in v["found"]}
-    assert poll.encode_request(mailboxes) == h(v["request"])
-    assert poll.parse_request(h(v["request"])) == mailboxes
-    assert poll.encode_reply(found) == h(v["reply"])
-    assert poll.parse_reply(h(v["reply"]), len(mailboxes)) == found
+    for room, name in ((poll.OPEN, ""), (v["room"], "_with_room")):
+        request, reply = h(v["request" + name]), h(v["reply" + name])
+        assert poll.encode_request(mailboxes, room) == request
+        assert poll.parse_request(request) == (mailboxes, room)
+        assert poll.encode_reply(found, room) == reply
+        assert poll.parse_reply(reply, len(mailboxes), room) == found
 
 
 def test_upload_with_a_permit() -> None:

@@ -26,6 +26,7 @@ from anontrace.mixnet.notification import Kind, Notification
 from anontrace.mixnet.path import Hop
 from anontrace.mixnet.sizes import BLOB, CASE_ID, CHAIN_TOKEN, PAYLOAD, REPORT_ID
 from anontrace.mixnet.swap import Swap
+from anontrace.wire.poll import OPEN
 from anontrace_primitives import x25519_base
 from anontrace_shared.schedule import nym_key
 from anontrace_shared.slots import slot_of
@@ -116,7 +117,7 @@ async def _polls(store: Store) -> float:
     full = [os.urandom(32) for _ in range(_POLLS)]
     await boxes.deliver([Arrived(each, os.urandom(PAYLOAD)) for each in full])
     asked = [[(each, 0), *((os.urandom(32), 0) for _ in range(_MAILBOXES - 1))] for each in full]
-    return await _rate([lambda each=each: boxes.fetch(each) for each in asked])  # type: ignore[misc]
+    return await _rate([lambda each=each: boxes.fetch(each, OPEN) for each in asked])  # type: ignore[misc]
 
 
 async def _measure(name: str, store: Store, size: Callable[[], int], sizes: Sequence[int], report: Report) -> None:

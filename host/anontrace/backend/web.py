@@ -81,11 +81,11 @@ class Dated:
 
 
 async def octets(request: Request, *, at_least: int, at_most: int, unit: int) -> bytes:
-    """The binary body, of `at_least` to `at_most` bytes and a multiple of `unit`."""
+    """The binary body, of `at_least` to `at_most` bytes in steps of `unit`."""
     _require_type(request, OCTETS)
     body = await request.body()
-    if not at_least <= len(body) <= at_most or len(body) % unit:
-        wanted = f"{unit} bytes" if at_least == at_most else f"a multiple of {unit} from {at_least} to {at_most} bytes"
+    if not at_least <= len(body) <= at_most or (len(body) - at_least) % unit:
+        wanted = f"{at_least} bytes" if at_least == at_most else f"{at_least} to {at_most} bytes in steps of {unit}"
         raise Refused(413 if len(body) > at_most else 400, f"the body has {len(body)} bytes; it has to be {wanted}")
     return body
 

@@ -1,6 +1,8 @@
-"""Asking mailboxes in requests of one size: a part of them each time, those asked longest ago first.
+"""Asking mailboxes in requests of one size, with answers of one size: a part of the mailboxes each time, those asked
+longest ago first.
 
-Where there are fewer mailboxes than a request holds, random ones make up for it. What is found is kept by `polling`.
+Where there are fewer mailboxes than a request holds, random ones make up for it. What is found is kept by `polling`;
+what an answer had no room for is asked for again in the next request.
 """
 
 import secrets
@@ -27,12 +29,15 @@ def ask(state: State, servers: Servers, level: Level, rng: Random) -> Polled:
     asked += [(secrets.token_bytes(MAILBOX), 0) for _ in range(level.questions - len(own))]
     order = list(range(len(asked)))
     rng.shuffle(order)
-    answers = servers.poll(server, [asked[at] for at in order])
-    polled = Polled(mailboxes=len(own), requests=1)
+    answers = servers.poll(server, [asked[at] for at in order], level.room)
+    if sum(len(payloads) for payloads in answers.values()) == level.room:
+        del order[max(answers) + 1 :]  # whether there is anything in those was not told
+    answered = [own[at] for at in order if at < len(own)]
+    polled = Polled(mailboxes=len(answered), requests=1)
     found = [(own[order[index]], payloads) for index, payloads in answers.items() if order[index] < len(own)]
     with state.transaction():
         polling.keep(state, found, polled)
-        numbers = [mailbox.number for mailbox in own]
+        numbers = [mailbox.number for mailbox in answered]
         state.addresses.set_asked(numbers, now)
         state.renewals.checked(numbers, MOST_LOOKS, now)
     polled.told = polling.told_since(state, before)

@@ -24,6 +24,7 @@ from anontrace.companion.swaps import Swaps
 from anontrace.mixnet import notification
 from anontrace.mixnet.notification import Kind, Notification
 from anontrace.mixnet.surb import SurbSecrets
+from anontrace.wire.poll import OPEN
 
 MAILBOXES_A_REQUEST = 288
 MOST_SKIP = 255
@@ -68,7 +69,7 @@ def poll(state: State, servers: Servers, progress: Progress) -> Polled:
         for at in range(0, len(own), MAILBOXES_A_REQUEST):
             asked = own[at : at + MAILBOXES_A_REQUEST]
             try:
-                answers = servers.poll(server, [(mailbox.address, mailbox.skip) for mailbox in asked])
+                answers = servers.poll(server, [(mailbox.address, mailbox.skip) for mailbox in asked], OPEN)
             except OfflineError as error:
                 polled.failure = error
                 break

@@ -84,22 +84,20 @@ class Run:
             CHUNK: self._chunk,
             LOOK: lambda state, servers: (looking.look(state, servers, self._rng), None)[1],
         }
-        self._a_day = {
-            TOP_UP: TOP_UPS, MESSAGES: level.messages, POLL: level.polls, CHUNK: level.chunks, LOOK: level.looks,
-            BADGE: BADGE_SYNCS,
-        }  # fmt: skip
 
     def begin(self) -> None:
         """Take up the timetable where it was left; what was missed meanwhile is not made up for."""
         now = int(clock.now())
         with self._changing() as state:
-            self._due = {task: due for task, due in state.timetable.due().items() if task in self._a_day}
-            for task in self._a_day:
-                gap = self._mean_gap(task)
+            level = self._level_of(state)
+            tasks = (*self._tasks, BADGE)
+            self._due = {task: due for task, due in state.timetable.due().items() if task in tasks}
+            for task in tasks:
+                gap = _mean_gap(task, level)
                 if task not in self._due:
                     first = 0.0 if task == TOP_UP else self._rng.uniform(0, min(gap, DAY_SECONDS))
                     self._set_due(state, task, now + int(first))
-                elif self._due[task] < now or self._due[task] > now + 20 * gap:
+                elif self._due[task] < now or self._due[task] > now + 2 * gap:
                     self._set_due(state, task, now + int(self._rng.uniform(0, min(gap, SOON_SECONDS))))
 
     def next_due(self) -> int:
@@ -118,7 +116,7 @@ class Run:
         try:
             with self._changing() as state:
                 # First of all: a task that fails or dies is not repeated at once.
-                self._set_due(state, task, int(clock.now() + self._gap(task)))
+                self._set_due(state, task, int(clock.now() + self._gap(task, self._level_of(state))))
                 if task != BADGE:
                     with self._servers(state) as servers:
                         self._tasks[task](state, servers)
@@ -160,14 +158,9 @@ class Run:
         self._due[task] = due
         state.timetable.set_due(task, due)
 
-    def _mean_gap(self, task: str) -> float:
-        return DAY_SECONDS / self._a_day[task]
-
-    def _gap(self, task: str) -> float:
-        """Seconds until it is due again. Messages come evenly enough for a day's addresses to go out within the day."""
-        if task in (CHUNK, POLL):
-            return min(self._times.expovariate(1), 10.0) * self._mean_gap(task)
-        return self._times.uniform(0.5, 1.5) * self._mean_gap(task)
+    def _gap(self, task: str, level: Level) -> float:
+        """Seconds until it is due again: at random, but evenly enough for a day to keep to its bytes."""
+        return self._times.uniform(0.5, 1.5) * _mean_gap(task, level)
 
     def _event(self, task: str, lines: list[str], news: bool = False, **document: Any) -> None:
         self._say(Event(task, tuple(lines), {"task": task, "time": int(clock.now()), **document}, news))
@@ -232,3 +225,12 @@ class Run:
                 f"The log of badge {badge.number} was full, and its oldest days are gone: keep it near more often."
             )
         self._event(BADGE, said, **document)
+
+
+def _mean_gap(task: str, level: Level) -> float:
+    """Seconds between two times that a task is due, in the mean."""
+    a_day = {
+        TOP_UP: TOP_UPS, MESSAGES: level.messages, POLL: level.polls, CHUNK: level.chunks, LOOK: level.looks,
+        BADGE: BADGE_SYNCS,
+    }  # fmt: skip
+    return DAY_SECONDS / a_day[task]

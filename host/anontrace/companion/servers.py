@@ -149,14 +149,17 @@ class Servers:
             raise AnswerError("the nymserver answers in a way that this program does not know")
         return frozenset(body[at : at + _FINGERPRINT] for at in range(0, len(body), _FINGERPRINT))
 
-    def poll(self, server: int, mailboxes: Sequence[tuple[bytes, int]]) -> dict[int, list[bytes]]:
-        """What the mailboxes (address, messages known) of a mailbox server hold beyond that, by index."""
+    def poll(self, server: int, mailboxes: Sequence[tuple[bytes, int]], room: int) -> dict[int, list[bytes]]:
+        """What the mailboxes (address, messages known) of a mailbox server hold beyond that, by index.
+
+        The answer has room for `room` messages, or as many as there are (poll.OPEN).
+        """
         if server not in self._lists:
             raise OfflineError(f"mailbox server {server} is not in the directory at the moment; try again later")
         url = f"{self._lists[server].url}/v1/poll"
-        body = self._client.post(f"mailbox server {server}", url, poll.encode_request(mailboxes))
+        body = self._client.post(f"mailbox server {server}", url, poll.encode_request(mailboxes, room))
         try:
-            return poll.parse_reply(body, len(mailboxes))
+            return poll.parse_reply(body, len(mailboxes), room)
         except AnontraceError as error:
             raise AnswerError(f"mailbox server {server}: {error}") from error
 

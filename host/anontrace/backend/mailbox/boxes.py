@@ -10,9 +10,9 @@ from anontrace.backend.counters import Counters
 from anontrace.backend.mix.items import Arrived
 from anontrace.backend.store import Store
 from anontrace.mixnet import keydays
+from anontrace.wire.poll import MOST_ROOM
 
 KEEP_DAYS = 30
-MOST_IN_REPLY = 4096
 TABLE = "mailboxes"
 
 
@@ -32,15 +32,15 @@ class Mailboxes:
         self._counters.add("mailbox_stored", sum(kept))
         self._counters.add("mailbox_full", len(kept) - sum(kept))
 
-    async def fetch(self, asked: Sequence[tuple[bytes, int]]) -> dict[int, list[bytes]]:
-        """For each (address, payloads to skip) that has more: what follows, by index, MOST_IN_REPLY in all."""
+    async def fetch(self, asked: Sequence[tuple[bytes, int]], room: int) -> dict[int, list[bytes]]:
+        """For each (address, payloads to skip) that has more: what follows, by index, as much as there is room for."""
         lists = await self._store.get_lists(TABLE, [address for address, _ in asked])
         found: dict[int, list[bytes]] = {}
-        room = MOST_IN_REPLY
+        left = room or MOST_ROOM
         for index, ((_, skip), payloads) in enumerate(zip(asked, lists, strict=True)):
-            more = payloads[skip : skip + room]
+            more = payloads[skip : skip + left]
             if more:
                 found[index] = more
-                room -= len(more)
+                left -= len(more)
         self._counters.add("mailboxes_polled", len(asked))
         return found
