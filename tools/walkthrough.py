@@ -198,8 +198,8 @@ async def story(pages: Pages, ada: Wearer, you: Wearer, air: Air, backend: Backe
               " may leave out any day or time first.")  # fmt: skip
     await pages.show(you, "pass-on", case, answers=("", "y"))
     await pages.show(you, "status")
-    pages.say("## A positive test of your own\n\nWith the result comes a token: `anontrace report --token"
-              " XXXX-XXXX-XXXX-XXXX`. It asks as `pass-on` does.\n\n## A backup")  # fmt: skip
+    pages.say("## A positive test of your own\n\nWith the result comes a token: `anontrace report` asks for it, and"
+              " then as `pass-on` does.\n\n## A backup")  # fmt: skip
     words = "three small green words"
     await pages.show(you, "backup", "monday.backup", answers=(words, words), film=False)
     pages.say("`anontrace restore monday.backup` brings everything back on another computer. What is to be done each"

@@ -6,6 +6,7 @@ import re
 import select
 import subprocess
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -20,8 +21,10 @@ class Cli(Protocol):
 PATIENCE = 40.0
 
 
-def talk(cli: Cli, arguments: list[str], answers: list[tuple[str, str]]) -> tuple[int, str]:
+def talk(cli: Cli, arguments: list[str], answers: list[tuple[str, str | Callable[[], str]]]) -> tuple[int, str]:
     """Run a command on a terminal; each (question, answer) is typed once its question has appeared.
+
+    An answer may be a function, which is called then.
 
     Returns the exit code and all that was on the screen.
     """
@@ -47,7 +50,8 @@ def talk(cli: Cli, arguments: list[str], answers: list[tuple[str, str]]) -> tupl
             # What is typed before the whole prompt is there may be thrown away.
             if waiting and (asked := re.compile(re.escape(waiting[0][0]) + "[^\n]*: ").search(screen, seen)):
                 seen = asked.end()
-                os.write(leader, (waiting.pop(0)[1] + "\n").encode())
+                answer = waiting.pop(0)[1]
+                os.write(leader, ((answer if isinstance(answer, str) else answer()) + "\n").encode())
         assert not waiting, f"never asked: {waiting[0][0]}; on the screen: {screen}"
         return process.wait(PATIENCE), screen
     finally:

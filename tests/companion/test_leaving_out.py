@@ -110,6 +110,36 @@ def test_asked_on_a_terminal_the_wearer_sees_what_is_left(wearer):
     assert "To be sent to the nymserver: 24 sealed contact records" in screen
 
 
+def test_a_token_that_is_asked_for_or_read_is_not_among_the_arguments(wearer):
+    answers = [("one-time token", TOKEN), ("Leave out", ""), ("Send it?", "n")]
+    assert talk(wearer, ["report"], answers)[0] == INTERRUPTED
+    assert wearer.run("report", "--token", "-", "--yes", stdin=TOKEN.lower() + "\n").code == OFFLINE
+    assert fixed_log(wearer).blocks == 24
+    result = wearer.run("report", "--yes")
+    assert (result.code, "--token -" in result.err) == (USAGE, True)
+    result = wearer.run("report", "--token", "-", "--yes", stdin="")
+    assert (result.code, "Traceback" in result.err) == (USAGE, False)
+
+
+def test_while_the_wearer_thinks_everything_else_goes_on(wearer):
+    def other_work():
+        with state.changing(wearer.folder) as opened:
+            opened.badges.ensure(2_000_000)
+        return "n"
+
+    assert talk(wearer, ["report", "--token", TOKEN], [("Leave out", ""), ("Send it?", other_work)])[0] == INTERRUPTED
+
+
+def test_nothing_is_sent_but_what_the_wearer_has_seen(wearer):
+    def begin_with_less():
+        assert wearer.run("report", "--token", TOKEN, "--yes", "--without", "2026-01-05 08:00-09:00").code == OFFLINE
+        return "y"
+
+    code, screen = talk(wearer, ["report", "--token", TOKEN], [("Leave out", ""), ("Send it?", begin_with_less)])
+    assert (code, "another command has begun this upload" in screen) == (USAGE, True)
+    assert fixed_log(wearer).blocks == 12
+
+
 def test_diseases_by_name_and_unknown_ones_as_such():
     assert diseases.name_of("U07.1") == "COVID-19 (U07.1)"
     assert diseases.name_of("B05.9") == "measles (B05.9)"

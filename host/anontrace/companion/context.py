@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,17 +26,24 @@ class Context:
     adapter: str
     output: Output
 
-    def reading(self) -> "AbstractContextManager[State]":
-        """The state, for a look."""
+    @cached_property
+    def _key(self) -> bytes:
+        """The vault key. A command that opens the state several times asks for a passphrase once."""
         from anontrace.companion import state
 
-        return state.reading(self.folder)
+        return state.vault_key(self.folder)
+
+    def reading(self) -> "AbstractContextManager[State]":
+        """The state, for a look; other commands go on meanwhile, so this is what to hold while somebody is asked."""
+        from anontrace.companion import state
+
+        return state.reading(self.folder, self._key)
 
     def changing(self) -> "AbstractContextManager[State]":
         """The state, for changes, with the lock held."""
         from anontrace.companion import state
 
-        return state.changing(self.folder)
+        return state.changing(self.folder, self._key)
 
     def servers(self, state: "State") -> "Servers":
         """The servers of the network that this state folder belongs to; a context manager."""

@@ -56,6 +56,12 @@ class Intent:
     def is_done(self) -> bool:
         return self.stored is not None and self.stored.state == ACCEPTED
 
+    @property
+    def case_id(self) -> bytes:
+        """Of an upload that is ready or done."""
+        assert self.stored is not None and self.stored.case_id is not None
+        return self.stored.case_id
+
 
 def intend_report(state: State, token: str, without: Sequence[Period] = ()) -> Intent:
     """What a report with this token would send, leaving out some periods; SetupError for a mistyped token."""
@@ -67,10 +73,15 @@ def intend_report(state: State, token: str, without: Sequence[Period] = ()) -> I
 
 
 def intend_pass_on(state: State, exposure: Exposure, without: Sequence[Period] = ()) -> Intent:
-    """What passing on this case would send."""
+    """What passing on this case would send; SetupError if it cannot be passed on."""
+    check_told(exposure)
+    return _intend(state, PASS_ON, exposure.case_id, without)
+
+
+def check_told(exposure: Exposure) -> None:
+    """SetupError unless the wearer is told of it, so that it can be passed on."""
     if exposure.state != exposures.TOLD:
         raise SetupError(f"this case cannot be passed on, for its state is: {exposure.state}")
-    return _intend(state, PASS_ON, exposure.case_id, without)
 
 
 def _intend(state: State, kind: str, subject: bytes, without: Sequence[Period]) -> Intent:
@@ -78,8 +89,26 @@ def _intend(state: State, kind: str, subject: bytes, without: Sequence[Period]) 
     if stored is None or stored.state == ACCEPTED:
         data = contact_log.gather(state.logs.segments(), clock.now(), without)
     else:
-        data = stored.log if stored.payload is None else upload.parse(stored.payload).log
+        data = _fixed_log(stored)
     return Intent(kind, subject, data, contact_log.summarise(data), stored)
+
+
+def _fixed_log(stored: StoredUpload) -> bytes:
+    """The log of an upload that is not done."""
+    return stored.log if stored.payload is None else upload.parse(stored.payload).log
+
+
+def taken_up(state: State, intent: Intent) -> Intent:
+    """The intent as it stands now: another command may have begun the same upload while the wearer was asked.
+
+    SetupError if that one sends another log than the wearer has seen.
+    """
+    stored = state.uploads.find(intent.kind, intent.subject)
+    if stored is not None and stored.state != ACCEPTED and _fixed_log(stored) != intent.log:
+        raise SetupError(
+            "another command has begun this upload with another log; repeat the command to go on with that"
+        )
+    return replace(intent, stored=stored)
 
 
 def report(state: State, servers: Servers, intent: Intent, token: str, progress: Progress) -> bytes:

@@ -84,9 +84,12 @@ def create(folder: Path, protection: str = keyfile.PLAIN, passphrase: str | None
 
 
 @contextmanager
-def reading(folder: Path) -> Iterator[State]:
-    """The state, to be looked at; another process may change it meanwhile."""
-    with closing(State(folder, vault_key(folder))) as state:
+def reading(folder: Path, key: bytes | None = None) -> Iterator[State]:
+    """The state, to be looked at; another process may change it meanwhile.
+
+    `key`: the vault key, where it was loaded already.
+    """
+    with closing(State(folder, vault_key(folder) if key is None else key)) as state:
         yield state
 
 

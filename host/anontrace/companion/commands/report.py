@@ -20,12 +20,17 @@ _HIDDEN = click.option(
 
 
 @click.command()
-@click.option("--token", required=True, metavar="TOKEN", help="The one-time token that you got with the test result.")
+@click.option(
+    "--token",
+    metavar="TOKEN",
+    help="The one-time token that you got with the test result. Left out, it is asked for; with -, it is read from "
+    "standard input. Either keeps it from other users of this computer and out of the shell's history.",
+)
 @_HIDDEN
 @_YES
 @WITHOUT
 @pass_context
-def report(context: Context, token: str, without: tuple[str, ...], hidden: bool, yes: bool) -> None:
+def report(context: Context, token: str | None, without: tuple[str, ...], hidden: bool, yes: bool) -> None:
     """Report a positive test: hand your sealed contact log to the nymserver.
 
     Nobody on the way can read the log, and the health authority sees how close and how long your contacts were, never
@@ -33,28 +38,42 @@ def report(context: Context, token: str, without: tuple[str, ...], hidden: bool,
 
     \b
     Examples:
+      anontrace report
       anontrace report --token 7K2M-9QXR-44TD-0ZC5
       anontrace report --token 7K2M-9QXR-44TD-0ZC5 --without '2026-01-31 14:00-15:30'
     """
     from anontrace.companion import reporting
 
+    shown = _token(context, token)
+    with context.reading() as state:
+        intent = settle(context, without, yes, lambda periods: reporting.intend_report(state, shown, periods))
+    _consent(context, intent, yes, "those whom you met be told that they met somebody who tested positive")
     with context.changing() as state:
-        intent = settle(context, without, yes, lambda periods: reporting.intend_report(state, token, periods))
-        if not intent.is_done:
-            _consent(context, intent, yes, "those whom you met be told that they met somebody who tested positive")
-            with context.servers(state) as servers, context.output.progress("uploading") as progress:
-                if hidden:
-                    stored = reporting.prepare_report(state, servers, intent, token)
-                else:
-                    case_id = reporting.report(state, servers, intent, token, progress)
+        intent = reporting.taken_up(state, intent)
+        if intent.is_done:
+            _show(context, intent, intent.case_id)
+            return
+        with context.servers(state) as servers, context.output.progress("uploading") as progress:
             if hidden:
-                assert stored.case_id is not None  # it is ready
-                _show(context, intent, stored.case_id, waits=True)
-                return
-        else:
-            assert intent.stored is not None and intent.stored.case_id is not None
-            case_id = intent.stored.case_id
-    _show(context, intent, case_id)
+                case_id = reporting.prepare_report(state, servers, intent, shown).case_id
+                assert case_id is not None  # it is ready
+            else:
+                case_id = reporting.report(state, servers, intent, shown, progress)
+    _show(context, intent, case_id, waits=hidden)
+
+
+def _token(context: Context, given: str | None) -> str:
+    """The token, asked for if need be; SetupError where nobody can be asked."""
+    from anontrace.companion.errors import SetupError
+
+    if given == "-":
+        return sys.stdin.readline()
+    if given is not None:
+        return given
+    if context.output.as_json or not sys.stdin.isatty():
+        raise SetupError("no token is given, and nobody is here to be asked: give --token, or --token - to read it")
+    typed: str = click.prompt("The one-time token that you got with the test result")
+    return typed
 
 
 @click.command("pass-on")
@@ -76,26 +95,29 @@ def pass_on(context: Context, case: str, without: tuple[str, ...], hidden: bool,
     from anontrace.companion import reporting
     from anontrace.companion.cases import find
 
-    with context.changing() as state:
+    with context.reading() as state:
         exposure = find(state, case)
         intent = settle(context, without, yes, lambda periods: reporting.intend_pass_on(state, exposure, periods))
+    _consent(context, intent, yes, "those whom you met be told that they may be part of a chain of infection")
+    with context.changing() as state:
+        intent = reporting.taken_up(state, intent)
+        exposure = find(state, case)
         if not intent.is_done:
-            _consent(context, intent, yes, "those whom you met be told that they may be part of a chain of infection")
+            reporting.check_told(exposure)  # it may have been withdrawn meanwhile
             if hidden:
                 reporting.prepare_pass_on(state, intent, exposure)
-                _show(context, intent, exposure.case_id, waits=True)
-                return
-            with context.servers(state) as servers, context.output.progress("uploading") as progress:
-                reporting.pass_on(state, servers, intent, exposure, progress)
-    _show(context, intent, exposure.case_id)
+            else:
+                with context.servers(state) as servers, context.output.progress("uploading") as progress:
+                    reporting.pass_on(state, servers, intent, exposure, progress)
+    _show(context, intent, exposure.case_id, waits=hidden and not intent.is_done)
 
 
 def _consent(context: Context, intent: "Intent", yes: bool, effect: str) -> None:
-    """Show what will be sent, and to whom; raises SetupError or Abort without a yes."""
+    """Show what will be sent, and to whom; raises SetupError or Abort without a yes. Nothing is sent twice."""
     from anontrace.companion.errors import SetupError
 
     summary = intent.summary
-    if yes:
+    if yes or intent.is_done:
         return
     if context.output.as_json or not sys.stdin.isatty():
         raise SetupError("this sends your contact log, and nobody is here to be asked; to consent, give --yes")

@@ -44,7 +44,6 @@ def run(context: Context, level: str | None, once: bool, no_badge: bool) -> None
       anontrace --json run            a line of JSON for each event
     """
     from anontrace import clock
-    from anontrace.companion import state as states
     from anontrace.companion import stopping
     from anontrace.companion.days import moment_text
     from anontrace.companion.levels import LEVELS
@@ -64,12 +63,11 @@ def run(context: Context, level: str | None, once: bool, no_badge: bool) -> None
 
     with stopping.soon() as asked:
         try:
-            key = states.vault_key(context.folder)  # once: a passphrase is asked for at the start alone
-            with states.changing(context.folder, key) as state:
+            with context.changing() as state:
                 chosen = level or state.timetable.level() or "normal"
                 state.timetable.set_level(chosen)
             running = Run(
-                lambda: states.changing(context.folder, key),
+                context.changing,
                 lambda state: Servers(state.network, DIRECTORY_SECONDS),
                 LEVELS[chosen],
                 None if no_badge else lambda state, badge: _sync(context, state, badge),
