@@ -1,6 +1,7 @@
 """The directory's chain, served by a real discovery: who was away checks how it went on; a fork over the gap shows."""
 
 import asyncio
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,8 +38,8 @@ class Discovery:
         self.network = network.load(servers.folder / "network.toml")
         self._issued = 0
 
-    def publish(self, number: int, times: int = 1) -> httpx.Response:
-        """Lists of a mix, each an edition; the last answer."""
+    def publish(self, number: int, times: int = 1, url: str | None = None) -> httpx.Response:
+        """Lists of a mix that is to be found at `url`, each an edition; the last answer."""
         seed = keyfiles.read(self.servers.folder / f"mix-{number}", keyfiles.SIGNING)
         for _ in range(times):
             self._issued = max(self._issued + 1, int(self.clock.now) - 300)
@@ -46,13 +47,13 @@ class Discovery:
                 number=number,
                 name=f"mix-{number}",
                 roles=("mix",),
-                url=f"http://127.0.0.{number}",
+                url=url or f"http://127.0.0.{number}",
                 issued=self._issued,
                 expires=self._issued + 2 * DAY,
                 keys=(keylist.MixKey(day=int(self.clock.now) // DAY, key=x25519_base(bytes(31) + b"\x40")),),
             )
-            url = f"{self.network.discovery.url}/v1/lists/{number}"
-            answer = self.servers.http.put(url, content=keylist.sign(made, seed).to_json(), headers=JSON)
+            to = f"{self.network.discovery.url}/v1/lists/{number}"
+            answer = self.servers.http.put(to, content=keylist.sign(made, seed).to_json(), headers=JSON)
         return answer
 
     def forget(self, key: bool = False) -> None:
@@ -140,6 +141,30 @@ def test_who_was_away_finds_the_directory_continued_and_no_mix_publishes_without
     assert [sorted(look()) for look in readers] == [[1, 2], [1, 2]]
     discovery.later(DAY // 2)
     assert discovery.publish(1).status_code == 204
+
+
+def test_whoever_brings_the_lists_of_a_mix_again_does_not_keep_it_from_publishing(discovery: Discovery) -> None:
+    url = f"{discovery.network.discovery.url}/v1/lists/1"
+    current = f"{discovery.network.discovery.url}/v1/directory"
+
+    def shown() -> str:
+        (each,) = discovery.servers.http.get(current).json()["lists"]
+        return json.dumps(each)
+
+    discovery.publish(1)
+    old = shown()
+    discovery.publish(1)
+    for body, status in ((shown(), 204), (old, 409)):
+        answers = {discovery.servers.http.put(url, content=body, headers=JSON).status_code for _ in range(101)}
+        assert answers == {status}
+    assert discovery.publish(1).status_code == 204
+
+
+def test_two_lists_of_one_second_do_not_take_turns(discovery: Discovery) -> None:
+    """Or a stranger could bring the one and the other for ever, each time as a new directory."""
+    discovery.publish(1)
+    discovery._issued -= 1
+    assert discovery.publish(1, url="http://127.0.0.99").status_code == 409
 
 
 def test_another_history_behind_what_was_missed_is_refused_until_it_is_too_long_ago_which_is_told(

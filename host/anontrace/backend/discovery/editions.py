@@ -65,8 +65,8 @@ class Editions:
         return Page(heads=tuple(head.decode() for head in found if head is not None)).model_dump_json()
 
     async def take(self, number: int, body: bytes) -> None:
-        """Publish a mix's key list. 422 if it is malformed, 403 if it is not to be believed, 409 if a newer one is
-        there, 429 if there were too many today. The same list again changes nothing."""
+        """Publish a mix's key list. 422 if it is malformed, 403 if it is not to be believed, 409 if one that is as new
+        is there, 429 if there were too many today. The same list again changes nothing."""
         try:
             envelope = signed.read(body)
             offered = keylist.read(envelope.document)
@@ -78,17 +78,15 @@ class Editions:
             keylist.verify(envelope, self._pins, clock.now())
         except AnontraceError as error:
             raise Refused(403, str(error)) from None
-        self._count(number)
         await self._next_edition(number, envelope, offered.issued)
 
-    def _count(self, number: int) -> None:
+    def _check_count(self, number: int) -> None:
         now = clock.now()
         if keydays.day_at(now) != self._taken_day:
             self._taken_day = keydays.day_at(now)
             self._taken.clear()
         if self._taken[number] >= _LISTS_A_DAY:
             raise Refused(429, f"mix {number} has published too much today", int(-now % _DAY_SECONDS) + 1)
-        self._taken[number] += 1
 
     async def drop_expired(self) -> None:
         """Make an edition without the lists that have expired; the very first one, without any."""
@@ -104,8 +102,11 @@ class Editions:
             if known is not None and envelope is not None:
                 if known.document == envelope.document:
                     return
-                if keylist.read(known.document).issued > issued:
+                if keylist.read(known.document).issued >= issued:
                     raise Refused(409, f"a newer key list of mix {number} is here already")
+            if number is not None:
+                # Here, not before: lists are public, and whoever brings an old one must not use up its mix's number.
+                self._check_count(number)
             kept = dict(lists)
             if self._peers.clock_is_right:
                 kept = {n: each for n, each in lists.items() if keylist.read(each.document).expires > now}
@@ -126,6 +127,8 @@ class Editions:
             )
             if await self._store.compare_and_swap(_TABLE, _CURRENT, value, new.to_json().encode()):
                 self._counters.add("editions")
+                if number is not None:
+                    self._taken[number] += 1
                 return
         raise StoreError("the directory changed under every attempt to continue it")
 
