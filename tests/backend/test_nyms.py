@@ -19,10 +19,11 @@ from anontrace_shared.schedule import nym_key
 ADDRESS, SLOT = bytes(range(20)), 5_900_000
 KEY = nym_key(ADDRESS, SLOT)
 TO_MIX = "to-7"
+MIXES = (7,)
 
 
-def a_blob() -> bytes:
-    hop = Hop(7, keydays.key_select(keydays.day_at(clock.now())), x25519_base(os.urandom(32)))
+def a_blob(first_mix: int = 7) -> bytes:
+    hop = Hop(first_mix, keydays.key_select(keydays.day_at(clock.now())), x25519_base(os.urandom(32)))
     return blob.seal(ADDRESS, SLOT, surb.make([hop], os.urandom(32))[0])
 
 
@@ -40,7 +41,7 @@ def with_nyms(folder: Path, body: Callable[[Nyms, Store, Counters], Awaitable[No
         store = await open_store(folder)
         counters = Counters()
         try:
-            await body(Nyms(store, counters, keep_days=45, bucket_bits=8), store, counters)
+            await body(Nyms(store, counters, MIXES.__contains__, keep_days=45, bucket_bits=8), store, counters)
         finally:
             await store.close()
 
@@ -200,6 +201,21 @@ def test_a_message_to_an_address_that_is_not_registered_goes_nowhere(tmp_path: P
     async def body(nyms: Nyms, store: Store, counters: Counters) -> None:
         assert await nyms.send(a_message()) == (Outcome.UNKNOWN, None)
         assert await store.backlog() == {}
+
+    with_nyms(tmp_path, body)
+
+
+def test_a_surb_that_begins_at_no_mix_of_the_network_is_not_used(tmp_path: Path) -> None:
+    """Its message would wait for such a mix until its key has expired."""
+
+    async def body(nyms: Nyms, store: Store, _: Counters) -> None:
+        bad, good, worse = a_blob(8), a_blob(), a_blob(9)
+        await nyms.swap(swap.Swap(KEY, swap.NEW, bad))
+        assert await nyms.send(a_message()) == (Outcome.UNUSABLE, None)
+        await nyms.swap(swap.Swap(KEY, swap.authentication(bad), good))
+        assert [(await nyms.send(a_message()))[0] for _ in range(2)] == [Outcome.SENT, Outcome.WAITING]
+        await nyms.swap(swap.Swap(KEY, swap.authentication(good), worse))
+        assert await store.backlog() == {TO_MIX: 1}
 
     with_nyms(tmp_path, body)
 

@@ -121,7 +121,7 @@ async def _polls(store: Store) -> float:
 
 
 async def _measure(name: str, store: Store, size: Callable[[], int], sizes: Sequence[int], report: Report) -> None:
-    nyms = Nyms(store, Counters(), KEEP_NYM_DAYS, _BUCKET_BITS)
+    nyms = Nyms(store, Counters(), lambda _: True, KEEP_NYM_DAYS, _BUCKET_BITS)
     begin, filled = size(), 0
     for wanted in sizes:
         await _fill(name, store, nyms, wanted - filled)

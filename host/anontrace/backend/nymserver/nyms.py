@@ -7,6 +7,7 @@ within a message that waits for a new SURB.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from hashlib import sha256
@@ -96,11 +97,15 @@ class _Nym:
 
 
 class Nyms:
-    """All nyms of this server. `keep_days`: how long a key exists after it was first seen."""
+    """All nyms of this server. `known_mix`: whether the network has a mix of this number; `keep_days`: how long a key
+    exists after it was first seen."""
 
-    def __init__(self, store: Store, counters: Counters, keep_days: int, bucket_bits: int) -> None:
+    def __init__(
+        self, store: Store, counters: Counters, known_mix: Callable[[int], bool], keep_days: int, bucket_bits: int
+    ) -> None:
         self._store = store
         self._counters = counters
+        self._known_mix = known_mix
         self._keep_days = keep_days
         self._bucket_bits = bucket_bits
 
@@ -135,7 +140,7 @@ class Nyms:
         """Use a fresh SURB for the message that waits longest. One that cannot be sent is dropped for the next."""
         while nym.waiting:
             first, rest = nym.waiting[0], nym.waiting[1:]
-            entry = _to_mix(nym.blob, first)
+            entry = self._to_mix(nym.blob, first)
             if entry is not None:
                 self._counters.add("notification_sent")
                 return replace(nym, used=True, told=(*nym.told, _tag_of(first)), waiting=rest), entry
@@ -159,7 +164,7 @@ class Nyms:
                 return Outcome.SENT, None
             if outgoing in nym.waiting:
                 return Outcome.WAITING, None
-            new, outcome, entry = _tell(nym, outgoing, tag)
+            new, outcome, entry = self._tell(nym, outgoing, tag)
             if new == nym:
                 return self._count(outcome), None
             then = [] if entry is None else [entry]
@@ -171,6 +176,42 @@ class Nyms:
         self._counters.add(f"notification_{outcome.value}")
         return outcome
 
+    def _tell(self, nym: _Nym, outgoing: Outgoing, tag: bytes) -> tuple[_Nym, Outcome, Entry | None]:
+        """What a message that is neither sent nor waiting makes of a nym, and what goes to the mix."""
+        content = Notification.decode(outgoing.content)
+        retracts = content.kind is Kind.RETRACTION
+        is_full = len(nym.told) + len(nym.waiting) >= _MOST_TOLD
+        if retracts:
+            taken_back = _tag(outgoing, Kind.NOTIFICATION, content.report_id)
+            if taken_back not in nym.told:
+                # Who was not told yet never will be, whether that message waits, is still to come, or was dropped.
+                kept = tuple(each for each in nym.waiting if _tag_of(each) != taken_back)
+                told = nym.told if is_full and kept == nym.waiting else (*nym.told, taken_back, tag)
+                return replace(nym, told=told, waiting=kept), Outcome.CANCELLED, None
+        elif is_full:
+            return nym, Outcome.FULL, None
+        entry = None if nym.used else self._to_mix(nym.blob, outgoing)
+        if entry is not None:
+            return replace(nym, used=True, told=(*nym.told, tag)), Outcome.SENT, entry
+        if not retracts:
+            if not nym.used:
+                return nym, Outcome.UNUSABLE, None
+            if len(nym.waiting) >= _MOST_WAITING:
+                return nym, Outcome.FULL, None
+        return replace(nym, used=True, waiting=(*nym.waiting, outgoing)), Outcome.WAITING, None
+
+    def _to_mix(self, stored_blob: bytes, outgoing: Outgoing) -> Entry | None:
+        """Open the SURB, seal the message to its maker, address it to the SURB's first mix. None if it is no good."""
+        try:
+            opened = surb.parse(blob.open(outgoing.address, outgoing.slot, stored_blob))
+            payload = notification.seal(opened.message_key, Notification.decode(outgoing.content))
+            onward = items.onward(surb.use(opened, payload), clock.now())
+        except (AnontraceError, ValueError):
+            return None
+        if onward is None or not self._known_mix(opened.first_mix):
+            return None
+        return Entry(items.queue_to(opened.first_mix), time.time(), onward.encode())
+
     async def registered(self, keys: list[bytes]) -> list[bool]:
         """Which of these nym keys exist."""
         return [value is not None for value in await self._store.get_many(TABLE, keys)]
@@ -179,31 +220,6 @@ class Nyms:
         """The sorted fingerprints of all blobs in a bucket, one after the other."""
         rows = await self._store.bucket(TABLE, self._bucket_bits, index)
         return b"".join(sorted(swap.fingerprint(key, _Nym.blob_of(value)) for key, value in rows))
-
-
-def _tell(nym: _Nym, outgoing: Outgoing, tag: bytes) -> tuple[_Nym, Outcome, Entry | None]:
-    """What a message that is neither sent nor waiting makes of a nym, and what goes to the mix."""
-    content = Notification.decode(outgoing.content)
-    retracts = content.kind is Kind.RETRACTION
-    is_full = len(nym.told) + len(nym.waiting) >= _MOST_TOLD
-    if retracts:
-        taken_back = _tag(outgoing, Kind.NOTIFICATION, content.report_id)
-        if taken_back not in nym.told:
-            # Who was not told yet never will be, whether that message waits, is still to come, or was dropped.
-            kept = tuple(each for each in nym.waiting if _tag_of(each) != taken_back)
-            told = nym.told if is_full and kept == nym.waiting else (*nym.told, taken_back, tag)
-            return replace(nym, told=told, waiting=kept), Outcome.CANCELLED, None
-    elif is_full:
-        return nym, Outcome.FULL, None
-    entry = None if nym.used else _to_mix(nym.blob, outgoing)
-    if entry is not None:
-        return replace(nym, used=True, told=(*nym.told, tag)), Outcome.SENT, entry
-    if not retracts:
-        if not nym.used:
-            return nym, Outcome.UNUSABLE, None
-        if len(nym.waiting) >= _MOST_WAITING:
-            return nym, Outcome.FULL, None
-    return replace(nym, used=True, waiting=(*nym.waiting, outgoing)), Outcome.WAITING, None
 
 
 def _tag_of(outgoing: Outgoing) -> bytes:
@@ -216,14 +232,3 @@ def _tag(outgoing: Outgoing, kind: Kind, report_id: bytes) -> bytes:
     return sha256(nym_key(outgoing.address, outgoing.slot) + outgoing.address + bytes((kind,)) + report_id).digest()[
         :_TAG
     ]
-
-
-def _to_mix(stored_blob: bytes, outgoing: Outgoing) -> Entry | None:
-    """Open the SURB, seal the message to its maker, address it to the SURB's first mix. None if the SURB is no good."""
-    try:
-        opened = surb.parse(blob.open(outgoing.address, outgoing.slot, stored_blob))
-        payload = notification.seal(opened.message_key, Notification.decode(outgoing.content))
-        onward = items.onward(surb.use(opened, payload), clock.now())
-    except (AnontraceError, ValueError):
-        return None
-    return None if onward is None else Entry(items.queue_to(opened.first_mix), time.time(), onward.encode())

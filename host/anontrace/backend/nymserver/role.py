@@ -37,7 +37,7 @@ class NymserverRole:
         self._wake_mix: Callable[[str], None] = lambda queue: None
         self._drains: dict[str, Drain] = {}
         self.facts = NymserverFacts(x25519_base(log_secret), settings.bucket_bits)
-        self._nyms = Nyms(store, counters, settings.keep_days, settings.bucket_bits)
+        self._nyms = Nyms(store, counters, context.peers.knows, settings.keep_days, settings.bucket_bits)
         uploads = Uploads(store, counters, authority.key, token_key, settings.upload_limit, self._wake)
         self._reports = Reports(store, counters, token_key, settings.chain_days, self._wake)
         self._opener = Opener(store, counters, uploads, self._nyms, self._reports, authority.key, log_secret, token_key)
