@@ -90,13 +90,18 @@ class Drain:
         self._pause = pause
         self._lease = lease
         self._wake = asyncio.Event()
+        self._failures = 0
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the last batch could not be handled."""
+        return self._failures > 0
 
     def wake(self) -> None:
         """Something was put into the queue."""
         self._wake.set()
 
     async def run(self) -> None:
-        failures = 0
         while True:
             self._wake.clear()
             taking = await self._store.take(self.queue, time.time(), self._batch, self._lease)
@@ -110,14 +115,14 @@ class Drain:
                 async with self._kept(ids):
                     await self._handler([entry.item for entry in taking.entries])
             except BackendError as error:
-                wait = back_off(failures, error.retry_after if isinstance(error, PeerError) else None)
-                if failures % _FAILURES_PER_LINE == 0:
+                wait = back_off(self._failures, error.retry_after if isinstance(error, PeerError) else None)
+                if self._failures % _FAILURES_PER_LINE == 0:
                     _log.warning("%s; trying again", error)
-                failures += 1
+                self._failures += 1
                 await self._store.again(self.queue, ids, time.time() + wait)
                 await asyncio.sleep(wait)
                 continue
-            failures = 0
+            self._failures = 0
             await self._store.done(self.queue, ids)
             if self._pause is not None:
                 await asyncio.sleep(self._pause())

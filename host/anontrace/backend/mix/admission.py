@@ -1,15 +1,15 @@
 """Messages coming in: unwrap, uniqueness, and into a delay queue, durably, before anything is acknowledged.
 
 Implements docs/protocol.md section 6 up to the random delay. A message that does not hold or was seen before is dropped
-without a sign to its sender, and counted. So is one for a next mix that takes none and has filled its share of the
-room: refusing it would stop its whole batch, and with it the traffic to all others. Never sends.
+without a sign to its sender, and counted. So is one for a next mix that takes none, once such mixes have filled their
+share of the room: refusing it would stop its whole batch, and with it the traffic to all others. Never sends.
 """
 
 import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from anontrace_shared.errors import FormatError
 
@@ -23,12 +23,13 @@ from anontrace.mixnet.message import Delivery, DroppedMessage, MacError, Relay
 from . import items
 from .keys import MixKey, MixKeys
 
-_SHARE = 2  # one next mix may have this part of the room
+_SHARE = 2  # one next mix, and all that take none together, may have this part of the room
 _random = random.SystemRandom()
 
 
 class Admission:
-    """Takes messages (380 each) for one mix. `wake` is called with each queue that got something."""
+    """Takes messages (380 each) for one mix. `stuck`: the queues whose next mix takes none. `wake` is called with each
+    queue that got something."""
 
     def __init__(
         self,
@@ -38,6 +39,7 @@ class Admission:
         delay: float,
         queue_limit: int,
         known_mix: Callable[[int], bool],
+        stuck: Callable[[], Collection[str]],
         wake: Callable[[str], None],
     ) -> None:
         self._store = store
@@ -46,24 +48,33 @@ class Admission:
         self._delay = delay
         self._queue_limit = queue_limit
         self._known_mix = known_mix
+        self._stuck = stuck
         self._wake = wake
+        self._underway = 0  # messages that were let in and are not in the store yet
 
     async def accept(self, messages: Sequence[bytes]) -> None:
         """Returns when each message is either held durably or dropped. Overloaded if there is no room for them."""
         waiting = Counter(await self._store.backlog())
-        if waiting.total() + len(messages) > self._queue_limit:
+        if waiting.total() + self._underway + len(messages) > self._queue_limit:
             self._counters.add("refused_full", len(messages))
             raise Overloaded("this mix has no room for more messages now")
-        by_key = await asyncio.to_thread(self._unwrap, messages, waiting, clock.now())
-        for key, puts in by_key.items():
-            stored = await self._store.put_if_absent_many(key.table, puts, expires=key.last_day)
-            self._counters.add("accepted", sum(stored))
-            self._counters.add("dropped_replay", len(stored) - sum(stored))
+        self._underway += len(messages)
+        try:
+            by_key = await asyncio.to_thread(self._unwrap, messages, waiting, self._stuck(), clock.now())
+            for key, puts in by_key.items():
+                stored = await self._store.put_if_absent_many(key.table, puts, expires=key.last_day)
+                self._counters.add("accepted", sum(stored))
+                self._counters.add("dropped_replay", len(stored) - sum(stored))
+        finally:
+            self._underway -= len(messages)
         for queue in {put.then.queue for puts in by_key.values() for put in puts if put.then is not None}:
             self._wake(queue)
 
-    def _unwrap(self, messages: Sequence[bytes], waiting: Counter[str], now: float) -> dict[MixKey, list[Put]]:
+    def _unwrap(
+        self, messages: Sequence[bytes], waiting: Counter[str], stuck: Collection[str], now: float
+    ) -> dict[MixKey, list[Put]]:
         """Undo one hop of each message; those that do not hold are only counted. `waiting`: lengths of the queues."""
+        share, held_up = self._queue_limit // _SHARE, sum(waiting[queue] for queue in stuck)
         by_key: dict[MixKey, list[Put]] = {}
         for message in messages:
             key = self._keys.selected(packet.key_select(message), now)
@@ -81,10 +92,12 @@ class Admission:
             entry = self._entry(result, now)
             if entry is None:
                 continue
-            if entry.queue != items.DELIVER and waiting[entry.queue] >= self._queue_limit // _SHARE:
+            is_stuck = entry.queue in stuck
+            if entry.queue != items.DELIVER and (held_up if is_stuck else waiting[entry.queue]) >= share:
                 self._counters.add("dropped_full")
             else:
                 waiting[entry.queue] += 1
+                held_up += is_stuck
                 by_key.setdefault(key, []).append(Put(result.replay_tag, b"", entry))
         return by_key
 

@@ -61,6 +61,13 @@ class Outbox:
             if queue not in self._drains and (queue == items.DELIVER or items.queue_number(queue) is not None):
                 self.wake(queue)
 
+    @property
+    def stuck(self) -> frozenset[str]:
+        """The queues whose next mix did not take what it was last sent. None if that is so of all: then it is we who
+        are cut off, and senders are better told to come again."""
+        onward = {queue: drain.is_stuck for queue, drain in self._drains.items() if queue != items.DELIVER}
+        return frozenset() if all(onward.values()) else frozenset(queue for queue in onward if onward[queue])
+
     def wake(self, queue: str) -> None:
         """Something was put into this queue."""
         drain = self._drains.get(queue)

@@ -46,6 +46,7 @@ class MixRole:
             config.mix.delay,
             config.mix.queue_limit,
             context.peers.knows,
+            lambda: self._outbox.stuck,
             self.wake,
         )
         self._outbox = Outbox(
