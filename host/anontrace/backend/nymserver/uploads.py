@@ -1,13 +1,15 @@
 """Uploads as they come in: fixed-size chunks, resumable, durable chunk by chunk (docs/protocol.md section 8).
 
 Judges permits, which its sender may hear about; whether a chain upload is followed up is decided later, out of sight.
-Never opens a log.
+Who is authorised may begin again a few times, not fill the disk. Never opens a log.
 """
 
+import asyncio
 import os
 import struct
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
@@ -25,8 +27,9 @@ from anontrace.wire.upload import Chunk, PermitAuthorization, Reason, Reply, Sta
 OPEN = "open"
 KEEP_DAYS = 7
 _PERMIT_DAYS = 60
-_UPLOADS, _CHUNKS, _PERMITS = "uploads", "upload-chunks", "permits"
+_UPLOADS, _CHUNKS, _PERMITS, _BEGUN = "uploads", "upload-chunks", "permits", "uploads-begun"
 _MOST_ATTEMPTS = 16
+_MOST_BEGUN = 6  # uploads by one permit or chain token within KEEP_DAYS
 _PROGRESS = struct.Struct("<IIIBB?")
 _PERMIT_END = 1 + permit.PERMIT
 _CHAIN_END = 1 + CASE_ID + CONTACT_ADDRESS + 4 + CHAIN_TOKEN
@@ -75,6 +78,7 @@ class Uploads:
         self._token_key = token_key
         self._most_bytes = most_bytes
         self._wake = wake
+        self._judging = asyncio.Lock()  # one upload at a time is in memory as a whole
 
     async def receive(self, body: bytes) -> Reply:
         """Take one chunk (16384). What it answers is durable."""
@@ -87,21 +91,27 @@ class Uploads:
             return Reply(State.ACCEPTED)
         if chunk.total > self._most_bytes:
             return self._refused(Reason.TOO_LARGE)
+        completes = chunk.offset + len(chunk.data) == chunk.total
         for _ in range(_MOST_ATTEMPTS):
-            (value,) = await self._store.get_many(_UPLOADS, [chunk.upload_id])
-            progress = _Progress(chunk.total) if value is None else _Progress.decode(value)
-            if value is None and chunk.offset == 0:
-                progress = self._first_look(chunk)
-                if progress.reason is not Reason.NONE:
-                    return self._refused(progress.reason)
-            if progress.total != chunk.total:
-                return self._refused(Reason.MALFORMED)
-            if progress.state is not State.RECEIVING or progress.received != chunk.offset:
-                return progress.reply()
-            reply = await self._add(chunk, value, progress)
+            async with self._judging if completes else nullcontext():
+                reply = await self._take(chunk)
             if reply is not None:
                 return reply
         raise StoreError("an upload changed under every attempt to continue it")
+
+    async def _take(self, chunk: Chunk) -> Reply | None:
+        """One attempt. None: another request was faster, look again."""
+        (value,) = await self._store.get_many(_UPLOADS, [chunk.upload_id])
+        progress = _Progress(chunk.total) if value is None else _Progress.decode(value)
+        if value is None and chunk.offset == 0:
+            progress = await self._first_look(chunk)
+            if progress.reason is not Reason.NONE:
+                return self._refused(progress.reason)
+        if progress.total != chunk.total:
+            return self._refused(Reason.MALFORMED)
+        if progress.state is not State.RECEIVING or progress.received != chunk.offset:
+            return progress.reply()
+        return await self._add(chunk, value, progress)
 
     async def _add(self, chunk: Chunk, value: bytes | None, before: _Progress) -> Reply | None:
         """Keep the chunk and go on, or end the upload with it. None: another request was faster, look again."""
@@ -125,7 +135,7 @@ class Uploads:
             await self.forget(chunk.upload_id)
         return after.reply()
 
-    def _first_look(self, chunk: Chunk) -> _Progress:
+    async def _first_look(self, chunk: Chunk) -> _Progress:
         """Judge by the first chunk, which holds the authorization, what can be judged: nobody fills the store for
         nothing."""
         new, data = _Progress(chunk.total), chunk.data
@@ -133,13 +143,30 @@ class Uploads:
         if len(data) < end or int.from_bytes(data[end - _LOG_LENGTH : end], "little") != chunk.total - end:
             return replace(new, reason=Reason.MALFORMED)
         if data[0] == 1:
-            return replace(new, reason=self._permit(data[1:_PERMIT_END])[0])
+            shown = data[1:_PERMIT_END]
+            reason, _ = self._permit(shown)
+            if not reason and not (await self._may_begin(shown, chunk.upload_id) and await self._is_unspent(shown)):
+                reason = Reason.ALREADY_USED
+            return replace(new, reason=reason)
+        shown = data[_CHAIN_END - CHAIN_TOKEN : _CHAIN_END]
         try:
-            chain.open(self._token_key, data[_CHAIN_END - CHAIN_TOKEN : _CHAIN_END])
+            is_live = chain.open(self._token_key, shown).expiry_day >= keydays.day_at(clock.now())
         except AnontraceError:
-            self._counters.add("uploads_void")
-            return replace(new, void=True)
-        return new
+            is_live = False
+        if is_live and await self._may_begin(shown, chunk.upload_id):
+            return new
+        self._counters.add("uploads_void")
+        return replace(new, void=True)
+
+    async def _may_begin(self, shown: bytes, upload_id: bytes) -> bool:
+        """Whether this upload is one of the few that a permit or chain token may begin; it is from then on."""
+        expires = keydays.day_at(clock.now()) + KEEP_DAYS
+        item = (sha256(shown).digest(), upload_id)
+        return (await self._store.append_many(_BEGUN, [item], _MOST_BEGUN, expires))[0]
+
+    async def _is_unspent(self, shown: bytes) -> bool:
+        (spender,) = await self._store.get_many(_PERMITS, [sha256(shown).digest()])
+        return spender is None
 
     def _permit(self, data: bytes) -> tuple[Reason, permit.Permit | None]:
         try:

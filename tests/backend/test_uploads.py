@@ -1,0 +1,115 @@
+"""What an upload may take of a nymserver: few at a time for each who is authorised, and one in memory."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from hashlib import sha256
+from pathlib import Path
+
+from anontrace import clock
+from anontrace.backend.counters import Counters
+from anontrace.backend.nymserver.uploads import Uploads
+from anontrace.backend.store import Store, open_store
+from anontrace.mixnet import chain, keydays
+from anontrace.wire import permit, upload
+from anontrace.wire.upload import ChainAuthorization, PermitAuthorization, Reason, State, Upload
+from nacl.signing import SigningKey
+
+SEED = bytes(32)
+TOKEN_KEY = bytes(range(32))
+LOG = os.urandom(40_000)
+CHUNKS = "upload-chunks"
+
+
+def with_uploads(folder: Path, body: Callable[[Uploads, Store, Counters], Awaitable[None]]) -> None:
+    async def around() -> None:
+        store, counters = await open_store(folder), Counters()
+        key = SigningKey(SEED).verify_key.encode()
+        try:
+            await body(Uploads(store, counters, key, TOKEN_KEY, 1 << 20, lambda _: None), store, counters)
+        finally:
+            await store.close()
+
+    asyncio.run(around())
+
+
+def by_permit() -> Upload:
+    now = int(clock.now())
+    made = permit.Permit(os.urandom(16), "U07.1", sha256(LOG).digest(), now, now + 1000)
+    return Upload(PermitAuthorization(made.sign(SEED)), LOG)
+
+
+def by_token(last_day: int) -> Upload:
+    claim = chain.ChainClaim(os.urandom(16), os.urandom(32), 1, last_day)
+    return Upload(ChainAuthorization(claim.case_id, os.urandom(20), 7, chain.seal(TOKEN_KEY, claim)), LOG)
+
+
+def chunks(made: Upload) -> list[bytes]:
+    return upload.chunks(made.encode(), os.urandom(16))
+
+
+async def kept(store: Store, begun: Sequence[bytes]) -> int:
+    """How many of these first chunks are in the store."""
+    return sum(each is not None for each in await store.get_many(CHUNKS, [c[:16] + bytes(4) for c in begun]))
+
+
+def test_a_permit_begins_few_uploads(tmp_path: Path) -> None:
+    async def body(uploads: Uploads, store: Store, _: Counters) -> None:
+        made, other = by_permit(), by_permit()
+        begun = [chunks(made)[0] for _ in range(8)]
+        reasons = [(await uploads.receive(each)).reason for each in begun]
+        assert reasons == [Reason.NONE] * 6 + [Reason.ALREADY_USED] * 2
+        assert await kept(store, begun) == 6
+        assert (await uploads.receive(begun[0])).next_offset == upload.CHUNK_DATA
+        assert (await uploads.receive(chunks(other)[0])).reason is Reason.NONE
+
+    with_uploads(tmp_path, body)
+
+
+def test_a_permit_that_is_spent_begins_none(tmp_path: Path) -> None:
+    async def body(uploads: Uploads, store: Store, _: Counters) -> None:
+        made = by_permit()
+        replies = [await uploads.receive(each) for each in chunks(made)]
+        assert [each.state for each in replies] == [State.RECEIVING, State.RECEIVING, State.ACCEPTED]
+        again = chunks(made)
+        assert (await uploads.receive(again[0])).reason is Reason.ALREADY_USED
+        assert await kept(store, again[:1]) == 0
+
+    with_uploads(tmp_path, body)
+
+
+def test_of_a_chain_token_few_uploads_are_kept_of_one_that_expired_none_and_all_are_accepted(tmp_path: Path) -> None:
+    async def body(uploads: Uploads, store: Store, counters: Counters) -> None:
+        today = keydays.day_at(clock.now())
+        for made, number in ((by_token(today), 6), (by_token(today - 1), 0)):
+            begun = [chunks(made) for _ in range(8)]
+            for each in begun:
+                assert (await uploads.receive(each[0])).state is State.RECEIVING
+            assert await kept(store, [each[0] for each in begun]) == number
+            for each in begun:
+                assert [(await uploads.receive(c)).state for c in each[1:]] == [State.RECEIVING, State.ACCEPTED]
+
+    with_uploads(tmp_path, body)
+
+
+def test_an_upload_that_is_completed_many_times_at_once_is_read_once(tmp_path: Path) -> None:
+    """Each reading holds the whole of it in memory."""
+
+    async def body(uploads: Uploads, store: Store, counters: Counters) -> None:
+        *before, last = chunks(by_permit())
+        for each in before:
+            await uploads.receive(each)
+        reads, real = 0, store.get_many
+
+        async def counted(table: str, keys: Sequence[bytes]) -> list[bytes | None]:
+            nonlocal reads
+            reads += table == CHUNKS
+            return await real(table, keys)
+
+        store.get_many = counted  # type: ignore[method-assign]
+        replies = await asyncio.gather(*(uploads.receive(last) for _ in range(20)))
+        assert {each.state for each in replies} == {State.ACCEPTED}
+        assert reads == 1
+        assert counters.snapshot()["uploads_accepted"] == 1
+
+    with_uploads(tmp_path, body)
