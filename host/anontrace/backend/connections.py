@@ -6,7 +6,6 @@ turned away or cut off.
 """
 
 import asyncio
-import ipaddress
 import json
 import socket
 import struct
@@ -24,7 +23,6 @@ MOST_HEAD = 16 << 10  # bytes of request line and headers
 MOST_HEADERS = 64
 _RETRY_SECONDS = 10
 _AT_ONCE = struct.pack("ii", 1, 0)  # linger for no time: the kernel drops what the client has not taken
-_IPV6_SITE = 64  # bits that one client has for itself
 
 
 class TooMuch(Exception):
@@ -62,9 +60,7 @@ class Crowd:
         sender = senders.address(host)
         if sender in self._proxies:
             return ""
-        if isinstance(sender, ipaddress.IPv6Address):
-            return str(ipaddress.ip_network((int(sender), _IPV6_SITE), strict=False))
-        return str(sender)
+        return senders.site(sender)
 
 
 class BoundedProtocol(HttpToolsProtocol):

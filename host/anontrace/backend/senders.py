@@ -3,6 +3,8 @@
 import ipaddress
 from collections.abc import Sequence
 
+_IPV6_SITE = 64  # bits that one client has for itself
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -23,6 +25,13 @@ def address(host: str) -> Address | None:
         return None
     mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
     return mapped or found
+
+
+def site(sender: Address | None) -> str:
+    """What one client cannot change: an IPv4 address, or the first half of an IPv6 one. "None" for no address."""
+    if isinstance(sender, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((int(sender), _IPV6_SITE), strict=False))
+    return str(sender)
 
 
 class Senders:

@@ -67,15 +67,9 @@ def router(
     )
     async def redeem_token(request: Request) -> RedeemReply:
         """Exchange a one-time token for a permit to upload one log."""
-        sender = request.client.host if request.client else ""
-        throttle.check(sender)
-        try:
-            wanted = redeem.read_request(await json_octets(request))
+        wanted = redeem.read_request(await json_octets(request))
+        with throttle.trying(request.client.host if request.client else ""):
             return RedeemReply(permit=await tokens.redeem(wanted.token, wanted.log_hash))
-        except Refused as refused:
-            if refused.status == 404:
-                throttle.bad_try(sender)
-            raise
 
     @routes.post("/v1/staff/tokens", dependencies=for_staff, openapi_extra=takes(IssueRequest, {"disease": "U07.1"}))
     async def issue(request: Request) -> IssueReply:

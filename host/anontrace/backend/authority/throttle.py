@@ -1,14 +1,21 @@
-"""Bounded tries: how often one sender may present tokens that do not exist. In memory only, by salted hash."""
+"""Bounded tries: how often one sender may present tokens that do not exist. In memory only, by salted hash.
+
+A sender is an IPv4 address or an IPv6 /64. Each process counts for itself, and anew after a restart.
+"""
 
 import os
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import blake2b
 
+from anontrace.backend import senders
 from anontrace.backend.errors import Refused
 
 WINDOW_SECONDS = 600.0
 _MOST_SENDERS = 10_000
+_SOON = 1  # seconds until tries that are under way have been answered
 
 
 class Throttle:
@@ -18,18 +25,32 @@ class Throttle:
         self._most = most
         self._salt = os.urandom(32)
         self._tries: OrderedDict[bytes, list[float]] = OrderedDict()
+        self._underway: Counter[bytes] = Counter()
 
-    def check(self, sender: str) -> None:
-        """Refused (429) if this sender has had its tries."""
-        recent = self._recent(self._key(sender))
-        if len(recent) >= self._most:
-            raise Refused(429, "too many tries", int(recent[0] + WINDOW_SECONDS - time.monotonic()) + 1)
-
-    def bad_try(self, sender: str) -> None:
-        """One more token that does not exist."""
+    @contextmanager
+    def trying(self, sender: str) -> Iterator[None]:
+        """Around one try, which is bad if it ends with Refused (404). Refused (429) if this sender has had its tries;
+        those under way count, so that trying many at once is no way around."""
         key = self._key(sender)
         recent = self._recent(key)
-        self._tries[key] = [*recent, time.monotonic()][-self._most :]
+        if len(recent) + self._underway[key] >= self._most:
+            full = len(recent) >= self._most
+            wait = int(recent[0] + WINDOW_SECONDS - time.monotonic()) + 1 if full else _SOON
+            raise Refused(429, "too many tries", wait)
+        self._underway[key] += 1
+        try:
+            yield
+        except Refused as refused:
+            if refused.status == 404:
+                self._remember(key)
+            raise
+        finally:
+            self._underway[key] -= 1
+            if not self._underway[key]:
+                del self._underway[key]
+
+    def _remember(self, key: bytes) -> None:
+        self._tries[key] = [*self._recent(key), time.monotonic()][-self._most :]
         self._tries.move_to_end(key)
         if len(self._tries) > _MOST_SENDERS:
             self._tries.popitem(last=False)
@@ -39,4 +60,6 @@ class Throttle:
         return [when for when in self._tries.get(key, ()) if when > since]
 
     def _key(self, sender: str) -> bytes:
-        return blake2b(sender.encode(), key=self._salt, digest_size=16).digest()
+        address = senders.address(sender)
+        site = sender if address is None else senders.site(address)
+        return blake2b(site.encode(), key=self._salt, digest_size=16).digest()
