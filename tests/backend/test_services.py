@@ -177,11 +177,19 @@ def test_a_decision_that_makes_no_sense_is_refused_with_a_reason(client: Client)
         (report, {"message": "x" * 59}, 422, "too long"),
         (report, {"minutes": -1}, 422, "minutes"),
         (report, {"surprise": 1}, 422, "surprise"),
+        (report, {"approve": 1}, 422, "approve"),  # without a key for a retraction if it were taken for true
+        (report, {"approve": "yes"}, 422, "approve"),
         ("00" * 8, {}, 404, "no such report"),
         ("nothing", {}, 422, "parameter"),
     ):
         answer = client.staff("POST", f"reports/{where}/decision", {"approve": True} | decision)
         assert (answer.status_code, reason in answer.json()["error"]) == (status, True)
+    token = keyfiles.read(client.servers.folder / "authority", keyfiles.STAFF).hex()
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    url = f"{client.network.authority.url}/v1/staff/reports/{report}/decision"
+    for body in (b"[" * 100_000, b"[]", b"9" * 5000, b"\xff", b'{"approve": NaN}'):
+        answer = client.http.post(url, content=body, headers=headers)
+        assert (answer.status_code, set(answer.json())) == (422, {"error"})
     client.refuse(report)
     assert client.staff("POST", f"reports/{report}/decision", {"approve": False}).status_code == 409
 

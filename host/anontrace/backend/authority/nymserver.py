@@ -1,6 +1,5 @@
 """What the authority asks of the nymserver, signed request by request (docs/protocol.md section 8)."""
 
-import json
 import secrets
 from hashlib import sha256
 from typing import Any
@@ -11,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from anontrace import clock
 from anontrace.backend.errors import PeerError, Refused
-from anontrace.backend.http import JSON, reason_in
+from anontrace.backend.http import JSON, json_in, reason_in
 from anontrace.backend.peers import Peers
 
 _SECONDS = 60
@@ -54,10 +53,7 @@ class Nymserver:
         answer = await self._peers.request("nymserver", method, url, _MOST_ANSWER, content=body, headers=headers)
         if answer.is_client_error:
             raise Refused(answer.status_code, f"the nymserver refuses: {reason_in(answer.content)}")
-        try:
-            document = answer.raise_for_status().json() if answer.is_success else None
-        except json.JSONDecodeError:
-            document = None
+        document = json_in(answer.content) if answer.is_success else None
         if not isinstance(document, dict):
             raise PeerError(f"nymserver: answers {answer.status_code} and nothing that can be used")
         return document

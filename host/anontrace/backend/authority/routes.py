@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from anontrace.backend.describing import STAFF, gives, takes
 from anontrace.backend.errors import Refused
+from anontrace.backend.http import json_in
 from anontrace.backend.nymserver.records import Decided, Decision, Report, ReportList
 from anontrace.backend.web import json_body, json_octets
 from anontrace.wire import redeem
@@ -100,11 +101,10 @@ def router(
     async def decide(request: Request, report: str = _REPORT) -> dict[str, object]:
         """Approve or refuse a report: the body is a decision of docs/protocol.md section 9, without the retraction key,
         which the server adds."""
-        try:
-            decision = json.loads(await json_octets(request))
-        except ValueError:
-            raise Refused(422, "body: this is not JSON") from None
-        if isinstance(decision, dict) and decision.get("approve") is True:
+        decision = json_in(await json_octets(request))
+        if not isinstance(decision, dict):
+            raise Refused(422, "body: this is not a decision in JSON")
+        if decision.get("approve") is True:
             decision["retraction_key"] = (await retractions.make(bytes.fromhex(report))).hex()
         return await nymserver.decide(report, json.dumps(decision).encode())
 

@@ -113,9 +113,10 @@ class Decided(BaseModel):
 
 
 class Decision(BaseModel):
-    """What the authority decides about a report."""
+    """What the authority decides about a report. Strict: the authority's server adds a key to what is true, not to what
+    could be taken for it."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
 
     approve: bool
     exposures: list[int] | Literal["all"] = "all"
@@ -136,7 +137,7 @@ class Decision(BaseModel):
 class Retraction(BaseModel):
     """The authority takes back what it had told people: the key it chose with its decision, and what it says now."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
 
     key: Hex32 = Field(repr=False)
     message: str = ""
