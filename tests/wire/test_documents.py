@@ -66,6 +66,8 @@ KEY = {"day": 19097, "key": "2a" * 32}
         ({"roles": ["mix", "nymserver", "mailbox"]}, "not both"),
         ({"url": "ftp://x"}, "url"),
         ({"url": "http://"}, "url"),
+        ({"url": "http://xn--"}, "url"),
+        ({"url": "http://[v1.x]"}, "url"),
         ({"url": "http://user@x"}, "url"),
         ({"url": "http://x:99999"}, "url"),
         ({"expires": NOW - 60}, "expires"),

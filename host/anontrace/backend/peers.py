@@ -55,6 +55,7 @@ class Peers:
             trust_env=False,
             verify=trust.client_context(network.network.ca),
             headers={"Accept-Encoding": "identity"},  # an answer is as long as what comes over the line
+            cookies=trust.no_cookies(),
         )
         self._lists: Mapping[int, KeyList] = {}
         self._seen: Seen | None = None
@@ -242,5 +243,5 @@ class Peers:
         reason = reason_in(answer.content)
         raise PeerError(
             f"{who}: answers {answer.status_code}{f' ({reason})' if reason else ''}",
-            min(float(seconds), 300.0) if seconds.isdigit() else None,
+            min(float(seconds), 300.0) if seconds.isascii() and seconds.isdigit() else None,
         )

@@ -52,6 +52,7 @@ class Client:
                     verify=trust.client_context(self._ca) if scheme != "http" or self._proxy is not None else False,
                     timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
                     headers={"user-agent": "anontrace"},
+                    cookies=trust.no_cookies(),
                 )
             except (ValueError, ImportError, httpx.InvalidURL) as error:
                 raise SetupError(f"the proxy {self._proxy!r} cannot be used: {error}") from error

@@ -29,6 +29,7 @@ KEPT_DAYS = 30  # for how long discovery shows a head
 MOST_HEADS = 1 << 17  # that a client checks in one go
 OLD_SECONDS = 86400  # every mix publishes every few hours, so no directory is current for so long
 _MOST_LISTS = 255
+_LONGEST_HEAD = 512  # characters; they have some 200, and a client may fetch MOST_HEADS
 
 
 class ForkError(AnontraceError):
@@ -72,7 +73,7 @@ class Edition(Document):
 class Page(Document):
     """Some heads of the chain, as their texts stand, by rising sequence."""
 
-    heads: Annotated[tuple[str, ...], AS_TUPLE, Field(max_length=PAGE)]
+    heads: Annotated[tuple[Annotated[str, Field(max_length=_LONGEST_HEAD)], ...], AS_TUPLE, Field(max_length=PAGE)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
+import httpx
 from anontrace_shared.errors import FormatError
 from pydantic import (
     AfterValidator,
@@ -45,7 +46,8 @@ def _url(value: str) -> str:
     try:
         parts = urlsplit(value)
         whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
+        whole = whole and bool(httpx.URL(value).host)  # what asks servers has ideas of its own of host names
+    except (ValueError, httpx.InvalidURL):
         whole = False
     if not whole or not value.isascii() or not value.isprintable() or " " in value:
         raise ValueError("must be an http:// or https:// URL")

@@ -1,9 +1,11 @@
-"""Whose TLS certificates are believed: those of the network file's own authority, else the system's and Mozilla's.
+"""Whose TLS certificates are believed: those of the network file's own authority, else the system's and Mozilla's; and
+that no server's cookies are kept.
 
 TLS hides who asks what from the way in between; that a server is the right one is settled by the pinned keys.
 """
 
 import ssl
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import certifi
 
@@ -24,3 +26,8 @@ def checked_ca(text: str) -> str:
     except (ssl.SSLError, ValueError):
         raise ValueError("must be certificates in PEM") from None
     return text
+
+
+def no_cookies() -> CookieJar:
+    """A jar that takes none: by a cookie a server would know a client again, and many would fill the memory."""
+    return CookieJar(DefaultCookiePolicy(allowed_domains=[]))

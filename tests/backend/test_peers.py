@@ -1,0 +1,119 @@
+"""What servers and companions make of the answers of a server that means ill."""
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from anontrace.backend.clockcheck import ClockCheck
+from anontrace.backend.errors import PeerError
+from anontrace.backend.http import reason_in
+from anontrace.backend.peers import Peers
+from anontrace.backend.store import open_store
+from anontrace.companion.client import Client as CompanionClient
+from anontrace.wire import directory
+from anontrace.wire.network import Service
+from anontrace_shared.errors import FormatError
+
+from tests.wire.samples import NETWORK, NOW, edition
+
+DEEP = b"[" * 100_000
+
+
+class Canned:
+    """A server that answers everything alike, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.answer = b""
+        self.asked: list[bytes] = []
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                caller, _ = self._listening.accept()
+                with caller, suppress(OSError):
+                    caller.settimeout(20)
+                    self.asked.append(caller.recv(1 << 16))
+                    caller.sendall(self.answer)
+
+    def says(self, status: str, *headers: bytes, body: bytes = b"") -> None:
+        lines = [b"HTTP/1.1 " + status.encode(), b"Connection: close", b"Content-Length: %d" % len(body), *headers]
+        self.answer = b"\r\n".join(lines) + b"\r\n\r\n" + body
+
+    def close(self) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        self._thread.join()
+
+
+@pytest.fixture
+def canned() -> Iterator[Canned]:
+    server = Canned()
+    yield server
+    server.close()
+
+
+Ask = Callable[[], None]
+
+
+@pytest.fixture
+def ask(canned: Canned, tmp_path: Path) -> Iterator[Ask]:
+    """A server's request for the directory, all with one `Peers`."""
+    loop = asyncio.new_event_loop()
+    store = loop.run_until_complete(open_store(tmp_path / "db"))
+    net = NETWORK.model_copy(update={"discovery": Service(url=canned.url, key=NETWORK.discovery.key)})
+    peers = Peers(store, net, ClockCheck("me"), "http://me", 20.0)
+    yield lambda: loop.run_until_complete(peers.refresh())
+    loop.run_until_complete(peers.close())
+    loop.run_until_complete(store.close())
+    loop.close()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(b"7", 7.0), (b"9" * 400, 300.0), (b"\xb2", None), (b"\xd9\xa3", None), (b"-1", None), (b"soon", None)],
+)
+def test_only_a_number_is_believed_as_the_time_to_come_again(
+    canned: Canned, ask: Ask, seconds: bytes, expected: float | None
+) -> None:
+    canned.says("503 Busy", b"Retry-After: " + seconds)
+    with pytest.raises(PeerError) as error:
+        ask()
+    assert error.value.retry_after == expected
+
+
+def test_an_answer_that_is_nested_without_end_is_one_that_cannot_be_used(canned: Canned, ask: Ask) -> None:
+    for status in ("200 OK", "500 Broken"):
+        canned.says(status, body=DEEP)
+        with pytest.raises(PeerError, match="discovery: "):
+            ask()
+    assert reason_in(DEEP) == reason_in(b'{"error": ' + b"9" * 5000 + b"}") == reason_in(b"\xff") == ""
+    assert reason_in(b'{"error": "busy"}') == "busy"
+
+
+def test_no_cookie_is_kept_by_which_a_server_would_know_its_client_again(canned: Canned, ask: Ask) -> None:
+    canned.says("404 None", b"Set-Cookie: who=you; Path=/", b"Set-Cookie: what=this; Max-Age=100000")
+    for _ in range(2):
+        with pytest.raises(PeerError):
+            ask()
+    with CompanionClient() as client:
+        for _ in range(2):
+            client.probe("discovery", canned.url)
+    assert len(canned.asked) == 4
+    assert not [each for each in canned.asked if b"cookie" in each.lower()]
+
+
+def test_a_page_of_long_heads_is_refused() -> None:
+    """A client that was away fetches a thousand pages and holds them all."""
+    head = edition(2, bytes(32), [], NOW).document
+    assert len(directory.read_page(json.dumps({"heads": [head] * directory.PAGE}))) == directory.PAGE
+    with pytest.raises(FormatError, match="heads"):
+        directory.read_page(json.dumps({"heads": ["a" * 1000]}))
