@@ -9,12 +9,15 @@ from anontrace_shared.slots import slot_of
 NOW = 1_800_000_000
 SLOT = slot_of(NOW)
 LOG_KEY = x25519_base(b"\x01" * 32)
-FIGURES = figures.pack(False, 0, 3, 2, -60, -70, 3, 5)
+FIGURES = figures.pack(False, 0, 14, 15, -60, -70, 3, 5)
 
 
-def block(slot: int, records: int = 2, kind: int = log.KNOWN_SLOT) -> bytes:
-    sealer = log.Sealer(LOG_KEY, kind, slot)
-    return sealer.begin(records) + b"".join(sealer.record(bytes(20), FIGURES) for _ in range(records)) + sealer.end()
+def block(
+    slot: int, records: int = 2, kind: int = log.KNOWN_SLOT, address: bytes = bytes(20), log_key: bytes = LOG_KEY
+) -> bytes:
+    """Records of an address that was heard all slot long."""
+    sealer = log.Sealer(log_key, kind, slot)
+    return sealer.begin(records) + b"".join(sealer.record(address, FIGURES) for _ in range(records)) + sealer.end()
 
 
 def test_segments_are_joined_in_order():

@@ -18,7 +18,7 @@ from anontrace.companion.run import AHEAD_SLOTS
 from anontrace.companion.store.badges import RATCHET
 from anontrace.wire import upload
 
-from tests.companion.conftest import PATIENCE, START, wait_for
+from tests.companion.conftest import PATIENCE, START, Cli, wait_for
 from tests.companion.test_cli import NETWORK
 from tests.companion.test_contact_log import block
 
@@ -87,21 +87,70 @@ def proxy():
         server.shutdown()
 
 
-def test_a_hidden_upload_goes_out_in_runs_own_chunks_through_kill_and_repeats(cli, network, clock, proxy):
-    cli.do("init", str(network.file), "--proxy", f"http://127.0.0.1:{proxy.server_address[1]}")
+def test_a_hidden_report_and_a_hidden_pass_on_go_out_in_runs_own_chunks_through_kill_and_repeats(
+    cli, network, clock, proxy, tmp_path
+):
+    by_proxy = ["init", str(network.file), "--proxy", f"http://127.0.0.1:{proxy.server_address[1]}"]
+    contact = Cli(tmp_path / "contact", clock)
+    contact.do(*by_proxy)
+    contact.do("register", "--slots", "4")
+    first = clock.slot
+    with state.reading(contact.folder) as opened:
+        met = opened.addresses.contact_addresses(1, first, first + 3)
+        log_key = read_log_key(opened)
+        opened.badges.set_provisioned(opened.badges.get(), RATCHET, first, first + 4, int(clock.now))
+    clock.advance(1200)
+
+    cli.do(*by_proxy)
     refused = cli.run("report", "--token", "0000-0000-0000-0000", "--hidden", "--yes")
     assert (refused.code, "badge sync" in refused.err) == (2, True)
-    with state.reading(cli.folder) as opened:  # `changing` would keep house by the clock of this process
-        badge = opened.badges.ensure(clock.slot // 288)
-        for task in TASKS:
-            opened.timetable.set_due(task, int(clock.now) + 7200)
-        sealed = b"".join(block(clock.slot - back, 30) for back in range(1, 40))
-        opened.logs.append(badge.number, 1, 1, 0, sealed, int(clock.now))
+    heard = [block(slot, 1, address=address, log_key=log_key) for slot, address in met.items()]
+    keep_log(cli, clock, *(block(first - back, 30) for back in range(37, 0, -1)), *heard)
     token = network.token()
     reported = cli.do("report", "--token", token, "--hidden", "--yes")
     assert (reported["state"], reported["chunks"]) == ("ready", 3)
     assert cli.do("report", "--token", token, "--hidden", "--yes") == reported
-    assert proxy.chunks == []  # it waits for its time
+    case, data = reported["case"], upload.CHUNK_DATA
+    # The first chunk goes twice, since its answer gets lost; and what comes after the end is a dummy.
+    assert sent_by_run(cli, clock, proxy, case) == [0, 0, data, 2 * data, "dummy"]
+
+    again = cli.do("report", "--token", token, "--yes")
+    assert (again["state"], again["case"], proxy.chunks) == ("accepted", case, [])
+    network.approve(case, minutes=15)
+    assert generations(network, case) == [0]
+
+    wait_for(lambda: contact.do("poll")["told"] == [case], "the contact to be told")
+    keep_log(contact, clock, *(block(first - back, 30) for back in range(20, 0, -1)))
+    passed = contact.do("pass-on", case[:8], "--hidden", "--yes")
+    assert (passed["case"], passed["state"], passed["chunks"]) == (case, "ready", 2)
+    assert contact.do("pass-on", case[:8], "--hidden", "--yes") == passed
+    assert proxy.chunks == [] and generations(network, case) == [0]
+    assert sent_by_run(contact, clock, proxy, case) == [0, 0, data, "dummy"]
+
+    network.pending_report(case)
+    assert generations(network, case) == [0, 1]
+    again = contact.do("pass-on", case[:8], "--yes")
+    assert (again["state"], again["case"], proxy.chunks) == ("accepted", case, [])
+
+
+def read_log_key(opened):
+    """The nymserver's, from the directory that a companion has fetched."""
+    lists = json.loads(opened.network.directory().document)["lists"]
+    (key,) = [found["log_key"] for each in lists if "log_key" in (found := json.loads(each["document"]))]
+    return bytes.fromhex(key)
+
+
+def keep_log(cli, clock, *blocks):
+    """As if a sync had brought it; and nothing of `run` is due."""
+    with state.reading(cli.folder) as opened:  # `changing` would keep house by the clock of this process
+        badge = opened.badges.ensure(clock.slot // 288)
+        for task in TASKS:
+            opened.timetable.set_due(task, int(clock.now) + 7200)
+        opened.logs.append(badge.number, 1, 1, 0, b"".join(blocks), int(clock.now))
+
+
+def sent_by_run(cli, clock, proxy, case):
+    """The offset of each chunk that `run` sends up to the first dummy; it is killed before the first answer."""
 
     def chunk_is_due():
         set_due(cli, run.CHUNK, int(clock.now))
@@ -114,21 +163,19 @@ def test_a_hidden_upload_goes_out_in_runs_own_chunks_through_kill_and_repeats(cl
         assert process.wait(PATIENCE) == -signal.SIGKILL
     proxy.victim = None
     said = []
-    for _ in range(4):
+    while proxy.chunks[-1].total > 0 and len(proxy.chunks) < 10:
         with chunk_is_due() as process:
             out, err = process.communicate(timeout=PATIENCE)
         assert (process.returncode, err) == (0, "")
         said += [json.loads(line) for line in out.splitlines()]
-    assert [(each["task"], each["case"]) for each in said] == [(run.CHUNK, reported["case"])]
-    # The first chunk went twice, since its answer got lost; and what comes after the end is a dummy.
-    data = upload.CHUNK_DATA
-    assert [each.offset for each in proxy.chunks] == [0, 0, data, 2 * data, 0]
-    assert [each.total > 0 for each in proxy.chunks] == [True] * 4 + [False]
+    assert [(each["task"], each["case"]) for each in said] == [(run.CHUNK, case)]
+    offsets = [each.offset if each.total else "dummy" for each in proxy.chunks]
+    proxy.chunks.clear()
+    return offsets
 
-    again = cli.do("report", "--token", token, "--yes")
-    assert (again["state"], again["case"], len(proxy.chunks)) == ("accepted", reported["case"], 5)
-    network.pending_report(reported["case"])
-    assert [each["case"] for each in network.staff("reports")["reports"]].count(reported["case"]) == 1
+
+def generations(network, case):
+    return sorted(each["generation"] for each in network.staff("reports")["reports"] if each["case"] == case)
 
 
 @pytest.fixture
