@@ -5,6 +5,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 from anontrace import clock
@@ -290,6 +291,36 @@ def test_owner_keys_of_an_older_state_folder_may_be_on_a_badge_and_new_ones_are_
     with state.changing(folder) as opened:
         assert [badge.keyed for badge in opened.badges.all()] == [True]
         assert not opened.badges.add(TODAY).keyed
+
+
+def schema(folder):
+    with closing(sqlite3.connect(folder / database.FILE)) as connection:
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master ORDER BY name")]
+        return {name: connection.execute(f"PRAGMA table_info({name})").fetchall() for name in tables}
+
+
+@pytest.mark.parametrize("version", range(1, len(database.MIGRATIONS)))
+def test_a_state_folder_of_each_older_version_is_brought_up_to_date_with_all_that_it_holds(folder, tmp_path, version):
+    older = tmp_path / "older"
+    key = state.create(older)
+    vaulted = vault.Vault(key)
+    with closing(sqlite3.connect(older / database.FILE)) as connection:
+        for script in database.MIGRATIONS[:version]:
+            connection.executescript(script)
+        connection.execute(f"PRAGMA user_version = {version}")
+        connection.execute("INSERT INTO network VALUES (1, 'old', 'file', 'socks5h://127.0.0.1:9050', 1)")
+        owner, day = vaulted.seal("badges.owner_key", b"o" * 32), vaulted.seal("badges.day_key", b"d" * 32)
+        connection.execute("INSERT INTO badges (owner_key, day, day_key) VALUES (?, ?, ?)", (owner, TODAY, day))
+        address = vaulted.seal("addresses.contact_address", b"K" * 20)
+        connection.execute("INSERT INTO addresses (badge, slot, contact_address) VALUES (1, 7, ?)", (address,))
+        connection.execute("INSERT INTO log_pieces VALUES (1, 0, 1, 0, ?, ?)", (b"piece", NOW))
+        connection.commit()
+    with state.reading(older) as opened:
+        assert opened.network.get().proxy == "socks5h://127.0.0.1:9050"
+        assert opened.badges.get().owner_key == b"o" * 32
+        assert opened.addresses.contact_addresses(1, 0, 10) == {7: b"K" * 20}
+        assert opened.logs.segments() == [[b"piece"]]
+    assert schema(older) == schema(folder)
 
 
 def test_a_newer_or_damaged_database_is_left_alone(folder):

@@ -108,7 +108,7 @@ def _snapshot(folder: Path) -> bytes:
             source.backup(copy)
             return copy.serialize()
     except sqlite3.DatabaseError as error:
-        raise StateError(f"the database cannot be read: {error}") from error
+        raise database.explain(error, folder / database.FILE) from error
 
 
 def _opened(head: bytes, sealed: bytes, key: bytes, progress: Progress) -> Iterator[bytes]:

@@ -5,15 +5,17 @@ A transaction that returned survives a power cut (WAL, synchronous=FULL); delete
 """
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from anontrace.companion.errors import BusyError, StateError
+from anontrace.companion.errors import BusyError, CompanionError, StateError
 
 FILE = "companion.db"
 BUSY_SECONDS = 15.0
+LEAST_FREE = 1 << 20  # bytes; with less, an input/output error means that the disk is full
 
 # One script per schema version, applied in order; a released script is never changed.
 MIGRATIONS = (
@@ -88,38 +90,89 @@ MIGRATIONS = (
 
 
 class Database:
-    """The open database. Statements outside `transaction` only read."""
+    """The open database. Statements outside `transaction` only read.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    What the disk, its damage or another process spoils comes out as a StateError or BusyError.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
+        self._path = path
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing, and durable once left."""
-        try:
+        with self._sentences():
             self._connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            raise BusyError("the state folder is in use by another anontrace process; try again") from error
         try:
             yield
+            with self._sentences():
+                self._connection.execute("COMMIT")
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            if self._connection.in_transaction:  # on a full disk SQLite may have gone back by itself
+                self._connection.execute("ROLLBACK")
             raise
-        self._connection.execute("COMMIT")
 
     def run(self, statement: str, *values: object) -> int:
         """Execute one changing statement; returns the id of the inserted row (or the last one inserted)."""
-        return self._connection.execute(statement, values).lastrowid or 0
+        with self._sentences():
+            return self._connection.execute(statement, values).lastrowid or 0
 
     def rows(self, statement: str, *values: object) -> list[sqlite3.Row]:
-        return self._connection.execute(statement, values).fetchall()
+        with self._sentences():
+            return self._connection.execute(statement, values).fetchall()
 
     def row(self, statement: str, *values: object) -> sqlite3.Row | None:
-        found: sqlite3.Row | None = self._connection.execute(statement, values).fetchone()
+        with self._sentences():
+            found: sqlite3.Row | None = self._connection.execute(statement, values).fetchone()
         return found
 
     def close(self) -> None:
         self._connection.close()
+
+    def _sentences(self) -> "_Sentences":
+        return _Sentences(self._path)
+
+
+class _Sentences:
+    """SQLite's errors in this block come out as sentences. A class, since it is entered for every statement."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        # What contradicts a constraint or is no SQL is a fault of the program, and no sentence would help.
+        if isinstance(error, sqlite3.DatabaseError) and not isinstance(
+            error, (sqlite3.IntegrityError, sqlite3.ProgrammingError)
+        ):
+            raise explain(error, self._path) from error
+
+
+def explain(error: sqlite3.Error, path: Path) -> CompanionError:
+    """What SQLite says of this file, as the wearer reads it."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF  # the kind, without its details
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return BusyError("the state folder is in use by another anontrace process; try again")
+    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _free(path) < LEAST_FREE):
+        return StateError(f"the disk that holds {path.parent} is full; make room, and run the command again")
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN):
+        return StateError(f"{path} cannot be written ({error}); is {path.parent} yours, and its disk writable?")
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return StateError(
+            f"{path} cannot be used, it is damaged ({error}); move the folder away and bring back a backup:"
+            " anontrace restore FILE"
+        )
+    return StateError(f"{path} cannot be used: {error}")
+
+
+def _free(path: Path) -> int:
+    try:
+        return shutil.disk_usage(path.parent).free
+    except OSError:
+        return LEAST_FREE
 
 
 def open_database(folder: Path) -> Database:
@@ -134,10 +187,10 @@ def open_database(folder: Path) -> Database:
         if _version(connection) != len(MIGRATIONS):
             _migrate(connection)
     except sqlite3.DatabaseError as error:
-        raise StateError(f"{path} cannot be used: {error}") from error
+        raise explain(error, path) from error
     except OSError as error:
         raise StateError(f"{path} cannot be opened: {error.strerror}") from error
-    return Database(connection)
+    return Database(connection, path)
 
 
 def _version(connection: sqlite3.Connection) -> int:
@@ -155,7 +208,8 @@ def _migrate(connection: sqlite3.Connection) -> None:
             for statement in script.split(";"):
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
         raise
-    connection.execute("COMMIT")

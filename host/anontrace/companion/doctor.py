@@ -20,7 +20,7 @@ from anontrace import clock
 from anontrace.companion import database, keyfile
 from anontrace.companion.client import Client
 from anontrace.companion.directory import key_lists, shown
-from anontrace.companion.errors import CompanionError
+from anontrace.companion.errors import CompanionError, StateError
 from anontrace.companion.state import State
 from anontrace.wire import network
 
@@ -74,6 +74,12 @@ def permissions(folder: Path) -> Check:
             if stat.S_IMODE(path.stat().st_mode) & 0o077:
                 return Check("permissions", False, f"others may read {path}", f"close it: chmod -R go= {folder}")
     return Check("permissions", True, f"{folder} is for you alone; secrets: {keyfile.protection(folder)}")
+
+
+def broken_state(error: StateError) -> Check:
+    """A state folder that cannot be opened: a full disk, damage, a lost key."""
+    said, _, mend = str(error).partition("; ")
+    return Check("state", False, said, mend or "bring back a backup: anontrace restore FILE")
 
 
 def badges(state: State) -> Iterator[Check]:

@@ -1,6 +1,7 @@
 """One process at a time may change a state folder.
 
-The lock is an exclusive transaction on a small SQLite file: the same on every system, and gone with its process.
+The lock is an exclusive transaction on an empty SQLite file: the same on every system, and gone with its process. It
+writes nothing, so that a full disk does not look like another process.
 """
 
 import sqlite3
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from anontrace.companion.database import explain
 from anontrace.companion.errors import BusyError
 
 LOCK_FILE = "lock.db"
@@ -18,15 +20,23 @@ _AGAIN_SECONDS = 0.05
 
 @contextmanager
 def exclusive(folder: Path, wait: float = WAIT_SECONDS) -> Iterator[None]:
-    """Hold the folder; raises BusyError when another process still holds it after `wait` seconds."""
-    connection = sqlite3.connect(folder / LOCK_FILE, timeout=0, isolation_level=None)
+    """Hold the folder; raises BusyError when another process still holds it after `wait` seconds, StateError when it
+    cannot be held at all."""
+    path = folder / LOCK_FILE
+    try:
+        connection = sqlite3.connect(path, timeout=0, isolation_level=None)
+    except sqlite3.OperationalError as error:
+        raise explain(error, path) from error
     end = time.monotonic() + wait
     try:
         while True:
             try:
+                connection.execute("PRAGMA journal_mode = OFF")
                 connection.execute("BEGIN EXCLUSIVE")
                 break
-            except sqlite3.OperationalError as error:
+            except sqlite3.DatabaseError as error:
+                if not isinstance(explained := explain(error, path), BusyError):
+                    raise explained from error
                 if time.monotonic() >= end:
                     raise BusyError(
                         f"another anontrace process works on {folder}; wait until it has finished, then try again"

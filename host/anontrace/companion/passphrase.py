@@ -81,6 +81,7 @@ def _typed(prompt: str, confirm: bool) -> str:
     import click
 
     if not sys.stdin.isatty():
-        raise SetupError(f"a passphrase is needed, and nobody is here to type it; name a file with it in {ENVIRONMENT}")
+        how = "by --passphrase-file" if confirm else f"in {ENVIRONMENT}"
+        raise SetupError(f"a passphrase is needed, and nobody is here to type it; name a file with it {how}")
     typed: str = click.prompt(prompt, hide_input=True, confirmation_prompt=confirm, err=True)
     return typed

@@ -43,6 +43,7 @@ def doctor(context: Context, no_bluetooth: bool) -> None:
 
 def _checks(context: Context, no_bluetooth: bool) -> "Iterator[Check]":
     from anontrace.companion import database, doctor
+    from anontrace.companion.errors import StateError
 
     yield doctor.versions()
     yield doctor.permissions(context.folder)
@@ -50,9 +51,12 @@ def _checks(context: Context, no_bluetooth: bool) -> "Iterator[Check]":
         yield doctor.bluetooth(context.adapter)
     if not (context.folder / database.FILE).exists():
         return
-    with context.reading() as state:
-        yield from doctor.badges(state)
-        yield from doctor.servers(state)
+    try:
+        with context.reading() as state:
+            yield from doctor.badges(state)
+            yield from doctor.servers(state)
+    except StateError as error:
+        yield doctor.broken_state(error)
 
 
 def _show(check: "Check") -> None:
