@@ -10,13 +10,12 @@ from pathlib import Path
 import httpx
 from anontrace_shared.errors import AnontraceError
 
-from anontrace.wire import trust
 from anontrace.wire.tomllines import line_of
 
 from . import config, keyfiles, sockets, storeplace, tls
 from .config import FILE, Server
 from .errors import ConfigError, StoreError
-from .store import try_cluster
+from .nearby import Place
 
 SECRETS: dict[config.Role, tuple[str, ...]] = {
     "discovery": (keyfiles.SIGNING,),
@@ -42,10 +41,15 @@ def faults(folders: Sequence[Path]) -> list[str]:
     return found + list(_together(servers))
 
 
+def secret_names(server: Server) -> list[str]:
+    """The key files that a server needs."""
+    return list(dict.fromkeys(name for role in server.config.roles for name in SECRETS[role]))
+
+
 def _of_server(server: Server) -> Iterator[str]:
     folder = server.folder
     secrets: dict[str, bytes] = {}
-    for name in dict.fromkeys(name for role in server.config.roles for name in SECRETS[role]):
+    for name in secret_names(server):
         try:
             secrets[name] = keyfiles.read(folder, name)
         except AnontraceError as error:
@@ -66,16 +70,14 @@ def _of_server(server: Server) -> Iterator[str]:
 
 
 def _of_store(server: Server) -> Iterator[str]:
-    """Whether the cluster that the `store` line names, if it does, can hold the state."""
-    where = _at(server.folder / FILE, "store")
+    """Whether the state is, or can be, where the `store` line says, or else in the server's folder."""
     try:
-        cluster = storeplace.cluster(server)
-        if cluster is not None:
-            asyncio.run(try_cluster(cluster))
+        asyncio.run(storeplace.try_store(server))
     except ConfigError as error:
         yield str(error)
     except StoreError as error:
-        yield f"{where}: {error}"
+        where = "" if server.config.store is None else f"{_at(server.folder / FILE, 'store')}: "
+        yield f"{where}{error}"
 
 
 def _of_network(server: Server, key: bytes) -> Iterator[str]:
@@ -114,13 +116,22 @@ def _together(servers: Sequence[Server]) -> Iterator[str]:
 
 def _runs(server: Server) -> bool:
     """Whether what has the port is this server, running."""
-    url = server.config.url
-    context = trust.client_context(server.network.network.ca) if url.startswith("https:") else False
     try:
-        answer = httpx.get(f"{url}/v1/status", verify=context, timeout=5, trust_env=False).json()
+        answer = Place.of(server).request("GET", "/v1/status", 5).json()
     except (httpx.HTTPError, ValueError):
         return False
     return isinstance(answer, dict) and answer.get("name") == server.config.name
+
+
+def running_at(server: Server) -> str | None:
+    """Where this server, or another worker of it, answers, if one does."""
+    for place in (Place.of(server), Place.outside(server)):
+        try:
+            if place.request("GET", "/healthz", 5).json().get("alive"):
+                return place.url
+        except (httpx.HTTPError, ValueError, AttributeError):
+            continue
+    return None
 
 
 def _at(path: Path, *where: str | int) -> str:

@@ -1,5 +1,6 @@
 """Where a server keeps its state: its own folder, or the cluster that the `store` line of server.toml names."""
 
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,12 +9,13 @@ from anontrace import clock
 from anontrace.wire import trust
 
 from . import keyfiles
-from .config import Server
-from .errors import ConfigError
+from .config import FILE, Server
+from .errors import ConfigError, StoreError
 from .mix import keys as mix_keys
 from .nymserver.nyms import TABLE as NYMS
-from .store import Store, address
+from .store import Store, address, moving, notes
 from .store.address import Cluster
+from .store.moving import Moved, Progress, Site
 
 FOLDER = "store"
 
@@ -21,20 +23,67 @@ FOLDER = "store"
 async def open_store(server: Server) -> Store:
     """ConfigError or StoreError if it cannot be opened."""
     expected = mix_keys.partitions(clock.now()) if server.config.is_mix else []
-    return await stores.open_store(server.folder / FOLDER, expected, cluster(server))
+    place = cluster(server)
+    if place is not None and _is_left_behind(server):
+        await try_store(server)
+    return await stores.open_store(server.folder / FOLDER, expected, place)
+
+
+async def try_store(server: Server) -> None:
+    """ConfigError or StoreError if the store could not be opened, or would be empty although there is a state. Changes
+    nothing."""
+    place = cluster(server)
+    if place is None:
+        stores.try_folder(server.folder / FOLDER)
+    elif not await stores.try_cluster(place) and _is_left_behind(server):
+        raise StoreError(
+            f"the state is in {server.folder / FOLDER}, and this cluster is empty: remove the line `store`, then"
+            f" `anontrace-server move {server.folder} --to ...`"
+        )
+
+
+def _is_left_behind(server: Server) -> bool:
+    """Whether the folder holds a state that was not moved away."""
+    folder = server.folder / FOLDER
+    note = notes.read(folder)
+    return notes.holds_state(folder) and (note is None or note.state != "gone")
 
 
 def cluster(server: Server) -> Cluster | None:
     """The cluster that holds the server's state, if one does, with what it takes to get in. ConfigError if a file that
     belongs to it is not right."""
+    return None if server.config.store is None else _cluster(server, server.config.store)
+
+
+def _cluster(server: Server, line: str) -> Cluster:
     config = server.config
-    if config.store is None:
-        return None
-    place = address.parse(config.store, config.name)
+    place = address.parse(line, config.name)
     user, password = keyfiles.read_login(server.folder) or (None, None)
     ca = None if place.ca_file is None else _certificates(server.folder / place.ca_file)
     buckets = {NYMS: config.nymserver.bucket_bits} if "nymserver" in config.roles else {}
     return replace(place, user=user, password=password, ca=ca, buckets=buckets)
+
+
+async def move(server: Server, to: str | None, progress: Progress) -> Moved:
+    """Move the state of a server that does not run to where this `store` line names (None: its folder). ConfigError or
+    StoreError says why that cannot be."""
+    from .store.cluster_site import ClusterSite
+    from .store.folder_site import FolderSite
+
+    folder, line = server.folder / FOLDER, server.config.store
+    if to == line:
+        raise ConfigError(f"{line or folder}: the state is there already, as {server.folder / FILE} says")
+    source_place, target_place = (None if each is None else _cluster(server, each) for each in (line, to))
+    async with AsyncExitStack() as stack:
+        sites: list[Site] = []
+        for place, where in ((source_place, line), (target_place, to)):
+            if place is None or where is None:
+                site: Site = FolderSite.open(folder, make=where is to)
+            else:
+                site = await ClusterSite.reach(place, where)
+            stack.push_async_callback(site.close)
+            sites.append(site)
+        return await moving.move(sites[0], sites[1], progress)
 
 
 def _certificates(path: Path) -> str:

@@ -7,6 +7,7 @@ from anontrace_shared.errors import AnontraceError
 
 from .authority import authority
 from .check import check, status
+from .move import move
 from .network import init, init_server, network, seal
 from .run import run
 
@@ -26,6 +27,7 @@ group.add_command(authority)
 group.add_command(check)
 group.add_command(status)
 group.add_command(seal)
+group.add_command(move)
 group.add_command(init_server)
 group.add_command(network)
 

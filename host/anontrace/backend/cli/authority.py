@@ -14,8 +14,7 @@ import httpx
 from anontrace.backend import config, keyfiles
 from anontrace.backend.errors import PeerError
 from anontrace.backend.http import reason_in
-
-from .nearby import Place
+from anontrace.backend.nearby import Place
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _SECONDS_A_DAY = 86400

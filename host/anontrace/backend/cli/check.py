@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from .nearby import Place
+    from anontrace.backend.nearby import Place
 
 _DAY_SECONDS = 86400
 
@@ -66,8 +66,7 @@ def forks(shown: Iterable[str | None]) -> list[str]:
 def _places(name: str) -> "list[Place]":
     """Where each server is that a URL or folder means."""
     from anontrace.backend import config
-
-    from .nearby import Place
+    from anontrace.backend.nearby import Place
 
     if name.startswith(("http://", "https://")):
         return [Place.at(name.rstrip("/"))]

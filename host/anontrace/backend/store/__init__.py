@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from anontrace.backend.errors import StoreError
+
+from . import notes
 from .address import Cluster
 
 
@@ -117,7 +120,8 @@ class Store(Protocol):
 
 
 async def open_store(folder: Path, expected: Sequence[tuple[str, int]] = (), cluster: Cluster | None = None) -> Store:
-    """The embedded store in a folder, made at first use, or, if one is named, the one in a cluster.
+    """The embedded store in a folder, made at first use, or, if one is named, the one in a cluster. StoreError also if
+    a move has left it unfinished, or has taken its state elsewhere.
 
     `expected`: tables with their last days that will be needed, which are cheaper to make all at once in a folder.
     """
@@ -127,12 +131,24 @@ async def open_store(folder: Path, expected: Sequence[tuple[str, int]] = (), clu
         return await ClusterStore.open(cluster)
     from .rocks import RocksStore
 
+    try_folder(folder)
     return await RocksStore.open(folder, expected)
 
 
-async def try_cluster(cluster: Cluster) -> None:
-    """StoreError if a store could not be opened there. Changes nothing."""
+def try_folder(folder: Path) -> None:
+    """StoreError if a move has left the store in this folder unfinished, or has taken its state elsewhere."""
+    try:
+        notes.check(notes.read(folder))
+    except StoreError as error:
+        raise StoreError(f"{folder}: {error}") from None
+
+
+async def try_cluster(cluster: Cluster) -> bool:
+    """Whether a server has ever kept its state there. StoreError if a store could not be opened. Changes nothing."""
     from .cluster import ClusterStore
 
     store = await ClusterStore.open(cluster, changes=False)
-    await store.close()
+    try:
+        return await store.is_laid_out()
+    finally:
+        await store.close()

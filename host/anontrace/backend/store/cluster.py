@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from typing import Any, Self
 from zlib import crc32
 
 from redis.crc import key_slot
@@ -34,18 +34,21 @@ from redis.exceptions import (
 from anontrace.backend.errors import StoreError
 from anontrace.wire import trust
 
-from . import Entry, Put, Taken, Taking, scripts
+from . import Entry, Put, Taken, Taking, notes, scripts
 from .address import Cluster
 from .backlogs import Backlogs
 from .elements import split
 from .links import Access, Unanswered, Unsent
+from .notes import Note
 from .scripts import Script
 from .topology import Topology
 
 _PATIENCE = 10.0  # seconds for a fail-over; beyond it the server answers 503
 _LOOK_SECONDS = 2.0
 _LEAST_PARTS_BITS, _MOST_PARTS_BITS = 8, 16
-_SHARD = struct.Struct(">H")
+ID_SHARD = struct.Struct(">H")  # what the id of a queue entry begins with
+NOTE = "move"  # its name in the layout
+_SHARDS = "shards"
 _RANDOM = 14
 _NOT_NOW = (MovedError, AskError, TryAgainError, ClusterDownError, MasterDownError, ReadOnlyError)
 _NOT_NOW_WORDS = ("NOREPLICAS", "LOADING", "MISCONF")
@@ -69,9 +72,9 @@ class ClusterStore:
         self._looking = asyncio.create_task(self._look())
 
     @classmethod
-    async def open(cls, cluster: Cluster, changes: bool = True) -> "ClusterStore":
-        """StoreError if the cluster does not answer, may forget data, or was laid out otherwise by another process.
-        `changes`: lay it out if nobody has."""
+    async def open(cls, cluster: Cluster, changes: bool = True, moving: bool = False) -> Self:
+        """StoreError if the cluster does not answer, may forget data, was laid out otherwise by another process, or
+        holds what a move has left. `changes`: lay it out if nobody has. `moving`: even then, for a move."""
         tls = trust.client_context(cluster.ca) if cluster.encrypted else None
         topology = Topology(cluster.nodes, Access(cluster.user, cluster.password, tls), cluster.copies)
         try:
@@ -81,13 +84,16 @@ class ClusterStore:
             await topology.close()
             raise
         try:
-            await store._check(changes)
+            await store._check()
+            if not moving:
+                notes.check(await store.note())
+            await store._lay_out(changes)
         except BaseException:
             await store.close()
             raise
         return store
 
-    async def _check(self, changes: bool) -> None:
+    async def _check(self) -> None:
         for node in self._topology.masters:
             try:
                 answer = bytes(await node.reads.call(("INFO", "memory"))).decode(errors="replace")
@@ -98,15 +104,30 @@ class ClusterStore:
             if policy != "noeviction":
                 place = f"{node.address[0]}:{node.address[1]}"
                 raise StoreError(f"{place}: maxmemory-policy is {policy}: it would forget data; set noeviction")
-        wanted = {"shards": self._cluster.shards}
+
+    async def _lay_out(self, changes: bool) -> None:
+        wanted = {_SHARDS: self._cluster.shards}
         wanted |= {f"buckets of {table}": bits for table, bits in self._cluster.buckets.items()}
         for name, number in wanted.items():
             if changes:
                 found = int(await self._one(0, scripts.SETTLE, [name, number], repeatable=True))
             else:
-                found = int(await self._one(0, scripts.SETTLED, [name], writes=False, repeatable=True) or number)
+                found = int(await self._settled(name) or number)
             if found != number:
                 raise StoreError(f"the cluster was laid out for {name} = {found}, not {number}; that cannot change")
+
+    async def _settled(self, name: str) -> bytes | None:
+        found: bytes | None = await self._one(0, scripts.SETTLED, [name], writes=False, repeatable=True)
+        return found
+
+    async def is_laid_out(self) -> bool:
+        """Whether a server has ever begun to keep its state here."""
+        return await self._settled(_SHARDS) is not None
+
+    async def note(self) -> Note | None:
+        """What the last move left here."""
+        text = await self._settled(NOTE)
+        return None if text is None else Note.decode(text)
 
     # -- commands ----------------------------------------------------------------------------------------------------
 
@@ -348,7 +369,7 @@ class ClusterStore:
     def _by_shard(self, head: _Arguments, ids: Sequence[bytes]) -> dict[int, _Arguments]:
         arguments: dict[int, _Arguments] = {}
         for identity in ids:
-            arguments.setdefault(_SHARD.unpack_from(identity)[0], list(head)).append(identity)
+            arguments.setdefault(ID_SHARD.unpack_from(identity)[0], list(head)).append(identity)
         return arguments
 
     def _forget_leases(self, queue: str, ids: Sequence[bytes]) -> None:
@@ -399,7 +420,7 @@ def _maybe(value: bytes | None) -> tuple[str, bytes]:
 
 def _entry(shard: int, entry: Entry) -> tuple[str, str, bytes, bytes]:
     """Queue, due time, a new id that begins with its shard, and item."""
-    return entry.queue, repr(float(entry.due)), _SHARD.pack(shard) + os.urandom(_RANDOM), entry.item
+    return entry.queue, repr(float(entry.due)), ID_SHARD.pack(shard) + os.urandom(_RANDOM), entry.item
 
 
 def _in_order(length: int, spread: Mapping[int, Sequence[tuple[int, int]]], replies: Mapping[int, Any]) -> list[Any]:

@@ -120,11 +120,31 @@ class Partitions:
                     dropped += 1
         return dropped
 
+    def all(self) -> list[Partition]:
+        """Every one."""
+        return [partition for partitions in self._tables.values() for partition in partitions]
+
+    def drop_all(self) -> None:
+        """Drop every one."""
+        for partition in self.all():
+            self.database.drop_column_family(partition.name)
+        self._by_table = {}
+
     def close(self) -> None:
         """Let go. After a failed write RocksDB fails to close too; what was acknowledged is in its log all the same."""
         self._by_table = None
         with contextlib.suppress(Exception):
             self.database.close()
+
+
+def opened(folder: Path, expected: set[str]) -> Partitions:
+    """As the constructor. StoreError if another process has the database open, or if it is damaged."""
+    try:
+        return Partitions(folder, expected)
+    except Exception as error:  # rocksdict raises plain Exception
+        if "lock" in str(error).lower():
+            raise StoreError(f"{folder}: another process has this store open") from None
+        raise StoreError(f"{folder}: {error}") from error
 
 
 def partition_name(table: str, day: int | None) -> str:

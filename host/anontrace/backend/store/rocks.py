@@ -5,7 +5,6 @@ Reads go straight to the database from a few threads; writes through the writing
 
 import asyncio
 import os
-import struct
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,17 +12,13 @@ from typing import TypeVar
 
 from anontrace.backend.errors import StoreError
 
-from . import Entry, Put, Taken, Taking
+from . import Entry, Put, Taken, Taking, queuerows
 from .elements import join, split
-from .partitions import Partitions, partition_name
+from .partitions import Partitions, opened, partition_name
 from .queues import DelayQueues
 from .writer import Changes, Writer, as_store_error
 
 _T = TypeVar("_T")
-
-_QUEUES = "queues"
-_ID = 16
-_DUE = struct.Struct("<d")
 
 
 class RocksStore:
@@ -38,21 +33,20 @@ class RocksStore:
 
     def _find_queued(self) -> None:
         """Know of what is queued on disk. After a failed write that may be more than was acknowledged."""
-        for key, value in self._partitions.get(_QUEUES, None).rows.items():
+        for key, value in self._partitions.get(queuerows.TABLE, None).rows.items():
             assert isinstance(key, bytes)  # raw mode
-            self._queues.find(key[:-_ID].decode(), key[-_ID:], _DUE.unpack_from(value)[0])
+            self._queues.find(*queuerows.split_key(key), queuerows.due(value))
 
     @classmethod
     async def open(cls, folder: Path, expected: Sequence[tuple[str, int]]) -> "RocksStore":
         """Open or make the database. StoreError if another process has it open or it is damaged."""
-        names = {_QUEUES, *(partition_name(table, day) for table, day in expected)}
+        names = {queuerows.TABLE, *(partition_name(table, day) for table, day in expected)}
 
         def work() -> RocksStore:
+            partitions = opened(folder, names)
             try:
-                return cls(Partitions(folder, names))
+                return cls(partitions)
             except Exception as error:  # rocksdict raises plain Exception
-                if "lock" in str(error).lower():
-                    raise StoreError(f"{folder}: another process has this store open") from None
                 raise StoreError(f"{folder}: {error}") from error
 
         return await asyncio.to_thread(work)
@@ -170,12 +164,14 @@ class RocksStore:
     # -- queues ------------------------------------------------------------------------------------------------------
 
     def _enter(self, changes: Changes, entry: Entry) -> None:
-        identity = os.urandom(_ID)
-        changes.put(_QUEUES, _queue_key(entry.queue, identity), _DUE.pack(entry.due) + entry.item, None, None)
+        identity = os.urandom(queuerows.ID)
+        changes.put(
+            queuerows.TABLE, queuerows.key(entry.queue, identity), queuerows.value(entry.due, entry.item), None, None
+        )
         changes.afterwards.append(lambda: self._queues.add(entry.queue, identity, entry.due))
 
     def _leave(self, changes: Changes, name: str, identity: bytes) -> None:
-        changes.delete_from(_QUEUES, _queue_key(name, identity))
+        changes.delete_from(queuerows.TABLE, queuerows.key(name, identity))
         changes.afterwards.append(lambda: self._queues.forget(name, identity))
 
     async def enqueue(self, entries: Sequence[Entry]) -> None:
@@ -189,9 +185,9 @@ class RocksStore:
         identities, next_due = self._queues.take(queue, now, limit, lease)
         if not identities:
             return Taking([], next_due)
-        values = await self.get_many(_QUEUES, [_queue_key(queue, identity) for identity in identities])
+        values = await self.get_many(queuerows.TABLE, [queuerows.key(queue, identity) for identity in identities])
         entries = [
-            Taken(i, value[_DUE.size :]) for i, value in zip(identities, values, strict=True) if value is not None
+            Taken(i, queuerows.item(value)) for i, value in zip(identities, values, strict=True) if value is not None
         ]
         return Taking(entries, next_due)
 
@@ -224,7 +220,3 @@ class RocksStore:
             self._partitions.close()
 
         await asyncio.to_thread(finish)
-
-
-def _queue_key(name: str, identity: bytes) -> bytes:
-    return name.encode() + identity

@@ -7,6 +7,7 @@ KEYS[1] is the shard's base name; every name that a script makes begins with it,
     BASE:rows:TABLE@DAY:PART hash of keys and values; one is dropped whole when its day is over
     BASE:queues              set of the queues that hold something
     BASE:due:QUEUE           sorted set of entry ids by due time; BASE:items:QUEUE: hash of ids and items
+    BASE:layout              hash of what was settled once, in shard 0: shards, buckets, the note of a move
 
 Numbers travel as text that the client wrote: Lua would round them. A queue entry is written before the value that goes
 with it: should Redis break a script off in between (a slot on the move), a message comes twice, but is never lost.
@@ -299,6 +300,112 @@ end
 return found
 """
 )
+
+# -- for moves, which find the rows as they are ------------------------------------------------------------------------
+
+# table, this shard, number of shards, the table's parts -> day, rows, day, rows ...
+COUNTS = Script.of(
+    _TABLES,
+    """
+local tab, found = ARGV[1], {}
+for _, day in ipairs(days(tab)) do
+  local number = 0
+  for part = tonumber(ARGV[2]), ARGV[4] - 1, tonumber(ARGV[3]) do
+    number = number + redis.call('HLEN', rows(tab, day, string.format('%d', part)))
+  end
+  found[#found + 1], found[#found + 2] = day, number
+end
+return found
+""",
+)
+
+# table, day, part and cursor to begin at, number of shards, the table's parts, rows and bytes to end at
+# -> part and cursor to go on at ("" for none), key, value, key, value ...
+PAGE = Script.of(
+    _TABLES,
+    """
+local found, size = {'', '0'}, 0
+local part, cursor = tonumber(ARGV[3]), ARGV[4]
+while part < tonumber(ARGV[6]) do
+  local scanned = redis.call('HSCAN', rows(ARGV[1], ARGV[2], string.format('%d', part)), cursor, 'COUNT', 100)
+  for _, each in ipairs(scanned[2]) do
+    found[#found + 1], size = each, size + #each
+  end
+  cursor = scanned[1]
+  if cursor == '0' then part = part + ARGV[5] end
+  if #found > 2 * ARGV[7] or size > tonumber(ARGV[8]) then
+    if part < tonumber(ARGV[6]) then found[1], found[2] = string.format('%d', part), cursor end
+    break
+  end
+end
+return found
+""",
+)
+
+# table, day, then (part, number of keys, keys) each -> the values in this day, nil for absent ones
+HELD = Script.of(
+    _TABLES,
+    """
+local found, at = {}, 3
+while at <= #ARGV do
+  local last = at + 1 + ARGV[at + 1]
+  for i = at + 2, last do found[#found + 1] = redis.call('HGET', rows(ARGV[1], ARGV[2], ARGV[at]), ARGV[i]) end
+  at = last + 1
+end
+return found
+""",
+)
+
+# table, day, then (part, key, value) each, which no other day may hold
+LOAD = Script.of(
+    _TABLES,
+    """
+local all = days(ARGV[1])
+for i = 3, #ARGV, 3 do put(ARGV[1], all, ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[2], false) end
+return 1
+""",
+)
+
+# queue, first and last place -> id, due time, item, id, due time, item ...
+QUEUED = Script.of(
+    """
+local found, items = {}, KEYS[1] .. ':items:' .. ARGV[1]
+local heads = redis.call('ZRANGE', KEYS[1] .. ':due:' .. ARGV[1], ARGV[2], ARGV[3], 'WITHSCORES')
+for i = 1, #heads, 2 do
+  found[#found + 1], found[#found + 2] = heads[i], heads[i + 1]
+  found[#found + 1] = redis.call('HGET', items, heads[i])
+end
+return found
+"""
+)
+
+# queue, ids -> due time, item, due time, item ...; nil for absent ones
+ENTERED = Script.of(
+    """
+local found = {}
+for i = 2, #ARGV do
+  found[#found + 1] = redis.call('ZSCORE', KEYS[1] .. ':due:' .. ARGV[1], ARGV[i])
+  found[#found + 1] = redis.call('HGET', KEYS[1] .. ':items:' .. ARGV[1], ARGV[i])
+end
+return found
+"""
+)
+
+# names -> nothing is kept under them
+FORGET = Script.of(
+    """
+for _, name in ipairs(ARGV) do
+  assert(string.sub(name, 1, #KEYS[1]) == KEYS[1])
+  redis.call('UNLINK', name)
+end
+return 1
+"""
+)
+
+# name, value
+WRITE_DOWN = Script.of("return redis.call('HSET', KEYS[1] .. ':layout', ARGV[1], ARGV[2])")
+
+# -- layout ------------------------------------------------------------------------------------------------------------
 
 # name -> the value that holds, nil if none was given
 SETTLED = Script.of("return redis.call('HGET', KEYS[1] .. ':layout', ARGV[1])")

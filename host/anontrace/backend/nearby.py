@@ -7,8 +7,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from anontrace.backend.config import Server
 from anontrace.wire import trust
+
+from .config import Server
 
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
 
@@ -29,6 +30,12 @@ class Place:
         scheme = "http" if config.tls is None else "https"
         url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{config.port}"
         return cls(url, urlsplit(config.url).netloc, _verify(url, server.network.network.ca))
+
+    @classmethod
+    def outside(cls, server: Server) -> "Place":
+        """Where others reach this server, or another worker of it."""
+        url = server.config.url
+        return cls(url, urlsplit(url).netloc, _verify(url, server.network.network.ca))
 
     @classmethod
     def at(cls, url: str) -> "Place":
