@@ -162,10 +162,10 @@ def test_a_move_that_is_killed_goes_on_when_it_is_said_again(redis_cluster: Shar
     text = path.read_text()
     path.write_text(f'store = "{line}"\n{text}')
     (fault,) = checking.faults([nymserver])
-    assert "line 1: a move into it has not been finished" in fault
+    assert "line 1: a move into this store has not been finished" in fault
     started = command("run", nymserver)
     assert (started.returncode, started.stdout) == (1, "")
-    assert "a move into it has not been finished" in started.stderr
+    assert "a move into this store has not been finished" in started.stderr
     path.write_text(text)
 
     status, screen = talk(_Cli(), ["move", str(nymserver), "--to", line], [])

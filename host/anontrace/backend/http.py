@@ -1,5 +1,6 @@
 """What both sides of the servers' HTTP say alike: content types, error reasons (docs/protocol.md section 8)."""
 
+import ssl
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,3 +23,17 @@ def reason_in(body: bytes) -> str:
     """The reason in an error answer of another server; "" if there is none."""
     document = json_in(body)
     return str(document.get("error", ""))[:_LONGEST_REASON] if isinstance(document, Mapping) else ""
+
+
+def silence_in(error: BaseException) -> str:
+    """Why there was no answer, as far as an error tells, in words that lead somewhere. Fit for logs."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate is not believed: {cause.verify_message}"
+        if isinstance(cause, ssl.SSLError):
+            return "it does not speak TLS as it should"
+        if isinstance(cause, ConnectionRefusedError):
+            return "nothing listens there"
+        cause = cause.__cause__ or cause.__context__
+    return type(error).__name__

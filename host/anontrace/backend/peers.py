@@ -24,7 +24,7 @@ from anontrace.wire.signed import Signed
 
 from .clockcheck import CHECK_AGAIN_SECONDS, CHECK_SECONDS, ClockCheck
 from .errors import PeerError
-from .http import JSON, OCTETS, reason_in
+from .http import JSON, OCTETS, reason_in, silence_in
 from .store import Store
 
 _log = logging.getLogger("anontrace.backend")
@@ -213,7 +213,7 @@ class Peers:
         except TimeoutError:
             raise PeerError(f"{who}: takes too long to answer") from None
         except httpx.HTTPError as error:
-            raise PeerError(f"{who}: does not answer ({type(error).__name__})") from None
+            raise PeerError(f"{who}: does not answer ({silence_in(error)})") from None
         if not url.startswith(f"{self._own_url}/"):  # we always agree with ourselves
             self._clock_check.observe(who, answer.headers.get("date"), before, clock.now())
         if answer.headers.get("content-encoding", "identity") != "identity":

@@ -1,6 +1,8 @@
 """The command line of the servers, `anontrace-server`: one file per command group. Never shows a traceback unasked."""
 
+import os
 import sys
+from typing import NoReturn
 
 import click
 from anontrace_shared.errors import AnontraceError
@@ -33,11 +35,32 @@ group.add_command(network)
 
 
 def main() -> None:
-    """Entry point: errors are one line on standard error and exit status 1."""
+    """Entry point: errors are one line on standard error; exit status 1, or 2 for a command line that is not right."""
+    debug = "--debug" in sys.argv
     try:
-        group()
-    except (AnontraceError, OSError) as error:
-        if "--debug" in sys.argv:
+        group.main(standalone_mode=False)
+    except click.ClickException as error:
+        if debug:
             raise
-        click.echo(f"anontrace-server: {error}", err=True)
+        if isinstance(error, click.exceptions.NoArgsIsHelpError):
+            error.show()
+            sys.exit(error.exit_code)
+        hint = ""
+        if isinstance(error, click.UsageError) and error.ctx is not None:
+            hint = f"; see {error.ctx.command_path} --help"
+        _fail(error.format_message().rstrip(".") + hint, error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("interrupted", 1)
+    except BrokenPipeError:
+        # The reader of our output has gone; Python would complain once more while it shuts down.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except (AnontraceError, OSError) as error:
+        if debug:
+            raise
+        _fail(str(error), 1)
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    click.echo(f"anontrace-server: {' '.join(message.split())}", err=True)
+    sys.exit(status)

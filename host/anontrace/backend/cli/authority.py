@@ -13,7 +13,7 @@ import httpx
 
 from anontrace.backend import config, keyfiles
 from anontrace.backend.errors import PeerError
-from anontrace.backend.http import reason_in
+from anontrace.backend.http import reason_in, silence_in
 from anontrace.backend.nearby import Place
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -32,8 +32,8 @@ class _Staff:
         try:
             answer = self.place.request(method, f"/v1/staff/{path}", 30, json=body, headers=self.headers)
         except httpx.HTTPError as error:
-            kind = type(error).__name__
-            raise PeerError(f"{self.place.url}: the authority's server does not answer ({kind})") from None
+            why = silence_in(error)
+            raise PeerError(f"{self.place.url}: the authority's server does not answer ({why})") from None
         if not answer.is_success:
             raise PeerError(reason_in(answer.content) or f"the authority's server answers {answer.status_code}")
         return answer.json()

@@ -79,7 +79,7 @@ def _places(name: str) -> "list[Place]":
 def _asked(place: "Place") -> dict[str, Any]:
     import httpx
 
-    from anontrace.backend.http import reason_in
+    from anontrace.backend.http import reason_in, silence_in
 
     failed: dict[str, Any] = {"url": place.url, "ready": False}
     try:
@@ -88,18 +88,19 @@ def _asked(place: "Place") -> dict[str, Any]:
     except httpx.HTTPStatusError as error:
         return failed | {"error": reason_in(error.response.content) or f"status {error.response.status_code}"}
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        return failed | {"error": type(error).__name__}
+        return failed | {"error": silence_in(error)}
     return {"url": place.url, **document} if isinstance(document, dict) else failed | {"error": "no JSON"}
 
 
 def _show(found: list[dict[str, Any]]) -> None:
     from rich import box
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     console = Console()
+    names = Column("server", no_wrap=True)
     servers = Table(
-        "server", "ready", "clock s", "keys (days)", "peers", "queued", "accepted", "dropped", box=box.SIMPLE
+        names, "ready", "clock", "keys (days)", "peers", "queued", "accepted", "dropped", box=box.SIMPLE, pad_edge=False
     )
     for each in found:
         if "error" in each:
@@ -110,7 +111,7 @@ def _show(found: list[dict[str, Any]]) -> None:
         servers.add_row(
             each["name"],
             "yes" if each["ready"] else "[red]no[/red]",
-            f"{each['clock_offset']:+.0f}",
+            f"{each['clock_offset']:+.0f} s",
             f"{keys['first_key_day']} to {keys['last_key_day']}" if keys.get("last_key_day") else "-",
             f"{len(each['peers']) - len(each['missing'])} of {len(each['peers'])}",
             str(sum(each["queues"].values())),

@@ -43,9 +43,11 @@ def check(note: Note | None) -> None:
     if note is None or note.state == "here":
         return
     if note.state == "arriving":
-        raise StoreError("a move into it has not been finished: repeat `anontrace-server move`")
+        raise StoreError("a move into this store has not been finished: repeat `anontrace-server move`")
     place = f'store = "{note.other}"' if note.other else "no line `store`"
-    raise StoreError(f"its state was moved away: server.toml has to have {place}, or `anontrace-server move` it back")
+    raise StoreError(
+        f"the state was moved away from here: server.toml has to have {place}, or `anontrace-server move` it back"
+    )
 
 
 def read(folder: Path) -> Note | None:
