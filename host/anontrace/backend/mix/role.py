@@ -118,7 +118,9 @@ class MixRole:
                 _log.warning("%s has retired: its last key is dead, and it can be taken out", self._name)
                 await self._rolled_over.wait()
                 continue
-            if changed or not 0 <= now - self._published < publishing.REFRESH_SECONDS:
+            # Not in the second between midnight and the rollover: the list after it has to be a newer one.
+            is_rolled_over = keydays.day_at(now) == today
+            if is_rolled_over and (changed or not 0 <= now - self._published < publishing.REFRESH_SECONDS):
                 config = self._context.server.config
                 envelope = publishing.signed_list(
                     config, self._keys, self._nymserver, self._loops.losses, self._signing_key, now
