@@ -41,7 +41,7 @@ DAY = 86400
 DAYS = 14
 EVERY = 12  # a twelfth of the addresses, and of the traffic, shows the same
 DRAWN = int(os.environ.get("ANONTRACE_SHAPE_CLIENTS", "0"))  # of each kind, each another
-CLIENTS = DRAWN or 20
+CLIENTS = DRAWN or 12
 STATES = ("idle", "notified", "uploading")
 SMALLER = 96  # where there are many wearers
 TINY = Level("tiny", messages=2, batch=5, polls=4, questions=14, room=2, chunks=1, looks=2, renewals=1)
