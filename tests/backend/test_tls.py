@@ -1,9 +1,13 @@
 """Servers that speak TLS themselves, and clients that verify it by the network file."""
 
 import os
+import socket
+import ssl
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -16,6 +20,7 @@ from .certificates import Authority
 from .client import Client, Registered
 from .servers import Servers, command, eventually
 
+EACH = 32  # connections of one client at mix-2
 NAMES = ("discovery", "mix-1", "mix-2", "mix-3", "nymserver", "mailbox", "authority")
 
 
@@ -29,6 +34,8 @@ class TlsServers(Servers):
             path = folder / name / "server.toml"
             text = path.read_text().replace("http://", "https://")
             path.write_text(text + '\n[tls]\ncertificate = "tls.pem"\nkey = "tls.key"\n')
+        path = folder / "mix-2" / "server.toml"
+        path.write_text(path.read_text() + f"\n[http]\nhead_seconds = 1.0\nconnections_each = {EACH}\n")
         path = folder / "network.toml"
         plain = network.parse(path.read_text().replace("http://", "https://"))
         plain.model_copy(
@@ -41,7 +48,8 @@ class TlsServers(Servers):
 def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsServers]:
     servers = TlsServers(tmp_path_factory.mktemp("tls") / "net", Authority())
     try:
-        servers.start(*NAMES)
+        servers.start(*(name for name in NAMES if name != "mix-2"))
+        servers.start("mix-2")
         servers.ready(NAMES)
         yield servers
     finally:
@@ -74,6 +82,66 @@ def test_a_plain_request_gets_nothing_and_the_server_goes_on(secure: TlsServers)
     with pytest.raises(httpx.HTTPError):
         httpx.get(secure.url("mix-1").replace("https://", "http://") + "/healthz", trust_env=False)
     assert secure.http.get(secure.url("mix-1") + "/healthz").is_success
+
+
+def connect(servers: Servers, name: str) -> socket.socket:
+    place = urlsplit(servers.url(name))
+    assert place.hostname and place.port
+    return socket.create_connection((place.hostname, place.port), 20)
+
+
+def test_clients_that_do_not_come_to_terms_count_and_are_cut_off(secure: TlsServers) -> None:
+    pid = secure.process("mix-2").pid
+
+    def open_files() -> int:
+        return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+    verify = secure.http._transport._pool._ssl_context  # type: ignore[attr-defined]
+    other = httpx.HTTPTransport(verify=verify, local_address="127.0.0.2")
+    before = open_files()
+    silent = [connect(secure, "mix-2") for _ in range(5 * EACH)]
+    try:
+        for connection in silent[::2]:
+            connection.sendall(b"\x16\x03\x01\x02\x00\x01")  # the beginning of a ClientHello
+        with httpx.Client(trust_env=False, transport=other) as elsewhere:
+            assert elsewhere.get(secure.url("mix-2") + "/healthz").is_success
+        assert open_files() <= before + EACH + 2
+        for connection in silent:
+            with suppress(ConnectionError):
+                assert connection.recv(1) == b""
+        eventually("they are forgotten", lambda: open_files() <= before + 2)
+    finally:
+        for connection in silent:
+            connection.close()
+    eventually("the client is served again", lambda: secure.http.get(secure.url("mix-2") + "/healthz").is_success)
+    with connect(secure, "mix-2"):
+        assert secure.terminate("mix-2") == 0
+    secure.start("mix-2")
+
+
+def test_a_request_that_comes_with_the_last_of_the_handshake_is_answered(secure: TlsServers) -> None:
+    context = trust.client_context(network.load(secure.folder / "network.toml").network.ca)
+    for _ in range(20):
+        heard, said = ssl.MemoryBIO(), ssl.MemoryBIO()
+        talk = context.wrap_bio(heard, said, server_hostname="127.0.0.1")
+        with connect(secure, "mix-1") as connection:
+            while True:
+                try:
+                    talk.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    connection.sendall(said.read())
+                    heard.write(connection.recv(1 << 16))
+            talk.write(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+            connection.sendall(said.read())
+            answer = b""
+            while b"alive" not in answer:
+                data = connection.recv(1 << 16)
+                assert data
+                heard.write(data)
+                with suppress(ssl.SSLWantReadError):
+                    while more := talk.read():
+                        answer += more
 
 
 def test_what_is_wrong_with_a_certificate_is_told_in_one_line(tmp_path: Path) -> None:

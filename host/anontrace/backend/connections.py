@@ -78,16 +78,25 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=1)  # whatever the client does not take counts as not read
-        self._site = None if self.client is None else self.crowd.enter(self.client[0])
+        if self._site is None and self.client is not None:
+            self._site = self.crowd.enter(self.client[0])
         if self._site is None:
             self._say_and_close("503 Service Unavailable", "too many connections", f"retry-after: {_RETRY_SECONDS}\r\n")
         else:
             self._await_head()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def entered(self, site: str) -> None:
+        """This connection was counted before it came here."""
+        self._site = site
+
+    def leave(self) -> None:
+        """This connection does not count any more."""
         if self._site is not None:
             self.crowd.leave(self._site)
             self._site = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.leave()
         self._head_came()
         self._reader_reads()
         if self._answering is not None:

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import signal
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 import uvicorn
@@ -16,21 +17,48 @@ from .connections import BoundedProtocol, Crowd
 from .node import Node
 from .sockets import bind
 from .tls import server_context
+from .tlsgate import TlsGate
 
 _GRACE_SECONDS = 5
 _BACKLOG = 2048
 
 
 class _Listener(uvicorn.Server):
-    """uvicorn without its signal handlers, since several of them share a process; tells when it listens."""
+    """uvicorn without its signal handlers, since several of them share a process; tells when it listens. Over TLS it
+    accepts through a gate of ours."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, tls: ssl.SSLContext | None, head_seconds: float) -> None:
         super().__init__(config)
         self.listening = asyncio.Event()
+        self._tls = tls
+        self._head_seconds = head_seconds
+        self._gate: TlsGate | None = None
+        self._accepting: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        if self._tls is None:
+            await super().startup(sockets)
+        else:
+            await super().startup([])
+            assert sockets is not None and len(sockets) == 1
+            sockets[0].listen(_BACKLOG)
+            self._gate = TlsGate(sockets[0], self._tls, self._make, self._head_seconds)
+            self._accepting = asyncio.create_task(self._gate.run())
         self.listening.set()
+
+    def _make(self) -> BoundedProtocol:
+        made: BoundedProtocol = self.config.http_protocol_class(  # type: ignore[call-arg, assignment]  # see _protocol
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return made
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._accepting is not None and self._gate is not None:
+            self._accepting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._accepting
+            await self._gate.close()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -73,10 +101,11 @@ async def _running(server: Server, stopping: asyncio.Event) -> AsyncIterator[Non
                 ws="none",
                 proxy_headers=bool(http.forwarded_from),
                 forwarded_allow_ips=http.forwarded_from,
-                ssl_context_factory=None if tls is None else lambda config, default: tls,
                 timeout_keep_alive=http.idle_seconds,
                 timeout_graceful_shutdown=_GRACE_SECONDS,
-            )
+            ),
+            tls,
+            http.head_seconds,
         )
         task = asyncio.create_task(listener.serve([listening]))
 
