@@ -17,10 +17,12 @@ SLOW = ("mix-3",)
 
 @pytest.fixture(scope="session")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """Six servers in one process; mix-3, which holds messages for a second, in another."""
+    """Six servers in one process; mix-3, which holds messages for a second, in another. The nymserver takes what was
+    deleted out of its files twice a second."""
     servers = Servers(tmp_path_factory.mktemp("network") / "net", "--delay", "0.02", "--pace", "0.01")
     try:
         servers.configure("mix-3", "delay = 0.02", "delay = 1.0")
+        servers.configure("nymserver", "network =", "scrub_seconds = 0.5\nnetwork =")
         servers.start(*STEADY)
         servers.start(*SLOW)
         servers.ready((*STEADY, *SLOW))

@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import suppress
 from dataclasses import replace
 from zlib import crc32
 
@@ -58,6 +59,17 @@ def test_a_report_is_told_to_its_contacts_and_the_chain_goes_as_deep_as_the_auth
     client.approve(onward["report"])
     last = client.told(second)
     assert last.case_id == told.case_id
+
+    def on_disk() -> bool:
+        folder = client.servers.folder / "nymserver" / "store"
+        found = b""
+        for path in folder.iterdir():
+            with suppress(FileNotFoundError):
+                found += path.read_bytes() if path.is_file() else b""
+        words = [word for who in (near, drifted, second) for word in (who.address, who.address.hex().encode())]
+        return any(word in found for word in words)
+
+    eventually("no contact address is on the nymserver's disk", lambda: not on_disk())
 
     third = ChainAuthorization(last.case_id, second.address, second.slot, last.chain_token)
     before = client.servers.count("nymserver", "uploads_not_followed")

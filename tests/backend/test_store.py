@@ -281,3 +281,52 @@ def test_what_was_acknowledged_survives_kill_9(folder: Place) -> None:
         assert set(keys) <= {entry.item for entry in taken.entries}
 
     run(folder, after)
+
+
+def files_with(folder: Path, what: bytes) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_file() and what in path.read_bytes())
+
+
+def test_what_was_deleted_or_dropped_is_in_no_file_once_the_store_was_scrubbed(folder: Place) -> None:
+    deleted, done, dropped, kept = (os.urandom(32) for _ in range(4))
+
+    async def body(store: Store) -> None:
+        for flushed_before in (True, False):
+            await store.put_many("contacts", [(b"a", deleted), (b"b", kept)], expires=10)
+            await store.put_many(f"key-{flushed_before}", [(b"secret", dropped)], expires=9)
+            await store.enqueue([Entry("send", 0.0, done)])
+            if flushed_before:
+                await store.scrub()
+            assert all(files_with(folder.folder, each) for each in (deleted, done, dropped, kept))
+            await store.delete_many("contacts", [b"a"])
+            taken = (await store.take("send", 1.0, 9, 1.0)).entries
+            await store.done("send", [each.id for each in taken])
+            await store.expire(10)
+            await store.scrub()
+            for each in (deleted, done, dropped):
+                assert files_with(folder.folder, each) == []
+            assert files_with(folder.folder, kept)
+        assert await store.get_many("contacts", [b"a", b"b"]) == [None, kept]
+
+    run(folder, body)
+
+
+def test_a_store_that_is_scrubbed_all_the_time_is_written_dropped_and_closed_meanwhile(folder: Place) -> None:
+    async def body(store: Store) -> None:
+        async def scrub() -> None:
+            while True:
+                await store.scrub()
+
+        scrubbing = [asyncio.create_task(scrub()) for _ in range(3)]
+        for day in range(30):
+            await store.put_many("daily", [(bytes((day,)), os.urandom(1000))], expires=day)
+            await store.put_many("plain", [(bytes((day,)), os.urandom(1000))])
+            await store.delete_many("plain", [bytes((day // 2,))])
+            await store.expire(day - 1)
+        assert not any(each.done() for each in scrubbing)
+        for each in scrubbing:
+            each.cancel()
+        found = await store.get_many("daily", [bytes((day,)) for day in range(30)])
+        assert [value is not None for value in found] == [False] * 28 + [True] * 2
+
+    run(folder, body)

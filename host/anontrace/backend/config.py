@@ -105,6 +105,9 @@ class ServerConfig(_Section):
     url: Url
     network: str = "../network.toml"
     store: Annotated[str, AfterValidator(_is_store)] | None = None  # a cluster; None: the folder `store`
+    scrub_seconds: Seconds = (
+        600.0  # between two times that what was deleted is taken out of the folder's files; 0: never
+    )
     tls: TlsSettings | None = None
     http: HttpSettings = HttpSettings()
     mix: MixSettings = MixSettings()

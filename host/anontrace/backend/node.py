@@ -96,6 +96,7 @@ class Node:
         self._background.start("clock", self._tick)
         self._background.start("directory", self._peers.keep_fresh)
         self._background.start("clocks", self._peers.compare_clocks)
+        self._background.start("scrubbing", self._keep_scrubbing)
 
     async def stop(self) -> None:
         """End background work and close the store; what is queued stays queued."""
@@ -110,6 +111,13 @@ class Node:
                 await role.tick(now)
             await self._expire(keydays.day_at(now))
             await asyncio.sleep(_TICK_SECONDS)
+
+    async def _keep_scrubbing(self) -> None:
+        """What was deleted lies in the store's files until they are written anew: now and then have that done."""
+        seconds = self._server.config.scrub_seconds
+        while seconds:
+            await asyncio.sleep(seconds)
+            await self._store.scrub()
 
     async def _expire(self, today: int) -> None:
         """Drop what is over, once another server has confirmed what day it is: what went by a wrong clock is gone."""

@@ -115,6 +115,10 @@ class Store(Protocol):
     async def expire(self, today: int) -> int:
         """Drop whatever was to exist until a day before `today`; how many days of tables went."""
 
+    async def scrub(self) -> None:
+        """Embedded: have what was deleted or dropped before out of all files too. What was overwritten, and is neither,
+        goes when the engine sees fit. In a cluster, whose files are the engine's, this does nothing."""
+
     async def close(self) -> None:
         """Finish what is under way and let go."""
 

@@ -398,6 +398,9 @@ class ClusterStore:
         dropped = await self._each(scripts.EXPIRE, everywhere, repeatable=True)
         return len({day for days in dropped.values() for day in days})
 
+    async def scrub(self) -> None:
+        pass
+
     async def close(self) -> None:
         """Put back what is leased, so that others need not wait for it, and let go."""
         self._looking.cancel()

@@ -5,19 +5,31 @@ Made and dropped by the writing thread only; read by any. Knows nothing of keys 
 
 import contextlib
 import os
+import re
 import tempfile
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rocksdict import BlockBasedOptions, ColumnFamily, DBCompressionType, Options, Rdict
+from rocksdict import (
+    BlockBasedOptions,
+    BottommostLevelCompaction,
+    ColumnFamily,
+    CompactOptions,
+    DBCompressionType,
+    Options,
+    Rdict,
+)
 
 from anontrace.backend.errors import StoreError
 
 _MEMTABLES = 64 << 20
 _LOG_FILES = 256 << 20
 _ROOM = 4 << 20  # bytes to open a database with, besides those of its log
+_NEW_LOG = b"scrubbed"  # in the column family that nothing else is in
+_DELETIONS = re.compile(r"# deletions=(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +49,8 @@ class Partitions:
     def __init__(self, folder: Path, expected: set[str]) -> None:
         """Open or make the database. `expected`: names that will be needed, cheaper to make all at once."""
         self._folder = folder
+        self._lasting = threading.Lock()  # held by who needs what is open to stay so, and by who closes or drops it
+        self._scrubbed = -1  # the database's sequence number when it was
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._load(expected)
 
@@ -112,12 +126,15 @@ class Partitions:
     def drop_before(self, today: int) -> int:
         """Drop the days before this one; how many went."""
         dropped = 0
-        for table, partitions in list(self._tables.items()):
-            self._tables[table] = tuple(each for each in partitions if each.day is None or each.day >= today)
-            for partition in partitions:
-                if partition not in self._tables[table]:
-                    self.database.drop_column_family(partition.name)
-                    dropped += 1
+        with self._lasting:
+            for table, partitions in list(self._tables.items()):
+                self._tables[table] = tuple(each for each in partitions if each.day is None or each.day >= today)
+                for partition in partitions:
+                    if partition not in self._tables[table]:
+                        self.database.drop_column_family(partition.name)
+                        dropped += 1
+            if dropped:
+                self._scrubbed = -1
         return dropped
 
     def all(self) -> list[Partition]:
@@ -130,11 +147,32 @@ class Partitions:
             self.database.drop_column_family(partition.name)
         self._by_table = {}
 
+    def scrub(self) -> None:
+        """Write anew the files that hold something deleted, and begin another log, so that what was deleted or dropped
+        before is in no file any more. For any thread; others read and write meanwhile."""
+        with self._lasting:
+            names = [each.name for each in self.all()]
+            if self.database.latest_sequence_number() == self._scrubbed:
+                return
+        for name in names:
+            with self._lasting:
+                partition = next((each for each in self.of(name.partition("@")[0]) if each.name == name), None)
+                if partition is not None:
+                    partition.rows.flush()
+                    if _holds_deleted(partition.rows):
+                        partition.rows.compact_range(None, None, _whole())
+        with self._lasting:
+            if self._by_table is not None:
+                self.database.put(_NEW_LOG, b"")
+                self.database.flush()
+                self._scrubbed = self.database.latest_sequence_number()
+
     def close(self) -> None:
         """Let go. After a failed write RocksDB fails to close too; what was acknowledged is in its log all the same."""
-        self._by_table = None
-        with contextlib.suppress(Exception):
-            self.database.close()
+        with self._lasting:
+            self._by_table = None
+            with contextlib.suppress(Exception):
+                self.database.close()
 
 
 def opened(folder: Path, expected: set[str]) -> Partitions:
@@ -150,6 +188,18 @@ def opened(folder: Path, expected: set[str]) -> Partitions:
 def partition_name(table: str, day: int | None) -> str:
     """What the column family is called."""
     return table if day is None else f"{table}@{day}"
+
+
+def _holds_deleted(rows: Rdict) -> bool:
+    """Whether a file of a column family still knows of a key that it was deleted, and so may hold what was under it."""
+    found = _DELETIONS.search(rows.property_value("rocksdb.aggregated-table-properties") or "")
+    return found is not None and int(found[1]) > 0
+
+
+def _whole() -> CompactOptions:
+    options = CompactOptions()
+    options.set_bottommost_level_compaction(BottommostLevelCompaction.force())  # else a file is only moved
+    return options
 
 
 def _options() -> Options:

@@ -213,6 +213,13 @@ class RocksStore:
     async def expire(self, today: int) -> int:
         return await self._change(lambda _: self._partitions.drop_before(today), alone=True)
 
+    async def scrub(self) -> None:
+        # In a thread of its own: it takes as long as all files take that hold something deleted.
+        try:
+            await asyncio.to_thread(self._partitions.scrub)
+        except Exception as error:
+            raise as_store_error(error) from error
+
     async def close(self) -> None:
         def finish() -> None:
             self._writer.stop()
