@@ -222,6 +222,24 @@ def test_an_idle_connection_is_closed(impatient: Servers) -> None:
         assert b"alive" in until_closed(connection)
 
 
+def test_a_request_under_way_is_answered_before_the_server_ends(impatient: Servers) -> None:
+    names = ("discovery", "mix-1")
+    process = impatient.process(*names)
+    with connect(impatient) as connection:
+        head = b"POST /v1/messages HTTP/1.1\r\nHost: a\r\nContent-Length: 380\r\n\r\n"
+        connection.sendall(head + bytes(379))
+        assert is_served(impatient)  # and so the server has read what was sent before
+        process.terminate()
+        with pytest.raises(OSError):
+            while True:
+                connect(impatient).close()
+        connection.sendall(b"\0")
+        assert b" 202 " in until_closed(connection)
+    assert impatient.terminate(*names) == 0
+    impatient.start(*names)
+    assert is_served(impatient)
+
+
 def test_forwarded_headers_are_not_believed_unless_told_so(tmp_path: Path) -> None:
     servers = Servers(tmp_path / "net", "--delay", "0")
     try:

@@ -1,10 +1,12 @@
 """What servers refuse, and that they go on: sizes, types, signatures, tokens."""
 
+import hmac
 import json
 import os
 import time
 from collections.abc import Iterator
 
+import jwt
 import pytest
 from anontrace.backend import keyfiles
 from anontrace.mixnet import message
@@ -12,6 +14,8 @@ from anontrace.wire import keylist, onetime, poll, upload
 from anontrace.wire.upload import Chunk, Reason, State
 from anontrace_shared.slots import slot_of
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from jwt.utils import base64url_encode
 from nacl.signing import SigningKey
 
 from .client import Client, signed_by
@@ -144,7 +148,22 @@ def test_only_the_authority_sees_reports_and_each_request_counts_once(client: Cl
     url = client.servers.url("nymserver") + "/v1/reports"
     seed = keyfiles.read(client.servers.folder / "authority", keyfiles.SIGNING)
     own = Ed25519PrivateKey.from_private_bytes(seed)
+    public = own.public_key()
+    raw = public.public_bytes(Encoding.Raw, PublicFormat.Raw)
     now = int(time.time())
+
+    def forged(algorithm: str, key: Ed25519PrivateKey | bytes, *without: str) -> dict[str, str]:
+        """By another algorithm, or with claims left out. PyJWT would not take a public key for a secret."""
+        token = signed_by(own, "GET", "/v1/reports", b"")["Authorization"].partition(" ")[2]
+        claims = jwt.decode(token, options={"verify_signature": False})
+        head, payload = ({"alg": algorithm}, {k: v for k, v in claims.items() if k not in without})
+        covered = b".".join(base64url_encode(json.dumps(part).encode()) for part in (head, payload))
+        if isinstance(key, bytes):
+            signature = hmac.digest(key, covered, "sha256") if key else b""
+        else:
+            signature = key.sign(covered)
+        return {"Authorization": f"Bearer {(covered + b'.' + base64url_encode(signature)).decode()}"}
+
     bad = [
         {},
         {"Authorization": "Bearer x"},
@@ -154,9 +173,21 @@ def test_only_the_authority_sees_reports_and_each_request_counts_once(client: Cl
         signed_by(own, "GET", "/v1/reports", b"", aud="mailbox"),
         signed_by(own, "GET", "/v1/reports", b"", iat=now - 600, exp=now - 540),
         signed_by(own, "GET", "/v1/reports", b"", exp=now + 3600),
+        signed_by(own, "GET", "/v1/reports", b"", iat=now + 600, exp=now + 660),
+        signed_by(own, "GET", "/v1/reports", b"", iat=float("nan")),
+        signed_by(own, "GET", "/v1/reports", b"", exp=True),
+        signed_by(own, "GET", "/v1/reports", b"", sub="GET /v1/reports?"),
+        signed_by(own, "GET", "/v1/reports", b"", jti=7),
+        forged("none", b""),
+        forged("HS256", raw),
+        forged("HS256", public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)),
+        forged("EdDSA", own, "jti"),
+        forged("EdDSA", own, "body"),
+        forged("EdDSA", own, "exp"),
     ]
-    for headers in bad:
-        assert client.http.get(url, headers=headers).status_code == 401
+    for number, headers in enumerate(bad):
+        assert client.http.get(url, headers=headers).status_code == 401, number
+    assert client.http.get(url, headers=forged("EdDSA", own)).status_code == 200
     good = signed_by(own, "GET", "/v1/reports", b"")
     assert client.http.get(url, headers=good).status_code == 200
     assert client.http.get(url, headers=good).status_code == 401

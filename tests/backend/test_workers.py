@@ -16,8 +16,9 @@ from anontrace.mixnet.message import forward
 from anontrace.wire import poll
 from anontrace.wire.upload import State
 from anontrace_shared.slots import slot_of
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from .client import Client, Registered
+from .client import Client, Registered, signed_by
 from .places import SharedCluster
 from .servers import Servers, eventually
 from .test_decisions import decide_at_once
@@ -141,6 +142,15 @@ def test_a_message_that_is_posted_to_both_workers_counts_once(workers: Workers) 
 
 def test_decisions_at_both_workers_at_once_keep_within_the_budget_of_their_case(workers: Workers) -> None:
     decide_at_once(workers, workers.urls["nymserver"])
+
+
+def test_a_request_of_the_authority_counts_once_at_all_workers(workers: Workers) -> None:
+    key = Ed25519PrivateKey.from_private_bytes(keyfiles.read(workers.servers.folder / "authority", keyfiles.SIGNING))
+    headers = signed_by(key, "GET", "/v1/reports", b"")
+    with ThreadPoolExecutor(8) as pool:
+        asked = [f"{url}/v1/reports" for url in workers.urls["nymserver"] * 4]
+        answers = list(pool.map(lambda url: workers.http.get(url, headers=headers).status_code, asked))
+    assert sorted(answers) == [200] + [401] * 7
 
 
 def test_when_one_worker_is_killed_the_other_goes_on(workers: Workers) -> None:
