@@ -91,6 +91,7 @@ def test_unknown_paths_methods_and_buckets_are_told_in_json(client: Client) -> N
     for path, status in (("/", 404), ("/v1/messages", 405), ("/v1/buckets/256", 404), ("/v1/buckets/x", 422)):
         answer = client.http.get(nymserver + path)
         assert (answer.status_code, set(answer.json())) == (status, {"error"})
+        assert answer.headers.get("allow") == ("POST" if status == 405 else None)
 
 
 def test_a_token_is_redeemed_once_and_for_one_log(client: Client) -> None:

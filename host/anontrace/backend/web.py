@@ -142,7 +142,9 @@ def install_error_handlers(app: FastAPI) -> None:
 
     async def http(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        return error_response(error.status_code, str(error.detail).lower())
+        answer = error_response(error.status_code, str(error.detail).lower())
+        answer.headers.update(error.headers or {})  # 405 says what is allowed
+        return answer
 
     async def invalid(_: Request, error: Exception) -> JSONResponse:
         return error_response(422, "a parameter is malformed")
