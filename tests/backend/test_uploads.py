@@ -8,7 +8,10 @@ from pathlib import Path
 
 from anontrace import clock
 from anontrace.backend.counters import Counters
-from anontrace.backend.nymserver.uploads import Uploads
+from anontrace.backend.nymserver.nyms import Nyms
+from anontrace.backend.nymserver.opening import Opener
+from anontrace.backend.nymserver.reports import Reports
+from anontrace.backend.nymserver.uploads import OPEN, Uploads
 from anontrace.backend.store import Store, open_store
 from anontrace.mixnet import chain, keydays
 from anontrace.wire import permit, upload
@@ -111,5 +114,24 @@ def test_an_upload_that_is_completed_many_times_at_once_is_read_once(tmp_path: P
         assert {each.state for each in replies} == {State.ACCEPTED}
         assert reads == 1
         assert counters.snapshot()["uploads_accepted"] == 1
+
+    with_uploads(tmp_path, body)
+
+
+def test_an_upload_that_an_authority_permitted_before_it_was_replaced_is_dropped_and_others_are_opened(
+    tmp_path: Path,
+) -> None:
+    async def body(uploads: Uploads, store: Store, counters: Counters) -> None:
+        for each in chunks(by_permit()):
+            await uploads.receive(each)
+        nyms = Nyms(store, counters, lambda _: True, 45, 8)
+        reports = Reports(store, counters, TOKEN_KEY, 14, lambda _: None)
+        other = SigningKey(os.urandom(32)).verify_key.encode()
+        opener = Opener(store, counters, uploads, nyms, reports, other, os.urandom(32), TOKEN_KEY)
+        (entry,) = (await store.take(OPEN, 1e12, 9, 1.0)).entries
+        await opener.open([entry.item])
+        assert counters.snapshot()["uploads_not_followed"] == 1
+        assert await store.get_many(CHUNKS, [entry.item[:16] + bytes(4)]) == [None]
+        assert await reports.all() == []
 
     with_uploads(tmp_path, body)
