@@ -1,5 +1,6 @@
 """A server whose clock is wrong says so and does not serve; one that hears from a liar goes on."""
 
+import asyncio
 import os
 import struct
 import time
@@ -7,9 +8,14 @@ from email.utils import formatdate
 from pathlib import Path
 
 from anontrace.backend.clockcheck import ClockCheck
+from anontrace.backend.mix import items
+from anontrace.backend.mix.items import Arrived
+from anontrace.backend.store import Entry, open_store
 from anontrace.mixnet import message
+from anontrace.mixnet.header import NO_MAILBOX
+from anontrace_shared.slots import slot_of
 
-from .client import Client
+from .client import Client, Registered
 from .servers import Servers, eventually
 
 REST = ("discovery", "mix-1", "mix-2", "mix-3", "nymserver")
@@ -17,6 +23,16 @@ REST = ("discovery", "mix-1", "mix-2", "mix-3", "nymserver")
 
 def at(unix: float) -> str:
     return formatdate(unix, usegmt=True)
+
+
+async def queue(client: Client, arrived: Arrived, payload: bytes) -> None:
+    """Leave in the mailbox server's queues what it took before it was stopped: for itself, and for the nymserver."""
+    store = await open_store(client.servers.folder / "mailbox" / "store")
+    onward = items.onward(message.forward(client.hops(client.nymserver), NO_MAILBOX, payload), time.time())
+    assert onward is not None
+    to_nymserver = Entry(items.queue_to(client.nymserver), 0.0, onward.encode())
+    await store.enqueue([Entry(items.DELIVER, 0.0, arrived.encode()), to_nymserver])
+    await store.close()
 
 
 def test_a_mix_whose_clock_is_wrong_says_so_does_not_serve_until_it_is_right_and_loses_nothing(tmp_path: Path) -> None:
@@ -33,6 +49,8 @@ def test_a_mix_whose_clock_is_wrong_says_so_does_not_serve_until_it_is_right_and
         assert client.post(client.mailbox, message.forward(client.hops(client.mailbox), mailbox, payload)) == 202
         eventually("it arrived", lambda: client.poll(mailbox) == [payload])
         servers.kill("mailbox")
+        waiting, who = os.urandom(239), Registered(os.urandom(20), slot_of(now))
+        asyncio.run(queue(client, Arrived(mailbox, waiting), client.arm(who)))
 
         clock.write_bytes(struct.pack("<d", now + 400 * 86400))
         servers.start("mailbox", clock=clock)
@@ -46,7 +64,7 @@ def test_a_mix_whose_clock_is_wrong_says_so_does_not_serve_until_it_is_right_and
             with clock.open("r+b") as file:
                 file.write(struct.pack("<d", unix))
 
-        eventually("it noticed", lambda: servers.http.get(url + "/readyz").json()["clock_wrong"])
+        assert servers.http.get(url + "/readyz").json()["clock_wrong"]
         assert servers.http.get(url + "/readyz").status_code == 503
         answer = servers.http.post(url + "/v1/messages", content=bytes(380), headers=headers)
         assert (answer.status_code, "clock" in answer.json()["error"]) == (503, True)
@@ -54,11 +72,13 @@ def test_a_mix_whose_clock_is_wrong_says_so_does_not_serve_until_it_is_right_and
         set_clock(now + 90)
         eventually("it is off by a minute and a half", lambda: 60 < servers.status("mailbox")["clock_offset"] < 120)
         assert posted() == 503
+        assert servers.status("mailbox")["queues"] == {"deliver": 1, f"to-{client.nymserver}": 1}
         assert not servers.http.get(servers.url("mix-1") + "/readyz").json()["clock_wrong"]
 
         set_clock(now)
         eventually("it serves again", lambda: posted() == 202)
-        assert client.poll(mailbox) == [payload]
+        eventually("what was queued for it is delivered", lambda: client.poll(mailbox) == [payload, waiting])
+        eventually("what was queued for others is sent on", lambda: client.is_stored(who))
     finally:
         servers.close()
 

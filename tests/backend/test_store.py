@@ -189,7 +189,7 @@ def test_a_worker_keeps_what_it_has_in_hand_for_as_long_as_that_takes(place: Pla
             await finish.wait()
 
         await store.enqueue([Entry("q", 1.0, b"x")])
-        drain = asyncio.create_task(Drain(store, "q", handler, 1, lease=0.3).run())
+        drain = asyncio.create_task(Drain(store, "q", handler, 1, lambda: False, lease=0.3).run())
         await began.wait()
         ends = [(await store.take("q", 0.0, 1, 1.0)).next_due]
         while len(ends) < 4:

@@ -18,6 +18,7 @@ _log = logging.getLogger("anontrace.backend")
 _FIRST_BACK_OFF = 0.25
 _LONGEST_BACK_OFF = 60.0
 _LONGEST_IDLE = 5.0
+_HELD_SECONDS = 0.5
 _LEASE = 30.0  # renewed while a handler is at work: so long what a crashed worker had in hand waits for another
 _FAILURES_PER_LINE = 10  # of one kind in a row: a dead peer must not fill the log
 
@@ -71,7 +72,8 @@ class Drain:
     """Hands the due entries of one queue to a handler, at most `batch` at once, forgetting them when it returns.
 
     They are its own for as long as that takes. When the handler raises PeerError or StoreError they come again after a
-    back-off, so handlers must be repeatable. `pause` gives seconds to rest after each batch.
+    back-off, so handlers must be repeatable. `held`: whether entries are to be left alone now; `pause` gives seconds to
+    rest after each batch.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Drain:
         queue: str,
         handler: Handler,
         batch: int,
+        held: Callable[[], bool],
         pause: Callable[[], float] | None = None,
         lease: float = _LEASE,
     ) -> None:
@@ -87,6 +90,7 @@ class Drain:
         self.queue = queue
         self._handler = handler
         self._batch = batch
+        self._held = held
         self._pause = pause
         self._lease = lease
         self._wake = asyncio.Event()
@@ -103,6 +107,9 @@ class Drain:
 
     async def run(self) -> None:
         while True:
+            if self._held():
+                await asyncio.sleep(_HELD_SECONDS)
+                continue
             self._wake.clear()
             taking = await self._store.take(self.queue, time.time(), self._batch, self._lease)
             if not taking.entries:

@@ -91,6 +91,7 @@ class Node:
     async def start(self) -> None:
         """Make keys, take up queues; from here on background work runs, which also drops what has expired."""
         await self._peers.start()
+        await self._peers.first_comparison()
         for role in self._roles.values():
             await role.start()
         self._background.start("clock", self._tick)

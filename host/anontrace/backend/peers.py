@@ -9,6 +9,7 @@ import logging
 import random
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -37,6 +38,7 @@ _REFRESH_SECONDS = 600.0
 _LOOK_SECONDS = 2.0
 _SECONDS_BETWEEN_REFRESHES = 10.0
 _CLOCKS = 16  # asked for the time in one go
+_FIRST_COMPARISON_SECONDS = 3.0
 
 
 class Peers:
@@ -92,6 +94,11 @@ class Peers:
     def clock_is_right(self) -> bool:
         """Whether other servers agree with our clock."""
         return self._clock_check.is_right
+
+    @property
+    def clock_is_wrong(self) -> bool:
+        """Whether other servers disagree with our clock, by more than a server may be off."""
+        return self._clock_check.is_wrong
 
     def knows(self, number: int) -> bool:
         """Whether a mix with this number is pinned in the network."""
@@ -221,19 +228,28 @@ class Peers:
         return httpx.Response(answer.status_code, headers=answer.headers, content=bytes(body), request=answer.request)
 
     async def compare_clocks(self) -> None:
-        """Ask discovery and some of the mixes for the time, at start and now and then; often while it is not right."""
+        """Ask discovery and some of the mixes for the time, now and then; often while it is not right."""
         while True:
-            began = time.monotonic()
-            places = {f"mix {number}": each.url for number, each in self._lists.items()}
-            chosen = random.sample(sorted(places), min(_CLOCKS, len(places)))
-            asked = [("discovery", self._network.discovery.url), *((who, places[who]) for who in chosen)]
-            found = await asyncio.gather(
-                *(self.request(who, "GET", f"{url}/healthz") for who, url in asked), return_exceptions=True
-            )
-            if not all(isinstance(each, BaseException) for each in found):
-                self._clock_check.forget_before(began)
             alone = self._clock_check.is_wrong or not self._clock_check.observed
             await asyncio.sleep(CHECK_AGAIN_SECONDS if alone else CHECK_SECONDS)
+            await self._compare_clocks()
+
+    async def first_comparison(self) -> None:
+        """The same once, before anything is done by our clock; for some seconds, whoever does not answer."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_COMPARISON_SECONDS):
+                await self._compare_clocks()
+
+    async def _compare_clocks(self) -> None:
+        began = time.monotonic()
+        places = {f"mix {number}": each.url for number, each in self._lists.items()}
+        chosen = random.sample(sorted(places), min(_CLOCKS, len(places)))
+        asked = [("discovery", self._network.discovery.url), *((who, places[who]) for who in chosen)]
+        found = await asyncio.gather(
+            *(self.request(who, "GET", f"{url}/healthz") for who, url in asked), return_exceptions=True
+        )
+        if not all(isinstance(each, BaseException) for each in found):
+            self._clock_check.forget_before(began)
 
     async def _request(self, who: str, method: str, url: str, **details: Any) -> httpx.Response:
         answer = await self.request(who, method, url, **details)

@@ -1,7 +1,8 @@
 """Messages going out: for each next mix one queue, sent in batches over kept-open connections; and local deliveries.
 
 A mix that does not answer is tried again with randomised back-off until its messages' keys expire. A batch whose answer
-was lost is sent again: the next mix's uniqueness test absorbs the repeat.
+was lost is sent again: the next mix's uniqueness test absorbs the repeat. While our clock is wrong all waits: what then
+seems to have expired may not have.
 """
 
 import asyncio
@@ -74,7 +75,9 @@ class Outbox:
         if drain is None:
             number = items.queue_number(queue)
             handler = self._arrive if number is None else self._forwarder(number)
-            drain = self._drains[queue] = Drain(self._store, queue, handler, MOST_MESSAGES)
+            drain = self._drains[queue] = Drain(
+                self._store, queue, handler, MOST_MESSAGES, lambda: self._peers.clock_is_wrong
+            )
             self._background.start(f"queue {queue}", drain.run)
         drain.wake()
 

@@ -51,10 +51,14 @@ class NymserverRole:
     async def start(self) -> None:
         pace = self._context.server.config.nymserver.pace
         store = self._context.store
+
+        def held() -> bool:  # by a wrong clock all records are misdated, and all reply blocks of no use
+            return self._context.peers.clock_is_wrong
+
         for drain in (
-            Drain(store, OPEN, self._opener.open, 1),
-            Drain(store, SEND, self._send, 1, lambda: _random.expovariate(1 / pace) if pace else 0.0),
-            Drain(store, FORGET, self._reports.forget, _MOST_FORGOTTEN),
+            Drain(store, OPEN, self._opener.open, 1, held),
+            Drain(store, SEND, self._send, 1, held, lambda: _random.expovariate(1 / pace) if pace else 0.0),
+            Drain(store, FORGET, self._reports.forget, _MOST_FORGOTTEN, held),
         ):
             self._drains[drain.queue] = drain
             self._context.background.start(f"queue {drain.queue}", drain.run)
