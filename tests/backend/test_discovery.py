@@ -18,6 +18,7 @@ from anontrace.companion import database, directory
 from anontrace.companion.client import Client
 from anontrace.companion.errors import DirectoryError
 from anontrace.companion.store.network import NetworkStore, StoredNetwork
+from anontrace.companion.vault import Vault
 from anontrace.wire import keylist, network
 from anontrace.wire.directory import KEPT_DAYS, PAGE
 from anontrace.wire.keylist import KeyList
@@ -90,7 +91,7 @@ Look = Callable[[], dict[int, KeyList]]
 def companion(discovery: Discovery, folder: Path) -> Look:
     """What a companion does with the directory at each command; it looks anew each time."""
     folder.mkdir()
-    store = NetworkStore(database.open_database(folder))
+    store = NetworkStore(database.open_database(folder), Vault(bytes(32)))
     store.put(StoredNetwork("net", discovery.network.to_toml(), None), int(discovery.clock.now))
 
     def look() -> dict[int, KeyList]:

@@ -6,7 +6,8 @@ import struct
 import threading
 
 import pytest
-from anontrace.companion.errors import OFFLINE
+from anontrace.companion import state
+from anontrace.companion.errors import OFFLINE, USAGE
 
 
 class Socks5(socketserver.BaseRequestHandler):
@@ -71,8 +72,46 @@ def test_everything_goes_through_the_proxy(cli, network, proxy):
 def test_without_its_proxy_the_companion_is_offline_rather_than_direct(cli, network, proxy):
     cli.do("init", str(network.file), "--proxy", "socks5h://127.0.0.1:9")
     result = cli.run("register", "--slots", "3")
-    assert (result.code, "cannot be reached" in result.err) == (OFFLINE, True)
+    assert (result.code, "cannot be reached through the proxy socks5h://127.0.0.1:9 (" in result.err) == (OFFLINE, True)
     assert proxy.asked == []
+
+
+def test_once_chosen_a_proxy_stays_until_another_word_and_shows(cli, network, proxy):
+    url = f"socks5h://127.0.0.1:{proxy.server_address[1]}"
+    assert cli.do("init", str(network.file), "--proxy", url)["proxy"] == url
+    cli.do("register", "--slots", "1")
+    with state.reading(cli.folder) as opened:
+        directory = opened.network.directory()
+    asked = len(proxy.asked)
+    again = cli.do("init", str(network.file))  # a newer network file, say
+    assert again["proxy"] == cli.do("status")["proxy"] == url
+    assert url in cli.run("status").out
+    with state.reading(cli.folder) as opened:  # by which a fork of the directory would show
+        assert opened.network.directory() == directory
+    cli.do("register", "--slots", "2")
+    assert len(proxy.asked) > asked
+    assert cli.do("init", str(network.file), "--proxy", "none")["proxy"] is None
+    asked = len(proxy.asked)
+    cli.do("register", "--slots", "3")
+    assert len(proxy.asked) == asked
+
+
+@pytest.mark.parametrize(
+    "typed", ["localhost:9050", "socks4://127.0.0.1:9050", "socks5h://:9050", "http://a:s3cret@b:port", "http://[::1"]
+)
+def test_what_is_no_proxy_is_refused_before_anything_is_made(cli, network, typed):
+    result = cli.run("init", str(network.file), "--proxy", typed)
+    assert (result.code, len(result.err.splitlines())) == (USAGE, 1)
+    assert "socks5h://127.0.0.1:9050" in result.err and "s3cret" not in result.err
+    assert not cli.folder.exists()
+
+
+def test_the_password_of_a_proxy_is_never_shown_and_lies_encrypted(cli, network):
+    said = [cli.run("init", str(network.file), "--proxy", "http://ada:s3cret@127.0.0.1:9")]
+    said += [cli.run(*command) for command in (["status"], ["register"], ["doctor", "--no-bluetooth"])]
+    assert "http://127.0.0.1:9" in said[0].out and "http://127.0.0.1:9" in said[2].err
+    assert all("s3cret" not in each.out + each.err for each in said)
+    assert all(b"s3cret" not in path.read_bytes() for path in cli.folder.iterdir())
 
 
 def test_names_are_resolved_by_the_proxy(cli, network, proxy, tmp_path):

@@ -21,8 +21,28 @@ ANSWER_SECONDS = 30.0
 ATTEMPTS = 4
 FIRST_PAUSE = 0.4  # the mean of the first pause; doubles each time
 
+PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
 _OCTETS = "application/octet-stream"
 _TRY_AGAIN = frozenset((408, 425, 429, 500, 502, 503, 504))
+
+
+def check_proxy(proxy: str) -> None:
+    """SetupError unless this is the URL of a proxy. What is wrong with it is not repeated: it may hold a password."""
+    try:
+        parts = urlsplit(proxy)
+        if parts.scheme in PROXY_SCHEMES and parts.hostname and parts.port != 0:
+            return
+    except ValueError:  # no number for a port, or an address in brackets that is none
+        pass
+    raise SetupError(
+        f"the proxy is no URL like socks5h://127.0.0.1:9050; it begins with one of {', '.join(PROXY_SCHEMES)}"
+    )
+
+
+def shown_proxy(proxy: str) -> str:
+    """A proxy as it may be shown: without user and password."""
+    parts = urlsplit(proxy)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 class Client:
@@ -55,7 +75,10 @@ class Client:
                     cookies=trust.no_cookies(),
                 )
             except (ValueError, ImportError, httpx.InvalidURL) as error:
-                raise SetupError(f"the proxy {self._proxy!r} cannot be used: {error}") from error
+                # Only what an older companion has stored unchecked; the error repeats it, and with it a password.
+                raise SetupError(
+                    "the proxy cannot be used; set it again: anontrace init NETWORK --proxy URL"
+                ) from error
         return self._by_scheme[scheme]
 
     def get(self, server: str, url: str) -> bytes:
@@ -69,7 +92,8 @@ class Client:
         try:
             response = self._client(urlsplit(url).scheme).get(url)
         except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise OfflineError(f"{server} at {_host(url)} cannot be reached; {type(error).__name__}") from error
+            said = f"{server} at {_host(url)} cannot be reached{self._way()}; {type(error).__name__}"
+            raise OfflineError(said) from error
         return response.status_code, response.headers.get("date")
 
     def post_json(self, server: str, url: str, document: Mapping[str, Any]) -> bytes:
@@ -95,8 +119,12 @@ class Client:
                 raise RefusedError(f"{server} refuses: {_said(response)}")
             return response.content
         raise OfflineError(
-            f"{server} at {_host(url)} cannot be reached ({reason}); nothing is lost, try again when you are online"
+            f"{server} at {_host(url)} cannot be reached{self._way()} ({reason}); nothing is lost, try again when you"
+            " are online"
         )
+
+    def _way(self) -> str:
+        return "" if self._proxy is None else f" through the proxy {shown_proxy(self._proxy)}"
 
 
 def _said(response: httpx.Response) -> str:

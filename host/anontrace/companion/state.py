@@ -36,7 +36,7 @@ class State:
         keys = Vault(keyfile.load(folder) if key is None else key)
         self._db = database.open_database(folder)
         self.transaction = self._db.transaction
-        self.network = NetworkStore(self._db)
+        self.network = NetworkStore(self._db, keys)
         self.badges = BadgeStore(self._db, keys)
         self.addresses = AddressStore(self._db, keys)
         self.logs = LogStore(self._db)

@@ -1,18 +1,25 @@
 """`anontrace init`: take a network file and pin the keys in it."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from anontrace.companion.commands.protecting import PASSPHRASE_FILE, PROTECT, SAID, choose
 from anontrace.companion.context import Context, pass_context
 
+if TYPE_CHECKING:
+    from anontrace.companion.store.network import StoredNetwork
+    from anontrace.wire.network import Network
+
+NO_PROXY = "none"
+
 
 @click.command()
 @click.argument("network", metavar="NETWORK")
 @click.option("--proxy", metavar="URL", envvar="ANONTRACE_PROXY",
-              help="Reach all servers through this proxy (http, https, socks5h).  [env: ANONTRACE_PROXY]")  # fmt: skip
+              help="Reach all servers through this proxy (http, https, socks5h); none: through none. "
+                   " [default: as it was set last]  [env: ANONTRACE_PROXY]")  # fmt: skip
 @PROTECT
 @PASSPHRASE_FILE
 @pass_context
@@ -20,7 +27,7 @@ def init(context: Context, network: str, proxy: str | None, protect: str | None,
     """Make the state folder for a network.
 
     NETWORK is the network file (TOML): a path, or an https:// address. Its keys are pinned: from then on, only these
-    servers are believed. Running it again with the same network is safe; your keys and log stay.
+    servers are believed. Running it again with the same network is safe; your keys, log and proxy stay.
 
     Your secrets are encrypted on disk. On a terminal you are asked for a passphrase; with none, and where nobody can
     be asked, the key lies beside them in a file for you alone. `anontrace passphrase` changes that later.
@@ -30,29 +37,41 @@ def init(context: Context, network: str, proxy: str | None, protect: str | None,
       anontrace init network.toml
       anontrace init https://example.org/network.toml --protect keyring
       anontrace init network.toml --proxy socks5h://127.0.0.1:9050     through Tor
+      anontrace init network.toml --proxy none                         not any more
     """
     from anontrace_shared.errors import AnontraceError
 
     from anontrace import clock
+    from anontrace.companion import database
     from anontrace.companion import state as folder
+    from anontrace.companion.client import shown_proxy
     from anontrace.companion.errors import SetupError
     from anontrace.companion.keyfile import PLAIN, exists, protection
     from anontrace.companion.lock import exclusive
     from anontrace.companion.store.network import StoredNetwork
     from anontrace.wire.network import parse
 
-    text = _read(network, proxy)
+    key = folder.vault_key(context.folder) if (context.folder / database.FILE).exists() else None
+    stored = None if key is None else _stored(context, key)
+    way = _chosen(proxy, None if stored is None else stored.proxy)
+    text = _read(network, way)
     try:
         parsed = parse(text, network)
     except AnontraceError as error:
         raise SetupError(str(error)) from error
-    kind, chosen = (PLAIN, None) if exists(context.folder) else choose(protect, passphrase_file)
-    key = folder.create(context.folder, kind, chosen)
+    if key is None:
+        kind, chosen = (PLAIN, None) if exists(context.folder) else choose(protect, passphrase_file)
+        key = folder.create(context.folder, kind, chosen)
     with exclusive(context.folder):
         state = folder.State(context.folder, key)
         try:
-            _check_same(state, parsed)
-            state.network.put(StoredNetwork(parsed.name, text, proxy), int(clock.now()))
+            same = _is_same(stored, parsed)
+            if stored is not None and not same and state.badges.all():
+                raise SetupError(
+                    f"this state folder belongs to the network {stored.name!r}; use another one (--state) for"
+                    f" {parsed.name!r}"
+                )
+            state.network.put(StoredNetwork(parsed.name, text, way), int(clock.now()), same)
         finally:
             state.close()
     protected = protection(context.folder)
@@ -61,12 +80,14 @@ def init(context: Context, network: str, proxy: str | None, protect: str | None,
         "network": parsed.name,
         "servers": len(parsed.mix),
         "protection": protected,
+        "proxy": None if way is None else shown_proxy(way),
     }
     context.output.show(
         document,
         lambda: [
             f"This is now a companion in the network {parsed.name!r}; its keys are pinned.",
             f"Your state folder: {context.folder} ({SAID[protected]})",
+            *([] if way is None else [f"All servers are reached through the proxy {shown_proxy(way)}, or not at all."]),
             "Next: anontrace register, then anontrace badge provision",
         ],
     )
@@ -93,13 +114,29 @@ def _read(network: str, proxy: str | None) -> str:
         raise SetupError(f"{network} is not a text file") from error
 
 
-def _check_same(state: Any, parsed: Any) -> None:
-    """Addresses belong to the network that they were registered in."""
-    from anontrace.companion.errors import SetupError
+def _stored(context: Context, key: bytes) -> "StoredNetwork | None":
+    from contextlib import closing
+
+    from anontrace.companion.state import State
+
+    with closing(State(context.folder, key)) as state:
+        return state.network.get()
+
+
+def _chosen(given: str | None, stored: str | None) -> str | None:
+    """The proxy to be used; SetupError for what is none."""
+    from anontrace.companion.client import check_proxy
+
+    if given is None:
+        return stored
+    if given.strip().lower() in ("", NO_PROXY):
+        return None
+    check_proxy(given)
+    return given
+
+
+def _is_same(stored: "StoredNetwork | None", parsed: "Network") -> bool:
+    """Whether it is the network that the state folder belongs to: addresses are registered in one."""
     from anontrace.wire.network import parse
 
-    stored = state.network.get()
-    if stored is not None and parse(stored.file).discovery.key != parsed.discovery.key and state.badges.all():
-        raise SetupError(
-            f"this state folder belongs to the network {stored.name!r}; use another one (--state) for {parsed.name!r}"
-        )
+    return stored is not None and parse(stored.file).discovery.key == parsed.discovery.key

@@ -31,6 +31,7 @@ def status(context: Context) -> None:
     from anontrace import clock
     from anontrace.companion import exposures, presentation
     from anontrace.companion.cases import assess
+    from anontrace.companion.client import shown_proxy
     from anontrace.companion.contact_log import gather, summarise
     from anontrace.companion.days import slot_text
 
@@ -46,9 +47,11 @@ def status(context: Context) -> None:
         told = [exposure for exposure in assess(state) if exposure.state == exposures.TOLD]
     todo = _todo(badges, told, now, slot, until, pending)
     name = network.name if network else None
+    proxy = shown_proxy(network.proxy) if network and network.proxy else None
     shown = [presentation.badge_document(badge) for badge in badges]
     document = {
         "network": name,
+        "proxy": proxy,
         "now": int(now),
         "slot": slot,
         "registered_until": until,
@@ -63,7 +66,7 @@ def status(context: Context) -> None:
 
     def lines() -> list[str]:
         said = [
-            f"Network     {name or 'none'}",
+            f"Network     {name or 'none'}" + (f", through the proxy {proxy}" if proxy else ""),
             f"Addresses   {'none for now' if until == slot else 'registered until ' + slot_text(until)}"
             + (f", {pending} not confirmed yet" if pending else ""),
         ]

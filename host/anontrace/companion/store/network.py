@@ -1,15 +1,18 @@
 """What the companion knows of its network: the pinned network file and the last directory that it verified."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from anontrace.companion.database import Database
+from anontrace.companion.vault import Vault
+
+_PROXY = "network.proxy"
 
 
 @dataclass(frozen=True)
 class StoredNetwork:
     name: str
     file: str  # the text of the network file, as it was given
-    proxy: str | None
+    proxy: str | None = field(repr=False)  # may hold a password
 
 
 @dataclass(frozen=True)
@@ -20,21 +23,29 @@ class StoredDirectory:
 
 
 class NetworkStore:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, vault: Vault) -> None:
         self._db = database
+        self._vault = vault
 
     def get(self) -> StoredNetwork | None:
         row = self._db.row("SELECT name, file, proxy FROM network")
-        return StoredNetwork(row["name"], row["file"], row["proxy"]) if row else None
+        return StoredNetwork(row["name"], row["file"], self._opened(row["proxy"])) if row else None
 
-    def put(self, network: StoredNetwork, now: int) -> None:
-        """Pin another network file: the directory that was verified under the old one goes."""
+    def put(self, network: StoredNetwork, now: int, same_discovery: bool = False) -> None:
+        """Pin another network file. The directory that was verified under the old one goes, and with it what a fork
+        would be known by, unless it is the same discovery's."""
+        proxy = None if network.proxy is None else self._vault.seal(_PROXY, network.proxy.encode())
         with self._db.transaction():
-            self._db.run("DELETE FROM directory")
+            if not same_discovery:
+                self._db.run("DELETE FROM directory")
             self._db.run(
                 "INSERT OR REPLACE INTO network (id, name, file, proxy, added) VALUES (1, ?, ?, ?, ?)",
-                network.name, network.file, network.proxy, now,
+                network.name, network.file, proxy, now,
             )  # fmt: skip
+
+    def _opened(self, proxy: bytes | str | None) -> str | None:
+        """A str was stored in the clear, by an older companion."""
+        return self._vault.open(_PROXY, proxy).decode() if isinstance(proxy, bytes) else proxy
 
     def directory(self) -> StoredDirectory | None:
         row = self._db.row("SELECT sequence, document, fetched FROM directory")
