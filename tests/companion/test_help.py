@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import click
 import pytest
 from anontrace.companion.cli import COMMANDS, anontrace
+from anontrace.companion.errors import USAGE
 
 from tests.companion.conftest import BIN
 from tests.companion.test_cli import NETWORK
@@ -36,6 +37,37 @@ def test_every_command_is_explained_with_an_example(name, command):
 def test_the_commands_stand_in_the_overview(cli):
     shown = cli.run("--help").out
     assert all(f"\n  {name} " in shown for name in COMMANDS)
+
+
+@pytest.mark.parametrize("group", [[], ["badge"], ["exposures"], ["service"]])
+def test_an_overview_is_whole_on_a_narrow_screen_and_is_what_a_bare_word_shows(cli, group):
+    cli.environment["COLUMNS"] = "80"
+    shown = cli.run(*group, "--help")
+    assert (shown.code, shown.err) == (0, "")
+    assert all(len(line) <= 80 for line in shown.out.partition("Exit codes")[0].splitlines())
+    assert "..." not in shown.out.replace("[ARGS]...", "")
+    bare = cli.run(*group)
+    assert (bare.code, bare.out, bare.err) == (USAGE, shown.out, "")
+    bare = cli.run("--json", *group)
+    message = f"Missing command; see: {' '.join(['anontrace', *group])} --help"
+    assert (bare.code, bare.json["error"]["message"]) == (USAGE, message)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["statsu"], "No such command 'statsu'. Did you mean 'status'? See: anontrace --help"),
+        (["badge", "snyc"], "No such command 'snyc'. Did you mean 'sync'? See: anontrace badge --help"),
+        (["report", "--tokn", "x"], "No such option '--tokn'. Did you mean '--token'? See: anontrace report --help"),
+        (
+            ["completion"],
+            "Missing argument '{bash|zsh|fish}'. Choose from: bash, zsh, fish; see: anontrace completion --help",
+        ),
+    ],
+)
+def test_a_slip_is_answered_in_one_line_with_what_was_meant(cli, typed, said):
+    result = cli.run(*typed)
+    assert (result.code, result.err) == (USAGE, f"anontrace: {said}\n")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -53,6 +53,14 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as error:  # click looks for similar ones among those that are loaded
+            raise click.NoSuchCommand(error.command_name, possibilities=COMMANDS, ctx=ctx) from None
+
 
 def _default_folder() -> Path:
     import platformdirs
@@ -81,13 +89,17 @@ def run(arguments: list[str]) -> int:
     try:
         result = anontrace.main(arguments, prog_name="anontrace", standalone_mode=False)
         return result if isinstance(result, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        if as_json:
+            assert error.ctx is not None  # whose help it is
+            show_failure(f"Missing command; see: {error.ctx.command_path} --help", "usage", USAGE, as_json)
+        else:
+            click.echo(error.format_message())  # the help, which is what somebody wants who gives no command
+        return USAGE
     except click.ClickException as error:
         if debug:
             traceback.print_exc()
-        hint = ""
-        if isinstance(error, click.UsageError) and error.ctx is not None:
-            hint = f"; see: {error.ctx.command_path} --help"
-        show_failure(error.format_message().rstrip(".") + hint, "usage", USAGE, as_json)
+        show_failure(_usage(error), "usage", USAGE, as_json)
         return USAGE
     except (click.Abort, KeyboardInterrupt):
         show_failure("interrupted; what was done is kept", "interrupted", INTERRUPTED, as_json)
@@ -109,6 +121,14 @@ def run(arguments: list[str]) -> int:
             "fault", FAILED, as_json,
         )  # fmt: skip
         return FAILED
+
+
+def _usage(error: click.ClickException) -> str:
+    """What is wrong with a command line, in one line, and where to read how it is right."""
+    said = " ".join(error.format_message().split()).rstrip(".")
+    if not isinstance(error, click.UsageError) or error.ctx is None:
+        return said
+    return f"{said}{' See' if said.endswith('?') else '; see'}: {error.ctx.command_path} --help"
 
 
 def _travel_light() -> None:

@@ -74,7 +74,7 @@ def restore(context: Context, file: Path, passphrase_file: Path | None, protect:
     )
 
 
-@click.command("erase-all")
+@click.command("erase-all", short_help="Erase everything of yours from this computer.")
 @click.option("--yes", is_flag=True, help="Erase without being asked.")
 @pass_context
 def erase_all(context: Context, yes: bool) -> None:

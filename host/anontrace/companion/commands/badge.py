@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def badge() -> None:
-    """Your badges: provision them, pull their logs, set their clocks."""
+    """Your badges: make them yours, fetch their logs."""
 
 
 for _command in (set_, erase, update, forget):
@@ -108,7 +108,7 @@ def provision(
     context.output.show(document, lambda: ["The badge is yours.", *_horizon_lines(done.horizon)])
 
 
-@badge.command()
+@badge.command(short_help="What the badge says of itself.")
 @BADGE
 @SCAN
 @pass_context
@@ -146,7 +146,7 @@ def info(context: Context, number: int | None, scan_seconds: float) -> None:
     context.output.show(document, lines)
 
 
-@badge.command()
+@badge.command(short_help="Fetch the log, set the clock, extend the broadcast.")
 @BADGE
 @SCAN
 @pass_context

@@ -50,7 +50,7 @@ def set_(context: Context, preset: str | None, place: bool | None, number: int |
     )
 
 
-@click.command()
+@click.command(short_help="Let a badge forget everything.")
 @click.option("--yes", is_flag=True, help="Erase without being asked.")
 @BADGE
 @SCAN
@@ -81,7 +81,7 @@ def erase(context: Context, yes: bool, number: int | None, scan_seconds: float) 
     )
 
 
-@click.command()
+@click.command(short_help="Bring a badge's firmware up to date, over USB.")
 @click.option("--usb", metavar="PORT", required=True, help="Serial port of the badge.")
 @click.option("--source", metavar="FOLDER", type=click.Path(file_okay=False),
               help="The project's source tree.  [default: the one that this program runs from]")  # fmt: skip

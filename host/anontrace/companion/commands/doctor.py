@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from anontrace.companion.doctor import Check
 
 
-@click.command()
+@click.command(short_help="What is wrong around you, and how to mend it.")
 @click.option("--no-bluetooth", is_flag=True, help="Leave Bluetooth out: this computer needs none.")
 @pass_context
 def doctor(context: Context, no_bluetooth: bool) -> None:

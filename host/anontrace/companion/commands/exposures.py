@@ -10,7 +10,7 @@ def exposures() -> None:
     """What you were told."""
 
 
-@exposures.command("list")
+@exposures.command("list", short_help="The cases that concern you, by day.")
 @click.option("--all", "everything", is_flag=True, help="Also what was too short to matter, and your own reports.")
 @pass_context
 def list_(context: Context, everything: bool) -> None:

@@ -5,7 +5,7 @@ import click
 from anontrace.companion.context import Context, pass_context
 
 
-@click.command()
+@click.command(short_help="Have you met somebody who tested positive? Ask.")
 @pass_context
 def poll(context: Context) -> None:
     """Ask the mailboxes whether somebody you met has tested positive.

@@ -5,7 +5,7 @@ import click
 from anontrace.companion.context import Context, pass_context
 
 
-@click.command()
+@click.command(short_help="Register addresses for the coming days.")
 @click.option("--days", type=click.IntRange(1, 14), help="Register for so many days.  [default: 1]")
 @click.option("--slots", type=click.IntRange(1, 14 * 288), help="Register for so many slots of five minutes instead.")
 @click.option("--from", "first", type=click.IntRange(0), help="First slot.  [default: the present one]")

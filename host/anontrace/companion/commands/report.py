@@ -19,7 +19,7 @@ _HIDDEN = click.option(
 )
 
 
-@click.command()
+@click.command(short_help="Report a positive test: hand in your sealed log.")
 @click.option(
     "--token",
     metavar="TOKEN",
