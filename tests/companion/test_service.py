@@ -16,6 +16,7 @@ import pytest
 from anontrace.companion import service_managers
 from anontrace.companion.errors import FAILED, USAGE, SetupError
 from anontrace.companion.service import LABEL, UNIT, Service, agent, task, unit
+from anontrace.companion.service_managers import Standing
 
 from tests.companion.test_cli import NETWORK
 from tests.companion.test_secrets import WORDS
@@ -25,10 +26,21 @@ AWKWARD = Service(
 )
 MANAGER = """#!/bin/sh
 echo "$@" >> "{folder}/asked"
+if [ "$2" = show ] && [ -e "{folder}/told" ]; then cat "{folder}/told"; exit; fi
 if [ -e "{folder}/down" ]; then echo "Failed to connect to bus: No medium found" >&2; exit 1; fi
-if [ "$1" = print ]; then [ -e "{folder}/loaded" ]; exit; fi
-if [ "$1" = bootstrap ]; then touch "{folder}/loaded"; fi
+if [ "$1" = print ]; then cat "{folder}/loaded"; exit; fi
+if [ "$1" = bootstrap ]; then echo "state = running" > "{folder}/loaded"; fi
 if [ "$1" = bootout ]; then rm "{folder}/loaded"; fi
+"""
+LAUNCHD = """gui/501/org.anontrace.companion = {{
+	active count = 1
+	type = LaunchAgent
+	state = {state}
+	last exit code = {code}
+	endpoints = {{
+		state = active
+	}}
+}}
 """
 
 
@@ -172,6 +184,39 @@ def test_a_service_cannot_be_asked_for_a_passphrase(companion, tmp_path):
     assert WORDS not in written
 
 
+@pytest.mark.parametrize(
+    ("told", "state", "code", "said"),
+    [
+        ("ExecMainStatus=0\nActiveState=active\nSubState=running\n", "running", None, "It runs."),
+        ("ExecMainStatus=0\nActiveState=inactive\nSubState=dead\n", "stopped", None, "does not run"),
+        (
+            "ExecMainStatus=1\nActiveState=activating\nSubState=auto-restart\n",
+            "failing",
+            1,
+            "has failed (1); why: journal",
+        ),
+        ("ExecMainStatus=2\nActiveState=failed\nSubState=failed\n", "failing", 2, "has failed (2); why: journal"),
+    ],
+)
+def test_how_the_service_is_comes_from_systemd(companion, system, told, state, code, said):
+    assert companion.run("service", "status").err == (
+        "anontrace: there is no service; to have one: anontrace service install\n"
+    )
+    companion.do("service", "install")
+    (system / "told").write_text(told)
+    shown = companion.run("--json", "service", "status")
+    assert (shown.code, shown.json["state"], shown.json["code"]) == (0 if state == "running" else FAILED, state, code)
+    shown = companion.run("service", "status")
+    assert said in shown.out + shown.err and len((shown.out + shown.err).splitlines()) == 1
+
+
+def test_what_would_keep_it_from_starting_shows_when_it_is_installed(companion, system):
+    (companion.folder / "companion.db").write_bytes(b"rubbish" * 1000)
+    refused = companion.run("service", "install")
+    assert (refused.code, "it is damaged" in refused.err) == (FAILED, True)
+    assert asked(system) == []
+
+
 def test_before_init_there_is_nothing_to_install(cli, system):
     cli.environment["PATH"] = str(system)
     refused = cli.run("service", "install")
@@ -191,7 +236,13 @@ def test_an_agent_of_launchd_is_loaded_replaced_and_taken_away(system, tmp_path,
     assert asked(system) == [f"print {domain}/{LABEL}"]
     assert manager.install(Service(Path("/bin/true"), ("run",)))
     assert asked(system)[1:] == [f"bootout {domain}/{LABEL}", f"bootstrap {domain} {manager.path}"]
+    assert manager.standing() == Standing("running")
+    (system / "loaded").write_text(LAUNCHD.format(state="spawn scheduled", code=1))
+    assert manager.standing() == Standing("failing", 1)
+    (system / "loaded").write_text(LAUNCHD.format(state="running", code="(never exited)"))
+    assert manager.standing() == Standing("running")
     assert manager.remove()
+    assert manager.standing() == Standing("absent")
     assert not (system / "loaded").exists() and not manager.path.exists()
     assert not manager.remove()
 

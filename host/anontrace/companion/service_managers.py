@@ -5,9 +5,11 @@ Both are idempotent: what is there already is left running, what is gone is no f
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -21,13 +23,26 @@ _ATTEMPTS = 5  # launchd needs a moment to let go of an agent
 
 _PLATFORMS = {"Linux": LINUX, "Darwin": MACOS, "Windows": WINDOWS}
 _SYSTEMCTL = ("systemctl", "--user")
+_LAUNCHD_LINE = re.compile(r"^\s*(state|last exit code) = (.+)$", re.MULTILINE)
 _BY_HAND = "keep `anontrace run` going in another way"
+
+
+RUNNING, FAILING, STOPPED, ABSENT = "running", "failing", "stopped", "absent"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Whether the service runs: one of the four, and with what code (or signal) it failed."""
+
+    state: str
+    code: int | None = None
 
 
 class Manager(Protocol):
     """What starts a user's services on one system."""
 
     path: Path
+    log: str  # where to read what it says
 
     def text(self, service: Service) -> str:
         """What is written to `path`."""
@@ -37,6 +52,9 @@ class Manager(Protocol):
 
     def remove(self) -> bool:
         """Stop it and delete it; False where there is none."""
+
+    def standing(self) -> Standing:
+        """Whether it runs."""
 
 
 def this_system() -> str:
@@ -60,6 +78,8 @@ def text(system: str, service: Service) -> str:
 
 
 class Systemd:
+    log = f"journalctl --user --unit {UNIT.removesuffix('.service')}"
+
     def __init__(self) -> None:
         self.path = unit_path()
 
@@ -84,12 +104,25 @@ class Systemd:
         self._ask("daemon-reload")
         return True
 
+    def standing(self) -> Standing:
+        if not self.path.exists():
+            return Standing(ABSENT)
+        done = _call(*_SYSTEMCTL, "show", "--property=ActiveState,SubState,ExecMainStatus", UNIT)
+        if done.returncode:
+            raise ServiceError(f"systemd does not say how the service is: {_last_line(done)}")
+        told = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+        if told.get("ActiveState") == "failed" or told.get("SubState") == "auto-restart":
+            return Standing(FAILING, _number(told.get("ExecMainStatus")))
+        return Standing(STOPPED if told.get("ActiveState") == "inactive" else RUNNING)
+
     def _ask(self, *arguments: str) -> None:
         if (said := _run(*_SYSTEMCTL, *arguments)) is not None:
             raise ServiceError(f"systemd refuses to {arguments[0]} the service: {said}")
 
 
 class Launchd:
+    log = "~/Library/Logs/anontrace.log"
+
     def __init__(self) -> None:
         self.path = agent_path()
         self._domain = f"gui/{os.getuid()}"
@@ -118,25 +151,52 @@ class Launchd:
         _delete(self.path)
         return True
 
+    def standing(self) -> Standing:
+        if not self.path.exists():
+            return Standing(ABSENT)
+        done = _call("launchctl", "print", f"{self._domain}/{LABEL}")
+        if done.returncode:
+            return Standing(STOPPED)
+        # One line each, of which the first counts: nested parts of the answer have states too.
+        told = dict(reversed(_LAUNCHD_LINE.findall(done.stdout)))
+        if told.get("state") == "running":
+            return Standing(RUNNING)
+        code = _number(told.get("last exit code"))
+        return Standing(FAILING, code) if code else Standing(STOPPED)
+
     def _is_loaded(self) -> bool:
         return _run("launchctl", "print", f"{self._domain}/{LABEL}") is None
 
 
 def _run(*command: str) -> str | None:
-    """Run a command; None, or what it said when it failed. ServiceError where it does not exist or does not end."""
+    """Run a command; None, or what it said when it failed."""
+    done = _call(*command)
+    return None if done.returncode == 0 else _last_line(done)
+
+
+def _call(*command: str) -> "subprocess.CompletedProcess[str]":
+    """ServiceError where the command does not exist or does not end."""
     program = shutil.which(command[0])
     if program is None:
         raise ServiceError(f"there is no {command[0]} here, which would start the service; {_BY_HAND}")
     try:
-        done = subprocess.run(
+        return subprocess.run(
             [program, *command[1:]], capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ServiceError(f"{command[0]} does not answer; try again") from error
-    if done.returncode == 0:
-        return None
+
+
+def _last_line(done: "subprocess.CompletedProcess[str]") -> str:
+    """What a command that failed said last."""
     lines = (done.stderr or done.stdout).strip().splitlines()
-    return lines[-1] if lines else f"{command[0]} ends with {done.returncode}"
+    return lines[-1] if lines else f"it ends with {done.returncode}"
+
+
+def _number(text: str | None) -> int | None:
+    """The number that a manager's word begins with, such as `1` or `78: EX_CONFIG`; None without one."""
+    found = re.match(r"\d+", text or "")
+    return int(found[0]) if found else None
 
 
 def _write(path: Path, content: str) -> bool:

@@ -34,23 +34,53 @@ def install(context: Context, no_badge: bool) -> None:
       anontrace service install
       anontrace --state /media/key/anontrace service install --no-badge
     """
-    from anontrace.companion import database, service_managers
-    from anontrace.companion.errors import SetupError
+    from anontrace.companion import service_managers
 
     system = service_managers.this_system()
     manager = service_managers.manager(system)
-    if not (context.folder / database.FILE).exists():
-        raise SetupError(f"there is no anontrace state in {context.folder}; begin with: anontrace init NETWORK.toml")
-    changed = manager.install(_described(context, no_badge))
+    described = _described(context, no_badge)
+    with context.reading():  # what keeps `run` from starting shows now, and to somebody who is there
+        pass
+    changed = manager.install(described)
     context.output.show(
         {"system": system, "path": str(manager.path), "changed": changed},
         lambda: [
             f"Started, now and whenever you log in: {manager.path}"
             if changed
             else "It is installed already, and runs.",
-            "What it says is in its log (docs/run.md); where things stand: anontrace status",
+            f"Whether it runs: anontrace service status. What it says: {manager.log}",
         ],
     )
+
+
+@service.command("status")
+@pass_context
+def status_(context: Context) -> None:
+    """Whether the service runs; ends with 1 if it does not.
+
+    \b
+    Examples:
+      anontrace service status
+      anontrace --json service status
+    """
+    from anontrace.companion import service_managers
+    from anontrace.companion.errors import ServiceError
+
+    system = service_managers.this_system()
+    manager = service_managers.manager(system)
+    standing = manager.standing()
+    document = {
+        "system": system, "path": str(manager.path), "log": manager.log, "state": standing.state, "code": standing.code,
+    }  # fmt: skip
+    if standing.state == service_managers.RUNNING:
+        context.output.show(document, lambda: [f"It runs. What it says: {manager.log}"])
+        return
+    sentence = {
+        service_managers.ABSENT: "there is no service; to have one: anontrace service install",
+        service_managers.STOPPED: "the service does not run; to start it: anontrace service install",
+        service_managers.FAILING: f"the service has failed ({standing.code}); why: {manager.log}",
+    }[standing.state]
+    context.output.show_part(document, list, ServiceError(sentence))
 
 
 @service.command()
