@@ -116,6 +116,7 @@ def test_the_task_replaces_nothing_in_what_is_to_be_run():
     program, folder = Path("C:/Ada's/anontrace.exe"), "C:/Ada's $files"
     text = task(Service(program, ("--state", folder, "run")))
     assert f"-Execute '{str(program).replace(chr(39), chr(39) * 2)}'" in text
+    assert '-User "$env:USERDOMAIN\\$env:USERNAME"' in text
     assert "-Argument '--state \"C:/Ada''s $files\" run'" in text
     assert all(line.startswith("# ") for line in text.splitlines() if "Windows key" in line)  # the steps are comments
 

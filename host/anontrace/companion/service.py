@@ -106,7 +106,7 @@ def task(service: Service) -> str:
 #    administrator (right click) and do it again.
 {environment}$action = New-ScheduledTaskAction -Execute {_single(str(service.program))} `
   -Argument {_single(subprocess.list2cmdline(service.arguments))}
-$trigger = New-ScheduledTaskTrigger -AtLogOn -User $env:USERNAME
+$trigger = New-ScheduledTaskTrigger -AtLogOn -User "$env:USERDOMAIN\\$env:USERNAME"
 $settings = New-ScheduledTaskSettingsSet -ExecutionTimeLimit ([TimeSpan]::Zero) -RestartCount 255 `
   -RestartInterval (New-TimeSpan -Seconds {AGAIN_SECONDS}) -AllowStartIfOnBatteries -DontStopIfGoingOnBatteries
 Register-ScheduledTask -TaskName {TASK} -Action $action -Trigger $trigger -Settings $settings -Force
