@@ -6,8 +6,10 @@ import time
 import pytest
 from anontrace.companion import diseases, notify, periods, presentation, state
 from anontrace.companion.contact_log import gather, summarise
+from anontrace.companion.days import duration_text
 from anontrace.companion.errors import INTERRUPTED, OFFLINE, USAGE, SetupError
 from anontrace.companion.exposures import TOLD, WITHDRAWN, Exposure
+from anontrace.companion.store.uploads import REFUSED, REPORT
 from anontrace.wire import onetime
 from anontrace_shared import log
 from anontrace_shared.slots import slot_of
@@ -138,6 +140,36 @@ def test_nothing_is_sent_but_what_the_wearer_has_seen(wearer):
     code, screen = talk(wearer, ["report", "--token", TOKEN], [("Leave out", ""), ("Send it?", begin_with_less)])
     assert (code, "another command has begun this upload" in screen) == (USAGE, True)
     assert fixed_log(wearer).blocks == 12
+
+
+def test_asked_for_a_hidden_upload_the_wearer_sees_how_long_it_takes(wearer):
+    answers = [("Leave out", ""), ("Send it?", "n")]
+    for level, takes in ((None, "12 hours at its level, normal"), ("low", "5 days at its level, low")):
+        if level is not None:
+            with state.changing(wearer.folder) as opened:
+                opened.timetable.set_level(level)
+        code, screen = talk(wearer, ["report", "--token", TOKEN, "--hidden"], answers)
+        assert (code, f"takes about {takes};" in screen) == (INTERRUPTED, True)
+
+
+def test_of_a_report_that_was_refused_while_nobody_looked_status_tells_until_another_one(wearer):
+    wanted = "anontrace report --token TOKEN"
+    with state.reading(wearer.folder) as opened:  # `changing` would keep house by the clock of this process
+        refused = opened.uploads.add(REPORT, b"s" * 32, b"u" * 16, b"log", START)
+        opened.uploads.finish(refused, REFUSED)
+    assert wanted in wearer.do("status")["next"]
+    assert "your report was refused; ask for a new token" in wearer.run("status").out
+    with state.reading(wearer.folder) as opened:
+        opened.uploads.add(REPORT, b"t" * 32, b"v" * 16, b"log", START)
+    assert wanted not in wearer.do("status")["next"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "1 minute"), (61, "2 minutes"), (7199, "120 minutes"), (7201, "3 hours"), (172_801, "3 days")],
+)
+def test_a_length_of_time_in_the_unit_that_fits(seconds, text):
+    assert duration_text(seconds) == text
 
 
 def test_diseases_by_name_and_unknown_ones_as_such():

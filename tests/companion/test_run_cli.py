@@ -108,7 +108,16 @@ def test_a_hidden_report_and_a_hidden_pass_on_go_out_in_runs_own_chunks_through_
     keep_log(cli, clock, *(block(first - back, 30) for back in range(37, 0, -1)), *heard)
     token = network.token()
     reported = cli.do("report", "--token", token, "--hidden", "--yes")
-    assert (reported["state"], reported["chunks"]) == ("ready", 3)
+    assert (reported["state"], reported["chunks"], reported["sent"]) == ("ready", 3, 0)
+    # Two chunks a day, at random times, and a permit for three days.
+    assert (reported["seconds"], reported["ends"] - int(clock.now), reported["in_time"]) == (
+        36 * 3600,
+        72 * 3600,
+        False,
+    )
+    again = cli.run("report", "--token", token, "--hidden", "--yes")
+    assert "in 3 of its ordinary chunks, within about 36 hours at level normal" in again.out
+    assert "too late: the authority's permit runs out at" in again.err and "--level high" in again.err
     assert cli.do("report", "--token", token, "--hidden", "--yes") == reported
     case, data = reported["case"], upload.CHUNK_DATA
     # The first chunk goes twice, since its answer gets lost; and what comes after the end is a dummy.
@@ -123,6 +132,8 @@ def test_a_hidden_report_and_a_hidden_pass_on_go_out_in_runs_own_chunks_through_
     keep_log(contact, clock, *(block(first - back, 30) for back in range(20, 0, -1)))
     passed = contact.do("pass-on", case[:8], "--hidden", "--yes")
     assert (passed["case"], passed["state"], passed["chunks"]) == (case, "ready", 2)
+    again = contact.run("pass-on", case[:8], "--hidden", "--yes")
+    assert ("within about 24 hours" in again.out, again.err) == (True, "")
     assert contact.do("pass-on", case[:8], "--hidden", "--yes") == passed
     assert proxy.chunks == [] and generations(network, case) == [0]
     assert sent_by_run(contact, clock, proxy, case) == [0, 0, data, "dummy"]
@@ -162,6 +173,11 @@ def sent_by_run(cli, clock, proxy, case):
         proxy.victim = process
         assert process.wait(PATIENCE) == -signal.SIGKILL
     proxy.victim = None
+    (waits,) = cli.do("status")["uploads"]
+    assert waits["sent"] == 0  # its answer got lost
+    shown = cli.run("status").out
+    assert f"Upload      {waits['kind']}: 0 of {waits['chunks']} chunks sent, the rest within about" in shown
+    assert ("anontrace run --level high" in shown) == (not waits["in_time"])
     said = []
     while proxy.chunks[-1].total > 0 and len(proxy.chunks) < 10:
         with chunk_is_due() as process:
@@ -169,6 +185,7 @@ def sent_by_run(cli, clock, proxy, case):
         assert (process.returncode, err) == (0, "")
         said += [json.loads(line) for line in out.splitlines()]
     assert [(each["task"], each["case"]) for each in said] == [(run.CHUNK, case)]
+    assert cli.do("status")["uploads"] == []
     offsets = [each.offset if each.total else "dummy" for each in proxy.chunks]
     proxy.chunks.clear()
     return offsets

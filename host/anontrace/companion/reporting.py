@@ -17,16 +17,19 @@ from anontrace.companion import contact_log, exposures
 from anontrace.companion.contact_log import Summary
 from anontrace.companion.errors import RefusedError, SetupError
 from anontrace.companion.exposures import Exposure
+from anontrace.companion.levels import LEVELS, Level
 from anontrace.companion.periods import Period
 from anontrace.companion.servers import Servers
 from anontrace.companion.state import State
 from anontrace.companion.store.notifications import StoredNotification
 from anontrace.companion.store.uploads import ACCEPTED, ASKED, PASS_ON, READY, REFUSED, REPORT, StoredUpload
 from anontrace.mixnet.notification import Kind, Notification
-from anontrace.wire import onetime, upload
+from anontrace.wire import network, onetime, permit, upload
 from anontrace.wire.upload import ChainAuthorization, PermitAuthorization, Reason, Upload
 
 MOST_STALLS = 3  # answers in a row that ask for bytes which were sent already
+MARGIN = 2.0  # `run` sends at random times: it is in time if twice the mean is
+DAY_SECONDS = 86400
 
 _NOT_TAKEN = "the nymserver does not take the upload; try again later"
 
@@ -61,6 +64,60 @@ class Intent:
         """Of an upload that is ready or done."""
         assert self.stored is not None and self.stored.case_id is not None
         return self.stored.case_id
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """An upload that `run` is to send: its chunks, how many of them are there, and how long the rest takes."""
+
+    upload: StoredUpload = field(repr=False)
+    chunks: int
+    sent: int
+    seconds: int  # from now on, in the mean
+    ends: int | None  # when the authority's permit runs out, unix seconds; a chain token does not say it
+    in_time: bool
+
+
+def waiting(state: State) -> list[Waiting]:
+    """The uploads that are ready, in the order in which `run` sends them."""
+    found, left, now, level = [], 0, clock.now(), run_level(state)
+    for stored in state.uploads.all():
+        if stored.state != READY or stored.payload is None:
+            continue
+        chunks = chunk_count(stored)
+        sent = min(stored.sent // upload.CHUNK_DATA, chunks - 1)
+        left += chunks - sent
+        seconds = left * DAY_SECONDS / level.chunks
+        ends = _ends(state, stored.payload)
+        found.append(Waiting(stored, chunks, sent, int(seconds), ends, ends is None or now + MARGIN * seconds < ends))
+    return found
+
+
+def run_level(state: State) -> Level:
+    """The level that `run` was given last, for the badges that there are."""
+    return LEVELS[state.timetable.level() or "normal"].for_badges(state.badges.count())
+
+
+def hidden_seconds(state: State, intent: Intent) -> int:
+    """How long `run` takes for this upload and those before it, in the mean."""
+    before = [each for each in waiting(state) if intent.stored is None or each.upload.number <= intent.stored.number]
+    gap = DAY_SECONDS / run_level(state).chunks
+    own = 0 if intent.stored is not None and intent.stored.state == READY else -(-len(intent.log) // upload.CHUNK_DATA)
+    return int((before[-1].seconds if before else 0) + own * gap)
+
+
+def _ends(state: State, payload: bytes) -> int | None:
+    """When the permit of an upload runs out; None for one that goes by a chain token."""
+    authorization, pinned = upload.parse(payload).authorization, state.network.get()
+    if pinned is None or not isinstance(authorization, PermitAuthorization):
+        return None
+    return permit.verify(authorization.permit, network.parse(pinned.file).authority.key).expires
+
+
+def chunk_count(stored: StoredUpload) -> int:
+    """In how many chunks an upload goes that is ready."""
+    assert stored.payload is not None
+    return -(-len(stored.payload) // upload.CHUNK_DATA)
 
 
 def intend_report(state: State, token: str, without: Sequence[Period] = ()) -> Intent:
@@ -111,11 +168,6 @@ def taken_up(state: State, intent: Intent) -> Intent:
     return replace(intent, stored=stored)
 
 
-def report(state: State, servers: Servers, intent: Intent, token: str, progress: Progress) -> bytes:
-    """Redeem the token and upload; returns the case-ID. RefusedError when authority or nymserver refuse."""
-    return _upload(state, servers, prepare_report(state, servers, intent, token), progress)
-
-
 def prepare_report(state: State, servers: Servers, intent: Intent, token: str) -> StoredUpload:
     """Redeem the token; the upload that it returns is ready to be sent. RefusedError when the authority refuses."""
     stored = intent.stored or _fix(state, intent)
@@ -128,11 +180,6 @@ def prepare_report(state: State, servers: Servers, intent: Intent, token: str) -
         payload = Upload(PermitAuthorization(data), stored.log).encode()
         stored = state.uploads.set_ready(stored, permit.case_id, payload)
     return stored
-
-
-def pass_on(state: State, servers: Servers, intent: Intent, exposure: Exposure, progress: Progress) -> bytes:
-    """Upload with one address of the case as authorization; returns the case-ID."""
-    return _upload(state, servers, prepare_pass_on(state, intent, exposure), progress)
 
 
 def prepare_pass_on(state: State, intent: Intent, exposure: Exposure) -> StoredUpload:
@@ -165,8 +212,9 @@ def _one_notification(state: State, exposure: Exposure) -> tuple[StoredNotificat
     return secrets.choice(usable)
 
 
-def _upload(state: State, servers: Servers, stored: StoredUpload, progress: Progress) -> bytes:
-    """Send chunk after chunk, each from where the nymserver says; a repeat after the end is answered as the end was."""
+def send(state: State, servers: Servers, stored: StoredUpload, progress: Progress) -> None:
+    """Send an upload that is ready, chunk after chunk, each from where the nymserver says; a repeat after the end is
+    answered as the end was. RefusedError when the nymserver refuses it."""
     assert stored.payload is not None and stored.case_id is not None  # it is ready
     stalled = 0
     while True:
@@ -174,7 +222,7 @@ def _upload(state: State, servers: Servers, stored: StoredUpload, progress: Prog
         stored = send_chunk(state, servers, stored)
         if stored.state == ACCEPTED:
             progress(len(stored.payload or b""), len(stored.payload or b""))
-            return stored.case_id or b""
+            return
         stalled = stalled + 1 if stored.sent <= before else 0
         if stalled > MOST_STALLS:
             raise RefusedError(_NOT_TAKEN)

@@ -10,6 +10,8 @@ from anontrace.companion.context import Context, pass_context
 
 if TYPE_CHECKING:
     from anontrace.companion.reporting import Intent
+    from anontrace.companion.state import State
+    from anontrace.companion.store.uploads import StoredUpload
 
 _YES = click.option("--yes", is_flag=True, help="Consent without being asked.")
 _HIDDEN = click.option(
@@ -47,19 +49,17 @@ def report(context: Context, token: str | None, without: tuple[str, ...], hidden
     shown = _token(context, token)
     with context.reading() as state:
         intent = settle(context, without, yes, lambda periods: reporting.intend_report(state, shown, periods))
-    _consent(context, intent, yes, "those whom you met be told that they met somebody who tested positive")
+        _consent(context, state, intent, yes, hidden, "that they met somebody who tested positive")
     with context.changing() as state:
         intent = reporting.taken_up(state, intent)
         if intent.is_done:
-            _show(context, intent, intent.case_id)
+            _show_done(context, intent)
             return
         with context.servers(state) as servers, context.output.progress("uploading") as progress:
-            if hidden:
-                case_id = reporting.prepare_report(state, servers, intent, shown).case_id
-                assert case_id is not None  # it is ready
-            else:
-                case_id = reporting.report(state, servers, intent, shown, progress)
-    _show(context, intent, case_id, waits=hidden)
+            stored = reporting.prepare_report(state, servers, intent, shown)
+            if not hidden:
+                reporting.send(state, servers, stored, progress)
+        _show(context, state, intent, stored, hidden)
 
 
 def _token(context: Context, given: str | None) -> str:
@@ -98,58 +98,93 @@ def pass_on(context: Context, case: str, without: tuple[str, ...], hidden: bool,
     with context.reading() as state:
         exposure = find(state, case)
         intent = settle(context, without, yes, lambda periods: reporting.intend_pass_on(state, exposure, periods))
-    _consent(context, intent, yes, "those whom you met be told that they may be part of a chain of infection")
+        _consent(context, state, intent, yes, hidden, "that they may be part of a chain of infection")
     with context.changing() as state:
         intent = reporting.taken_up(state, intent)
+        if intent.is_done:
+            _show_done(context, intent)
+            return
         exposure = find(state, case)
-        if not intent.is_done:
-            reporting.check_told(exposure)  # it may have been withdrawn meanwhile
-            if hidden:
-                reporting.prepare_pass_on(state, intent, exposure)
-            else:
-                with context.servers(state) as servers, context.output.progress("uploading") as progress:
-                    reporting.pass_on(state, servers, intent, exposure, progress)
-    _show(context, intent, exposure.case_id, waits=hidden and not intent.is_done)
+        reporting.check_told(exposure)  # it may have been withdrawn meanwhile
+        stored = reporting.prepare_pass_on(state, intent, exposure)
+        if not hidden:
+            with context.servers(state) as servers, context.output.progress("uploading") as progress:
+                reporting.send(state, servers, stored, progress)
+        _show(context, state, intent, stored, hidden)
 
 
-def _consent(context: Context, intent: "Intent", yes: bool, effect: str) -> None:
-    """Show what will be sent, and to whom; raises SetupError or Abort without a yes. Nothing is sent twice."""
+def _consent(context: Context, state: "State", intent: "Intent", yes: bool, hidden: bool, of_what: str) -> None:
+    """Show what will be sent, how, and to whom; raises SetupError or Abort without a yes. Nothing is sent twice."""
+    from anontrace.companion import reporting
+    from anontrace.companion.days import duration_text
     from anontrace.companion.errors import SetupError
 
-    summary = intent.summary
     if yes or intent.is_done:
         return
     if context.output.as_json or not sys.stdin.isatty():
         raise SetupError("this sends your contact log, and nobody is here to be asked; to consent, give --yes")
+    summary = intent.summary
     days = ", ".join(summary.days) or "unknown days"
     click.echo(
         f"To be sent to the nymserver: {summary.records} sealed contact records of {days}, {summary.bytes} bytes."
     )
-    click.echo(f"The effect: the health authority may let {effect}. Nobody learns your name or theirs.")
+    click.echo(
+        f"The effect: the health authority may let those whom you met be told {of_what}. Nobody learns your name or"
+        " theirs."
+    )
+    if hidden:
+        takes = duration_text(reporting.hidden_seconds(state, intent))
+        click.echo(
+            f"It is hidden in the traffic of `anontrace run`, which takes about {takes} at its level,"
+            f" {reporting.run_level(state).name}; without --hidden it goes at once."
+        )
     click.confirm("Send it?", abort=True)
 
 
-def _show(context: Context, intent: "Intent", case_id: bytes, waits: bool = False) -> None:
-    from anontrace.wire.upload import CHUNK_DATA
+def _show(context: Context, state: "State", intent: "Intent", stored: "StoredUpload", hidden: bool) -> None:
+    from anontrace.companion import reporting
+    from anontrace.companion.days import duration_text, moment_text
+    from anontrace.companion.output import warn
 
+    assert stored.case_id is not None  # it is ready
+    document = _document(intent, stored.case_id, "ready" if hidden else "accepted", reporting.chunk_count(stored))
+    if not hidden:
+        days = ", ".join(intent.summary.days) or "unknown days"
+        context.output.show(document, lambda: [f"Handed over: {intent.summary.records} sealed records of {days}."])
+        return
+    (found,) = [each for each in reporting.waiting(state) if each.upload.number == stored.number]
+    document |= {"sent": found.sent, "seconds": found.seconds, "ends": found.ends, "in_time": found.in_time}
+    level, takes = reporting.run_level(state).name, duration_text(found.seconds)
+    context.output.show(
+        document,
+        lambda: [
+            f"Kept for `anontrace run`, which sends it in {found.chunks} of its ordinary chunks, within about {takes}"
+            f" at level {level}. How far it is: anontrace status"
+        ],
+    )
+    if not found.in_time:
+        assert found.ends is not None  # what has no end is in time
+        warn(
+            f"that may be too late: the authority's permit runs out at {moment_text(found.ends)}. Send it at once by"
+            " the same command without --hidden, or sooner by: anontrace run --level high"
+        )
+
+
+def _show_done(context: Context, intent: "Intent") -> None:
+    context.output.show(
+        _document(intent, intent.case_id, "accepted", 0),
+        lambda: ["This was handed over already; nothing is sent twice."],
+    )
+
+
+def _document(intent: "Intent", case_id: bytes, state: str, chunks: int) -> dict[str, Any]:
     summary = intent.summary
-    document: dict[str, Any] = {
+    return {
         "case": case_id.hex(),
-        "state": "ready" if waits else "accepted",
+        "state": state,
         "records": summary.records,
         "blocks": summary.blocks,
         "days": summary.days,
         "bytes": summary.bytes,
-        "chunks": -(-summary.bytes // CHUNK_DATA),
+        "chunks": chunks,
     }
-    if waits:
-        context.output.show(document, lambda: ["Kept for `anontrace run`, which sends it in its ordinary chunks."])
-        return
-    context.output.show(
-        document,
-        lambda: [
-            "This was handed over already; nothing is sent twice."
-            if intent.is_done
-            else f"Handed over: {summary.records} sealed records of {', '.join(summary.days) or 'unknown days'}."
-        ],
-    )

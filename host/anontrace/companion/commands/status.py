@@ -8,10 +8,12 @@ from anontrace.companion.context import Context, pass_context
 
 if TYPE_CHECKING:
     from anontrace.companion.exposures import Exposure
+    from anontrace.companion.reporting import Waiting
     from anontrace.companion.store.badges import Badge
 
 LOW_SLOTS = 72  # six hours: from then on, registering is due
 SYNC_SECONDS = 86400
+REFUSED_SECONDS = 14 * 86400  # for so long one is reminded of an upload that was refused
 
 
 @click.command()
@@ -29,11 +31,11 @@ def status(context: Context) -> None:
     from anontrace_shared.slots import slot_of
 
     from anontrace import clock
-    from anontrace.companion import exposures, presentation
+    from anontrace.companion import exposures, presentation, reporting
     from anontrace.companion.cases import assess
     from anontrace.companion.client import shown_proxy
     from anontrace.companion.contact_log import gather, summarise
-    from anontrace.companion.days import slot_text
+    from anontrace.companion.days import duration_text, slot_text
 
     with context.reading() as state:
         now = clock.now()
@@ -45,7 +47,10 @@ def status(context: Context) -> None:
         mailboxes = state.addresses.live_mailbox_count(int(now))
         log = summarise(gather(state.logs.segments(), now))
         told = [exposure for exposure in assess(state) if exposure.state == exposures.TOLD]
-    todo = _todo(badges, told, now, slot, until, pending)
+        waiting = reporting.waiting(state)
+        level = reporting.run_level(state).name
+        refused = state.uploads.last_refused(int(now) - REFUSED_SECONDS)
+    todo = _todo(badges, told, now, slot, until, pending) + _uploads_todo(waiting, refused)
     name = network.name if network else None
     proxy = shown_proxy(network.proxy) if network and network.proxy else None
     shown = [presentation.badge_document(badge) for badge in badges]
@@ -61,6 +66,17 @@ def status(context: Context) -> None:
         "log": {"bytes": log.bytes, "records": log.records, "days": log.days},
         "mailboxes": mailboxes,
         "exposures": len(told),
+        "uploads": [
+            {
+                "kind": each.upload.kind,
+                "chunks": each.chunks,
+                "sent": each.sent,
+                "seconds": each.seconds,
+                "ends": each.ends,
+                "in_time": each.in_time,
+            }
+            for each in waiting
+        ],
         "next": [command for command, _ in todo],
     }
 
@@ -82,6 +98,12 @@ def status(context: Context) -> None:
             f"Mailboxes   {mailboxes}",
             f"Exposures   {len(told) or 'none'}" + (" (anontrace exposures list)" if told else ""),
         ]
+        for each in waiting:
+            takes = duration_text(each.seconds)
+            said.append(
+                f"Upload      {each.upload.kind}: {each.sent} of {each.chunks} chunks sent, the rest within about"
+                f" {takes} ({level})"
+            )
         if todo:
             width = max(len(command) for command, _ in todo)
             said += ["", "Next:", *(f"  {command:<{width}}   {why}" for command, why in todo)]
@@ -113,4 +135,16 @@ def _todo(
         if not exposure.passed_on:
             case = exposure.case_id.hex()[:SHORT_CASE]
             todo.append((f"anontrace pass-on {case}", "let those whom you met be told"))
+    return todo
+
+
+def _uploads_todo(waiting: "list[Waiting]", refused: str | None) -> list[tuple[str, str]]:
+    """What to do for a report that is late, or was refused while nobody looked."""
+    from anontrace.companion.store.uploads import REPORT
+
+    todo = []
+    if any(not each.in_time for each in waiting):
+        todo.append(("anontrace run --level high", "the report may be too late; or repeat it without --hidden"))
+    if refused == REPORT:
+        todo.append(("anontrace report --token TOKEN", "your report was refused; ask for a new token"))
     return todo

@@ -89,6 +89,11 @@ class UploadStore:
         with self._db.transaction():
             self._db.run("UPDATE uploads SET state = ?, payload = NULL, log = x'' WHERE id = ?", state, upload.number)
 
+    def last_refused(self, since: int) -> str | None:
+        """The kind of the last upload, if it was begun since then and refused."""
+        row = self._db.row("SELECT kind, state, made FROM uploads ORDER BY id DESC LIMIT 1")
+        return str(row["kind"]) if row and row["state"] == REFUSED and row["made"] >= since else None
+
     def cases(self, kind: str) -> set[bytes]:
         """Cases for which an upload of this kind has gone through or is on its way."""
         return {u.case_id for u in self.all() if u.kind == kind and u.case_id is not None and u.state != REFUSED}
