@@ -10,8 +10,12 @@ from anontrace.companion import state
 from anontrace.companion.errors import FAILED, NO_BADGE, OFFLINE, UNFINISHED, USAGE
 from anontrace.companion.store.addresses import NewSurb
 from anontrace.mixnet import swap
+from anontrace.wire import onetime
 
-from tests.companion.conftest import START, SimulatedClock
+from tests.companion.conftest import START, Cli, SimulatedClock
+from tests.companion.test_contact_log import block
+
+TOKEN_HOURS = 72  # of an authority that was given no other
 
 COMMANDS = [
     "init",
@@ -289,6 +293,35 @@ def test_a_registration_that_was_killed_is_finished_by_the_next(member):
     done = member.do("register")
     assert done["pending"] == 0
     assert done["horizon"] == done["until"]
+
+
+def test_a_token_that_is_unknown_used_for_another_log_or_too_old_is_refused_with_what_to_do(
+    member, network, clock, tmp_path
+):
+    other = Cli(tmp_path / "other", clock)
+    other.do("init", str(network.file))
+    for cli, records in ((member, 2), (other, 3)):
+        with state.reading(cli.folder) as opened:  # `changing` would keep house by the clock of this process
+            badge = opened.badges.ensure(clock.slot // 288)
+            opened.logs.append(badge.number, 1, 1, 0, block(clock.slot - 1, records), int(clock.now))
+
+    def refused(cli, token):
+        result = cli.run("--json", "report", "--token", token, "--yes")
+        assert (result.code, result.json["error"]["kind"]) == (FAILED, "refused")
+        assert result.err.endswith("; check the token, or ask for a new one\n") and len(result.err.splitlines()) == 1
+        assert cli.do("status")["next"][-1] == "anontrace report --token TOKEN"
+        return result.err
+
+    assert "there is no such token" in refused(other, onetime.new_token())
+    used, old = network.token(), network.token()
+    assert member.do("report", "--token", used, "--yes")["state"] == "accepted"
+    assert "redeemed for another log" in refused(other, used)
+    clock.advance(TOKEN_HOURS * 3600)
+    assert "has expired" in refused(other, old)
+    # What was redeemed in time and handed over is not asked for again.
+    assert member.do("report", "--token", used, "--yes")["state"] == "accepted"
+    assert other.do("report", "--token", network.token(), "--yes")["state"] == "accepted"
+    assert "anontrace report --token TOKEN" not in other.do("status")["next"]
 
 
 def test_commands_without_bluetooth_do_not_load_it(member):

@@ -14,7 +14,7 @@ from anontrace_shared.errors import AnontraceError
 from anontrace import clock
 from anontrace.companion.client import Client
 from anontrace.companion.directory import FRESH_SECONDS, key_lists
-from anontrace.companion.errors import AnswerError, DirectoryError, OfflineError, SetupError
+from anontrace.companion.errors import AnswerError, DirectoryError, OfflineError, RefusedError, SetupError
 from anontrace.companion.store.network import NetworkStore
 from anontrace.mixnet import keydays
 from anontrace.mixnet.path import Hop
@@ -170,6 +170,8 @@ class Servers:
         try:
             answer = redeem.read_reply(self._client.post_json("the health authority", url, request))
             checked = permit.verify(answer.permit, self._network.authority.key)
+        except RefusedError as error:
+            raise RefusedError(f"{error}; check the token, or ask for a new one") from error
         except AnontraceError as error:
             raise AnswerError(f"the health authority's answer cannot be used: {error}") from error
         if checked.log_hash != log_hash:
