@@ -1,6 +1,9 @@
 """`anontrace run` as a user starts it, with real servers; and how it ends, whatever it is waiting for."""
 
 import json
+import os
+import pty
+import select
 import signal
 import socket
 import subprocess
@@ -144,6 +147,23 @@ def test_a_hidden_report_and_a_hidden_pass_on_go_out_in_runs_own_chunks_through_
     assert (again["state"], again["case"], proxy.chunks) == ("accepted", case, [])
 
 
+def test_a_report_that_is_killed_in_the_middle_goes_on_when_it_is_repeated(cli, network, clock, proxy):
+    cli.do("init", str(network.file), "--proxy", f"http://127.0.0.1:{proxy.server_address[1]}")
+    keep_log(cli, clock, *(block(clock.slot - back, 30) for back in range(37, 0, -1)))
+    report, data = ["report", "--token", network.token(), "--yes"], upload.CHUNK_DATA
+    with subprocess.Popen(cli.command(*report), env=cli.environment, stdout=-1, stderr=-1) as process:
+        proxy.victim = process
+        assert process.wait(PATIENCE) == -signal.SIGKILL
+    proxy.victim = None
+    keep_log(cli, clock, block(clock.slot, 30), segment=2)  # what a sync brings meanwhile is not part of it
+    assert [each["sent"] for each in cli.do("status")["uploads"]] == [0]
+    done = cli.do(*report)
+    assert (done["state"], done["blocks"], done["chunks"]) == ("accepted", 37, 3)
+    assert [each.offset for each in proxy.chunks] == [0, 0, data, 2 * data]
+    assert cli.do(*report)["case"] == done["case"] and len(proxy.chunks) == 4
+    assert network.pending_report(done["case"])["log"]["blocks"] == 37
+
+
 def read_log_key(opened):
     """The nymserver's, from the directory that a companion has fetched."""
     lists = json.loads(opened.network.directory().document)["lists"]
@@ -151,13 +171,13 @@ def read_log_key(opened):
     return bytes.fromhex(key)
 
 
-def keep_log(cli, clock, *blocks):
+def keep_log(cli, clock, *blocks, segment=1):
     """As if a sync had brought it; and nothing of `run` is due."""
     with state.reading(cli.folder) as opened:  # `changing` would keep house by the clock of this process
         badge = opened.badges.ensure(clock.slot // 288)
         for task in TASKS:
             opened.timetable.set_due(task, int(clock.now) + 7200)
-        opened.logs.append(badge.number, 1, 1, 0, b"".join(blocks), int(clock.now))
+        opened.logs.append(badge.number, 1, segment, 0, b"".join(blocks), int(clock.now))
 
 
 def sent_by_run(cli, clock, proxy, case):
@@ -285,6 +305,23 @@ def test_it_ends_soon_whatever_it_waits_for(alone, clock, deaf, waiting, by, cod
     )
     with state.changing(alone.folder) as opened:  # nobody holds it, and nothing is broken
         assert opened.badges.count() == 2
+
+
+def test_on_a_terminal_it_says_that_it_runs_and_how_to_stop_it(alone):
+    leader, follower = pty.openpty()
+    try:
+        with subprocess.Popen(
+            alone.command("run", "--level", "low"), env=alone.environment, stdout=follower, stderr=-1, text=True
+        ) as process:
+            screen = ""
+            while "\n" not in screen:
+                assert select.select([leader], [], [], PATIENCE)[0], screen
+                screen += os.read(leader, 1000).decode()
+            assert "Running at level low" in screen and "Ctrl+C stops it" in screen
+            assert end(process, signal.SIGTERM) == (0, "")
+    finally:
+        os.close(leader)
+        os.close(follower)
 
 
 def test_what_does_not_end_by_itself_is_ended():

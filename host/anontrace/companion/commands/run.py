@@ -74,6 +74,8 @@ def run(context: Context, level: str | None, once: bool, no_badge: bool) -> None
                 say,
             )
             running.begin()
+            if not once and not context.output.as_json and sys.stdout.isatty():
+                click.echo(f"Running at level {chosen}; what is worth a line will be said here. Ctrl+C stops it.")
             while True:
                 running.step()
                 if once:
