@@ -50,6 +50,24 @@ _DBUS: dict[str, tuple[type[CompanionError], str]] = {
     "NotConnected": (BadgeLinkError, _GONE),
 }
 
+# What bleak tells by words alone, by a part of them.
+_SAID: tuple[tuple[str, type[CompanionError], str], ...] = (
+    ("Is Bluetooth turned on", BluetoothError, _OFF),  # Windows: the scanner does not start
+    ("Access Denied", BluetoothError, _NOT_ALLOWED),  # Windows
+    ("Unreachable", BadgeNotFoundError, _GONE),  # Windows
+    ("requires BlueZ", BluetoothError, "this system's Bluetooth service (BlueZ) is too old; update the system"),
+    ("adapter '", BluetoothError, "the Bluetooth adapter is gone; plug it in again"),  # Linux: '...' not found
+    ("device '", BadgeNotFoundError, _GONE),  # Linux: likewise
+    ("disconnect", BadgeLinkError, _GONE),
+)
+
+# By the code of Windows' error, of an HRESULT the low half.
+_WINDOWS: dict[int, tuple[type[CompanionError], str]] = {
+    5: (BluetoothError, _NOT_ALLOWED),  # access denied
+    1167: (BadgeNotFoundError, _GONE),  # device not connected
+    4319: (BluetoothError, _OFF),  # device not available
+}
+
 
 @contextmanager
 def sentences(doing: str) -> Iterator[None]:
@@ -75,6 +93,13 @@ def explain(error: Exception, doing: str) -> CompanionError:
     if isinstance(error, BleakDBusError):
         kind, sentence = _DBUS.get(error.dbus_error.rpartition(".")[2], (BadgeLinkError, f"{doing}; {_GONE}"))
         return kind(sentence)
+    for words, kind, sentence in _SAID if isinstance(error, BleakError) else ():
+        if words in str(error):
+            return kind(sentence)
+    code = getattr(error, "winerror", None)
+    if code is not None and code & 0xFFFF in _WINDOWS:
+        kind, sentence = _WINDOWS[code & 0xFFFF]
+        return kind(sentence)
     if isinstance(error, TimeoutError):
         return BadgeLinkError(f"{doing}: no answer in time; bring the badge nearer")
     if isinstance(error, PermissionError):
@@ -83,4 +108,5 @@ def explain(error: Exception, doing: str) -> CompanionError:
         return BluetoothError(_NO_SERVICE)
     if isinstance(error, (ConnectionRefusedError, ConnectionResetError)):
         return BluetoothError(_NOT_ANSWERING)
-    return BadgeLinkError(f"{doing}: {str(error) or type(error).__name__}; try again nearer to the badge")
+    said = " ".join(str(error).split()) or type(error).__name__
+    return BadgeLinkError(f"{doing}: {said}; try again nearer to the badge")
