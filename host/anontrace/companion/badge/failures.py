@@ -44,11 +44,15 @@ _DBUS: dict[str, tuple[type[CompanionError], str]] = {
     "ServiceUnknown": (BluetoothError, _NO_SERVICE),
     "NameHasNoOwner": (BluetoothError, _NO_SERVICE),
     "NoReply": (BluetoothError, _NOT_ANSWERING),
+    "TimedOut": (BluetoothError, _NOT_ANSWERING),
     "InProgress": (BluetoothError, "another program uses the Bluetooth adapter; close it, or wait and try again"),
     "DoesNotExist": (BadgeNotFoundError, _GONE),
     "UnknownObject": (BadgeNotFoundError, _GONE),
     "NotConnected": (BadgeLinkError, _GONE),
 }
+
+# The beginning of a D-Bus error's name where the Bluetooth service should have been started, and was not.
+_NOT_STARTED = ("org.freedesktop.DBus.Error.Spawn.", "org.freedesktop.systemd1.")
 
 # What bleak tells by words alone, by a part of them.
 _SAID: tuple[tuple[str, type[CompanionError], str], ...] = (
@@ -91,6 +95,8 @@ def explain(error: Exception, doing: str) -> CompanionError:
     if isinstance(error, BleakGATTProtocolError):
         return BadgeLinkError(f"{doing}: the badge refused ({error.code.name}); try again nearer to it")
     if isinstance(error, BleakDBusError):
+        if error.dbus_error.startswith(_NOT_STARTED):
+            return BluetoothError(_NO_SERVICE)
         kind, sentence = _DBUS.get(error.dbus_error.rpartition(".")[2], (BadgeLinkError, f"{doing}; {_GONE}"))
         return kind(sentence)
     for words, kind, sentence in _SAID if isinstance(error, BleakError) else ():
