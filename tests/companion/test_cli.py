@@ -203,6 +203,18 @@ def test_status_fits_one_screen_and_says_what_is_next(nowhere):
     assert (document["network"], document["badge"], document["exposures"]) == ("nowhere", None, 0)
 
 
+def test_json_may_stand_wherever_it_is_typed(nowhere):
+    documents = [
+        nowhere.run(*words).json
+        for words in (["--json", "badge", "list"], ["badge", "--json", "list"], ["badge", "list", "--json"])
+    ]
+    assert documents == [{"badges": []}] * 3
+    refused = nowhere.run("exposures", "show", "abcd", "--json")
+    assert (refused.code, refused.json["error"]["kind"]) == (USAGE, "usage")
+    refused = nowhere.run("pass-on", "--", "--json")  # behind the dashes it is no flag
+    assert (refused.code, refused.out) == (USAGE, "")
+
+
 def test_a_broken_pipe_is_no_traceback(nowhere):
     command = " ".join(nowhere.command("status"))
     done = subprocess.run(

@@ -34,6 +34,8 @@ COMMANDS = {
     "completion": "completion",
 }
 
+_JSON, _DEBUG = "--json", "--debug"
+
 _EPILOG = """\b
 Exit codes: 0 done; 1 failed or refused; 2 wrong usage, or an earlier step is missing; 3 a server cannot be
 reached; 4 the badge or Bluetooth cannot be reached; 5 done in part, run it again; 130 interrupted.
@@ -71,8 +73,8 @@ def _default_folder() -> Path:
 @click.group(cls=LazyGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--state", "folder", type=click.Path(file_okay=False, path_type=Path), envvar="ANONTRACE_STATE",
               help="Folder that holds your keys, log and notifications.  [env: ANONTRACE_STATE]")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
-@click.option("--debug", is_flag=True, help="Show the traceback of a failure.")
+@click.option(_JSON, "as_json", is_flag=True, help="Print one JSON document instead of text; with any command.")
+@click.option(_DEBUG, is_flag=True, help="Show the traceback of a failure; with any command.")
 @click.option("--adapter", default=SYSTEM_ADAPTER, envvar="ANONTRACE_BLE", show_default=True,
               help="Bluetooth to use: system, or bumble:TRANSPORT.  [env: ANONTRACE_BLE]")  # fmt: skip
 @click.version_option(package_name="anontrace")
@@ -84,10 +86,10 @@ def anontrace(ctx: click.Context, folder: Path | None, as_json: bool, debug: boo
 
 def run(arguments: list[str]) -> int:
     """Run a command line; returns the exit code."""
-    # Click has not parsed these two yet when it fails to parse the rest.
-    as_json, debug = "--json" in arguments, "--debug" in arguments
+    flags, rest = _split(arguments)
+    as_json, debug = _JSON in flags, _DEBUG in flags  # click has not parsed them yet when it fails to parse the rest
     try:
-        result = anontrace.main(arguments, prog_name="anontrace", standalone_mode=False)
+        result = anontrace.main([*flags, *rest], prog_name="anontrace", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:
         if as_json:
@@ -121,6 +123,13 @@ def run(arguments: list[str]) -> int:
             "fault", FAILED, as_json,
         )  # fmt: skip
         return FAILED
+
+
+def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """The flags that go with any command, wherever they were typed, and the rest of the command line."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    flags = [word for word in (_JSON, _DEBUG) if word in arguments[:end]]
+    return flags, [*(word for word in arguments[:end] if word not in flags), *arguments[end:]]
 
 
 def _usage(error: click.ClickException) -> str:
