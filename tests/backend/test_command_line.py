@@ -26,12 +26,12 @@ from .servers import COMMAND, command
 def one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """Run a command that has to fail, in this process; the one line that it says."""
 
-    def run(*arguments: str | Path) -> str:
+    def run(*arguments: str | Path, status: int = 1) -> str:
         monkeypatch.setattr(sys, "argv", ["anontrace-server", *map(str, arguments)])
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
             main()
-        assert ended.value.code == 1
+        assert ended.value.code == status
         said = capsys.readouterr().err
         assert said.count("\n") == 1
         return said
@@ -81,6 +81,104 @@ def test_a_bad_configuration_is_told_in_one_line(
     assert old in text
     path.write_text(text.replace(old, new))
     assert told in one_line("run", tmp_path / "mix-1")
+
+
+def _fifo(path: Path) -> None:
+    os.mkfifo(path, 0o600)
+
+
+def _loop(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+def _of(data: bytes) -> Callable[[Path], None]:
+    def make(path: Path) -> None:
+        path.touch(mode=0o600)
+        path.write_bytes(data)
+
+    return make
+
+
+WRONG: dict[str, Callable[[Path], None]] = {
+    "missing": lambda path: None,
+    "empty": _of(b""),
+    "binary": _of(bytes(range(256)) * 16),
+    "nul": _of(bytes(100)),
+    "huge": _of(b"a = 1\n" * (1 << 19)),
+    "nested": _of(b"a = " + b"[" * 100_000),
+    "folder": Path.mkdir,
+    "loop": _loop,
+    "pipe": _fifo,
+    "endless": lambda path: path.symlink_to("/dev/zero"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+@pytest.mark.parametrize(
+    ("name", "commands"),
+    [
+        ("mix-1/server.toml", ("check", "run", "status", "move")),
+        ("network.toml", ("check", "run", "status", "move")),
+        ("mix-1/signing.key", ("check", "move")),
+        ("mix-1/store.password", ("move",)),
+        ("entry.toml", ("add",)),
+    ],
+)
+def test_whatever_lies_where_a_file_has_to_be_is_told_in_one_line(
+    tmp_path: Path, one_line: Callable[..., str], kind: str, name: str, commands: tuple[str, ...]
+) -> None:
+    make_network(tmp_path, Plan())
+    (tmp_path / name).unlink(missing_ok=True)
+    WRONG[kind](tmp_path / name)
+    nowhere = "redis://127.0.0.1:1"
+    (tmp_path / "mix-1" / "store").mkdir()
+    (tmp_path / "mix-1" / "store" / "CURRENT").touch()  # as if there were a state to move
+    for command_name in commands:
+        if command_name == "add":
+            status = 2 if kind == "folder" else 1
+            said = one_line("network", "add", tmp_path / "network.toml", tmp_path / name, status=status)
+        else:
+            said = one_line(command_name, tmp_path / "mix-1", *(("--to", nowhere) if command_name == "move" else ()))
+        assert name in said or kind in ("endless", "missing")
+        assert len(said) < 300
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("frob",), "No such command 'frob'; see anontrace-server --help"),
+        (("run", "--frob"), "No such option '--frob'; see anontrace-server run --help"),
+        (("check",), "Missing argument 'CONFIGDIR...'"),
+        (("move", "x"), "Missing option '--to'"),
+        (("init", "x", "--mixes", "2"), "2 is not in the range"),
+        (("authority", "approve", "x", "--minutes", "-3"), "-3 is not in the range"),
+    ],
+)
+def test_a_command_line_that_is_not_right_ends_with_2(
+    one_line: Callable[..., str], arguments: tuple[str, ...], told: str
+) -> None:
+    assert told in one_line(*arguments, status=2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("init", "NEW", "--name", ""), "the network's name"),
+        (("init", "NEW", "--name", "a\nb"), "the network's name"),
+        (("init", "NEW", "--delay", "nan"), "mix.delay"),
+        (("init", "NEW", "--delay", "1e9"), "mix.delay"),
+        (("init", "NEW", "--host", "nowhere.invalid"), "nowhere.invalid"),
+        (("init-server", "NEW", "--role", "discovery", "--listen", "a:99999", "--url", "http://a"), "listen"),
+        (("status", "http://[::1"), "http://[::1: "),
+        (("seal", "NEW"), "there are no key files"),
+    ],
+)
+def test_values_that_make_no_sense_are_told_in_one_line_and_nothing_is_made(
+    tmp_path: Path, one_line: Callable[..., str], arguments: tuple[str, ...], told: str
+) -> None:
+    made = str(tmp_path / "new")
+    assert told in one_line(*(made if each == "NEW" else each for each in arguments))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_secret_that_others_can_read_is_refused(tmp_path: Path, one_line: Callable[..., str]) -> None:

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import time
-from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from tests.companion.terminal import talk
 from .client import Client
 from .places import SharedCluster
 from .servers import COMMAND, Servers, command, eventually
+from .test_command_line import AtTerminal
 
 ROWS = 30_000
 
@@ -122,16 +122,6 @@ def test_servers_are_moved_in_the_middle_of_a_story(redis_cluster: SharedCluster
         servers.close()
 
 
-@dataclass
-class _Cli:
-    """The command line on a terminal."""
-
-    environment: dict[str, str] = field(default_factory=lambda: dict(os.environ))
-
-    def command(self, *arguments: str) -> list[str]:
-        return [COMMAND, *arguments]
-
-
 @pytest.fixture
 def nymserver(redis_cluster: SharedCluster, tmp_path: Path) -> Path:
     """The folder of a nymserver that holds many addresses, with the password of the cluster."""
@@ -168,7 +158,7 @@ def test_a_move_that_is_killed_goes_on_when_it_is_said_again(redis_cluster: Shar
     assert "a move into this store has not been finished" in started.stderr
     path.write_text(text)
 
-    status, screen = talk(_Cli(), ["move", str(nymserver), "--to", line], [])
+    status, screen = talk(AtTerminal(), ["move", str(nymserver), "--to", line], [])
     assert status == 0, screen
     assert f"{ROWS} rows and 1 queue entries, all compared" in screen
     assert "comparing" in screen

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from anontrace_primitives import aead_open, aead_seal
 
+from . import files
 from .errors import ConfigError
 
 ENVIRONMENT = "ANONTRACE_OPERATOR_SECRET"
@@ -29,9 +30,10 @@ def operator_secret() -> bytes | None:
         if not path.exists():
             return None
     try:
-        mode, secret = path.stat().st_mode, path.read_bytes().strip()
-    except OSError as error:
-        raise ConfigError(f"{path}: the operator's secret cannot be read: {error.strerror}") from None
+        data, mode = files.read(path)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; the operator's secret has to be there") from None
+    secret = data.strip()
     if os.name == "posix" and named is not None and mode & 0o077:
         raise ConfigError(f"{path}: others may read this secret; chmod 600 it")
     if len(secret) < _FEWEST:

@@ -3,7 +3,6 @@
 Reads and validates; an error names file, line and what is wrong. Never writes (init.py does) and never holds a secret.
 """
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -14,9 +13,9 @@ from anontrace.wire import network as networks
 from anontrace.wire.fields import MixNumber, Name, Url, first_problem
 from anontrace.wire.fields import Role as MixRole
 from anontrace.wire.network import Network
-from anontrace.wire.tomllines import line_of
+from anontrace.wire.tomllines import line_of, read_toml
 
-from . import senders
+from . import files, senders
 from .errors import ConfigError
 from .store import address
 
@@ -30,6 +29,12 @@ Count = Annotated[int, Field(ge=1)]
 
 def _is_store(value: str) -> str:
     address.parse(value, "name")
+    return value
+
+
+def _has_port(value: str) -> str:
+    if int(value.rpartition(":")[2]) >= 1 << 16:
+        raise ValueError("has to end with a port, up to 65535")
     return value
 
 
@@ -101,7 +106,7 @@ class ServerConfig(_Section):
     name: Name
     roles: Annotated[list[Role], Field(min_length=1)]
     number: MixNumber | None = None
-    listen: Annotated[str, Field(pattern=r"^.+:\d{1,5}$")]
+    listen: Annotated[str, Field(pattern=r"^.+:\d{1,5}$"), AfterValidator(_has_port)]
     url: Url
     network: str = "../network.toml"
     store: Annotated[str, AfterValidator(_is_store)] | None = None  # a cluster; None: the folder `store`
@@ -160,7 +165,10 @@ def load(folder: Path) -> Server:
     """Read and check a server's folder and its network file. ConfigError says what is wrong where."""
     path = folder / FILE
     config = parse(_text(path), str(path))
-    network_path = (folder / config.network).resolve()
+    try:
+        network_path = (folder / config.network).resolve()
+    except (OSError, RuntimeError):  # a link that leads to itself
+        raise ConfigError(f"{folder / config.network}: cannot be read") from None
     try:
         network = networks.parse(_text(network_path), str(network_path))
     except FormatError as error:
@@ -177,9 +185,9 @@ def load(folder: Path) -> Server:
 def parse(text: str, name: str) -> ServerConfig:
     """The settings in the text of a server.toml that is called `name` in errors."""
     try:
-        return ServerConfig.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{name}: not TOML: {error}") from None
+        return ServerConfig.model_validate(read_toml(text))
+    except FormatError as error:
+        raise ConfigError(f"{name}: {error}") from None
     except ValidationError as error:
         line = line_of(text, error.errors(include_url=False, include_input=False, include_context=False)[0]["loc"])
         raise ConfigError(f"{name}{f', line {line}' if line else ''}: {first_problem(error)}") from None
@@ -187,8 +195,6 @@ def parse(text: str, name: str) -> ServerConfig:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return files.read_text(path)[0]
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; `anontrace-server init` makes a network") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from None

@@ -9,9 +9,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from anontrace.wire.fields import first_problem
 from anontrace.wire.network import Named, Network, PinnedMix, Service
 
-from . import keyfiles
+from . import config, keyfiles
 from .config import FILE, MixSettings, NymserverSettings, Role
 from .errors import ConfigError
 
@@ -46,23 +49,31 @@ def make_network(folder: Path, plan: Plan) -> list[Path]:
         raise ConfigError(f"a network has {FEWEST_MIXES} to {MOST_MIXES} mixes besides nymserver and mailbox server")
     if (folder / "network.toml").exists():
         raise ConfigError(f"{folder / 'network.toml'}: there is a network in this folder already")
+    try:
+        named = Named(name=plan.name)
+    except ValidationError as error:
+        raise ConfigError(f"the network's name: {first_problem(error)}") from None
     servers = _servers(plan.mixes)
     ports = _free_ports(plan.host, len(servers)) if plan.base_port == 0 else _ports(plan.base_port, len(servers))
-    folder.mkdir(parents=True, exist_ok=True)
-    keys: dict[str, bytes] = {}
+    texts: dict[str, str] = {}
     urls: dict[str, str] = {}
     for server, port in zip(servers, ports, strict=True):
         place = f"[{plan.host}]:{port}" if ":" in plan.host else f"{plan.host}:{port}"
         urls[server.name] = f"http://{place}"
+        texts[server.name] = _server_toml(server, place, urls[server.name], plan)
+        config.parse(texts[server.name], f"{folder / server.name / FILE} as it would be")
+    folder.mkdir(parents=True, exist_ok=True)
+    keys: dict[str, bytes] = {}
+    for server in servers:
         home = folder / server.name
         home.mkdir(mode=0o700, exist_ok=True)
         for secret in server.secrets:
             made = keyfiles.write_new(home, secret)
             if secret == keyfiles.SIGNING:
                 keys[server.name] = keyfiles.verify_key(made)
-        (home / FILE).write_text(_server_toml(server, place, urls[server.name], plan), encoding="utf-8")
+        (home / FILE).write_text(texts[server.name], encoding="utf-8")
     Network(
-        network=Named(name=plan.name),
+        network=named,
         discovery=Service(url=urls["discovery"], key=keys["discovery"]),
         authority=Service(url=urls["authority"], key=keys["authority"]),
         mix=tuple(

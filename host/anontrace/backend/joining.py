@@ -5,7 +5,6 @@ into a network file; no secret ever leaves the folder that it was made in.
 """
 
 import json
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,9 @@ from pydantic import ValidationError
 
 from anontrace.wire.fields import first_problem
 from anontrace.wire.network import Network
+from anontrace.wire.tomllines import read_toml
 
-from . import config, keyfiles
+from . import config, files, keyfiles
 from .checking import SECRETS
 from .config import FILE, Role
 from .errors import ConfigError
@@ -57,6 +57,8 @@ def put_together(path: Path, name: str | None, entries: Sequence[Path]) -> Netwo
     document: dict[str, Any] = _read(path) if path.exists() else {"network": {"name": name or "network"}, "mix": []}
     for entry in entries:
         found = _read(entry)
+        if not found:
+            raise ConfigError(f"{entry}: there is no server in it")
         for key, value in found.items():
             if key == "mix":
                 document.setdefault("mix", []).extend(value)
@@ -74,8 +76,8 @@ def put_together(path: Path, name: str | None, entries: Sequence[Path]) -> Netwo
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return read_toml(files.read_text(path)[0])
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    except FormatError as error:
+        raise ConfigError(f"{path}: {error}") from None

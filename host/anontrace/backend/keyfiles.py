@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nacl.signing import SigningKey
 
-from . import atrest
+from . import atrest, files
 from .errors import ConfigError
 
 SIGNING = "signing.key"  # Ed25519 seed: the server's long-term identity
@@ -57,22 +57,20 @@ def read_login(folder: Path) -> tuple[str | None, str] | None:
     """User, if one is named, and password for a cluster, as the file has them: `PASSWORD` or `USER PASSWORD`. None
     without such a file. ConfigError if it is malformed or open to others."""
     path = folder / STORE
-    if not path.exists():
+    if not path.exists() and not path.is_symlink():
         return None
     text = _text(path)
     words = (_unsealed(path, text).decode() if atrest.is_sealed(text) else text).split()
-    if len(words) not in (1, 2):
+    if len(words) not in (1, 2) or not all(word.isprintable() for word in words):
         raise ConfigError(f"{path}: has to be a password, or a user, a space and a password")
     return words[0] if len(words) > 1 else None, words[-1]
 
 
 def _text(path: Path) -> str:
     try:
-        mode, text = path.stat().st_mode, path.read_text(encoding="utf-8")
+        text, mode = files.read_text(path)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError):
-        raise ConfigError(f"{path}: cannot be read") from None
     if os.name == "posix" and mode & 0o077:
         raise ConfigError(f"{path}: others may read this secret; chmod 600 it")
     return text
@@ -90,6 +88,8 @@ def _unsealed(path: Path, text: str) -> bytes:
 
 def seal(folder: Path) -> list[Path]:
     """Seal every open key file of a server's folder under the operator's secret, each in one step; which ones."""
+    if not any((folder / name).exists() for name in NAMES):
+        raise ConfigError(f"{folder}: there are no key files")
     operator = atrest.operator_secret()
     if operator is None:
         raise ConfigError(f"there is no operator's secret: name its file in {atrest.ENVIRONMENT}")

@@ -1,5 +1,6 @@
 """Where a server keeps its state: its own folder, or the cluster that the `store` line of server.toml names."""
 
+import os
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ import anontrace.backend.store as stores
 from anontrace import clock
 from anontrace.wire import trust
 
-from . import keyfiles
+from . import files, keyfiles
 from .config import FILE, Server
 from .errors import ConfigError, StoreError
 from .mix import keys as mix_keys
@@ -33,11 +34,16 @@ async def try_store(server: Server) -> None:
     """ConfigError or StoreError if the store could not be opened, or would be empty although there is a state. Changes
     nothing."""
     place = cluster(server)
+    folder = server.folder / FOLDER
     if place is None:
-        stores.try_folder(server.folder / FOLDER)
+        if folder.exists() and not folder.is_dir():
+            raise ConfigError(f"{folder}: is no folder")
+        if not os.access(folder if folder.exists() else server.folder, os.W_OK | os.X_OK):
+            raise ConfigError(f"{folder}: cannot be written to")
+        stores.try_folder(folder)
     elif not await stores.try_cluster(place) and _is_left_behind(server):
         raise StoreError(
-            f"the state is in {server.folder / FOLDER}, and this cluster is empty: remove the line `store`, then"
+            f"the state is in {folder}, and this cluster is empty: remove the line `store`, then"
             f" `anontrace-server move {server.folder} --to ...`"
         )
 
@@ -88,10 +94,8 @@ async def move(server: Server, to: str | None, progress: Progress) -> Moved:
 
 def _certificates(path: Path) -> str:
     try:
-        return trust.checked_ca(path.read_text(encoding="utf-8"))
+        return trust.checked_ca(files.read_text(path)[0])
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError:
         raise ConfigError(f"{path}: not certificates in PEM") from None

@@ -4,7 +4,6 @@ Errors name the file and the line. Never holds a secret.
 """
 
 import json
-import tomllib
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Self
@@ -14,7 +13,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from .fields import AS_TUPLE, Document, Hex32, MixNumber, Name, Role, Roles, Url, first_problem
-from .tomllines import line_of_first
+from .tomllines import line_of_first, read_toml
 from .trust import checked_ca
 
 
@@ -111,9 +110,9 @@ def load(path: Path) -> Network:
 def parse(text: str, name: str = "network file") -> Network:
     """The network in the text of a file that is called `name` in errors."""
     try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise FormatError(f"{name}: not TOML: {error}") from None
+        values = read_toml(text)
+    except FormatError as error:
+        raise FormatError(f"{name}: {error}") from None
     try:
         return Network.model_validate(values)
     except ValidationError as error:

@@ -1,17 +1,30 @@
-"""Where in a TOML text a value stands: tomllib does not tell, and an error without a line is half an error.
+"""TOML texts, and where in one a value stands: tomllib does not tell, and an error without a line is half an error.
 
 Reads tables and keys line by line, as people write configuration files. What stands inside an inline table or an array
 is reported at the line of its key, what is missing at the line of its table.
 """
 
 import re
+import tomllib
+from typing import Any
 
+from anontrace_shared.errors import FormatError
 from pydantic import ValidationError
 
 Location = tuple[int | str, ...]
 
 _TABLE = re.compile(r"^\s*(\[\[?)\s*([A-Za-z0-9_.\"' -]+?)\s*\]\]?\s*(#.*)?$")
 _KEY = re.compile(r"^\s*([A-Za-z0-9_.\"' -]+?)\s*=")
+
+
+def read_toml(text: str) -> dict[str, Any]:
+    """The values of a TOML text. FormatError says why it is none."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise FormatError(f"not TOML: {error}") from None
+    except RecursionError:
+        raise FormatError("not TOML that anybody would write: nested too deeply") from None
 
 
 def line_of(text: str, location: Location) -> int | None:

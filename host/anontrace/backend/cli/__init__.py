@@ -50,7 +50,7 @@ def main() -> None:
             hint = f"; see {error.ctx.command_path} --help"
         _fail(error.format_message().rstrip(".") + hint, error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        _fail("interrupted", 1)
+        _fail("aborted", 1)
     except BrokenPipeError:
         # The reader of our output has gone; Python would complain once more while it shuts down.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -66,10 +66,14 @@ def forks(shown: Iterable[str | None]) -> list[str]:
 def _places(name: str) -> "list[Place]":
     """Where each server is that a URL or folder means."""
     from anontrace.backend import config
+    from anontrace.backend.errors import ConfigError
     from anontrace.backend.nearby import Place
 
     if name.startswith(("http://", "https://")):
-        return [Place.at(name.rstrip("/"))]
+        try:
+            return [Place.at(name.rstrip("/"))]
+        except ValueError as error:
+            raise ConfigError(f"{name}: {error}") from None
     folder = Path(name)
     inside = sorted(path.parent for path in folder.glob(f"*/{config.FILE}"))
     homes = [folder] if (folder / config.FILE).exists() or not inside else inside

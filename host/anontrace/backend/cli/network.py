@@ -42,8 +42,11 @@ def init(
 def seal(folders: tuple[Path, ...]) -> None:
     """Seal the key files of these servers under the operator's secret, whose file ANONTRACE_OPERATOR_SECRET names."""
     for folder in folders:
-        for path in keyfiles.seal(folder):
+        sealed = keyfiles.seal(folder)
+        for path in sealed:
             click.echo(f"{path}: sealed")
+        if not sealed:
+            click.echo(f"{folder}: all key files were sealed already")
 
 
 @click.command("init-server")

@@ -141,8 +141,9 @@ async def open_store(folder: Path, expected: Sequence[tuple[str, int]] = (), clu
 
 def try_folder(folder: Path) -> None:
     """StoreError if a move has left the store in this folder unfinished, or has taken its state elsewhere."""
+    note = notes.read(folder)
     try:
-        notes.check(notes.read(folder))
+        notes.check(note)
     except StoreError as error:
         raise StoreError(f"{folder}: {error}") from None
 

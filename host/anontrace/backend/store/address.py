@@ -40,7 +40,10 @@ def parse(text: str, name: str) -> Cluster:
 
     FormatError says what is wrong. A password does not belong here: server.toml is no secret.
     """
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError as error:
+        raise FormatError(str(error)) from None
     if parts.scheme not in _SCHEMES or parts.path not in ("", "/") or parts.fragment:
         raise FormatError("has to be redis://HOST:PORT[,HOST:PORT...] or, over TLS, rediss://")
     if "@" in parts.netloc:

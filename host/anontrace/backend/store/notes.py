@@ -55,7 +55,7 @@ def read(folder: Path) -> Note | None:
     path = folder / FILE
     try:
         return Note.decode(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise StoreError(f"{path}: cannot be read: {error.strerror}") from None
