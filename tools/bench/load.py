@@ -5,21 +5,18 @@ has stored. Memory is what /metrics tells of each process after a warm-up and at
 """
 
 import os
-import subprocess
-import sys
 import tempfile
 import time
-import tomllib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
 from anontrace.mixnet import message
-from anontrace.wire import directory, network, paths
+from anontrace.wire import network, paths
 from anontrace.wire.keylist import KeyList
 from anontrace.wire.network import Network
 
+from tools.bench.network import key_lists, servers, until
 from tools.bench.report import Report
 
 ROUNDS = 5
@@ -27,7 +24,6 @@ MESSAGES = 1500  # in each round
 BATCH = 250
 MOST_GROWTH = 1.35  # of the memory of all servers together, from after the first round to the end
 HEADERS = {"Content-Type": "application/octet-stream"}
-_PATIENCE = 300.0
 
 
 def run() -> Report:
@@ -35,11 +31,11 @@ def run() -> Report:
     report = Report("Messages through four hops, real servers on the loopback")
     with (
         tempfile.TemporaryDirectory() as folder,
-        _servers(Path(folder) / "net") as urls,
+        servers(Path(folder) / "net") as urls,
         httpx.Client(trust_env=False, timeout=60) as http,
     ):
         net = network.load(Path(folder) / "net" / "network.toml")
-        lists = _lists(http, net, len(net.pins))
+        lists = key_lists(http, net, len(net.pins))
         seconds: list[float] = []
         memory: list[float] = []
         for number in range(1, ROUNDS + 1):
@@ -56,45 +52,6 @@ def run() -> Report:
     return report
 
 
-@contextmanager
-def _servers(folder: Path) -> Iterator[dict[str, str]]:
-    """A fresh network without delays, each server in its own process; their URLs by name."""
-    command = str(Path(sys.executable).with_name("anontrace-server"))
-    made = [command, "init", str(folder), "--delay", "0", "--pace", "0", "--loops", "0"]
-    subprocess.run(made, check=True, capture_output=True)
-    homes = sorted(path.parent for path in folder.glob("*/server.toml"))
-    processes = []
-    try:
-        for home in homes:
-            silent = subprocess.DEVNULL  # they say that the others are not there yet
-            process = subprocess.Popen([command, "run", str(home)], stdout=subprocess.PIPE, stderr=silent, text=True)
-            processes.append(process)
-        for process in processes:
-            assert process.stdout is not None
-            if not process.stdout.readline().startswith("ready "):
-                raise RuntimeError("a server did not start")
-        yield {home.name: str(tomllib.loads((home / "server.toml").read_text())["url"]) for home in homes}
-    finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.wait()
-            assert process.stdout is not None
-            process.stdout.close()
-
-
-def _lists(http: httpx.Client, net: Network, number: int) -> dict[int, KeyList]:
-    """The key lists, once all are there."""
-    for _ in _until("all mixes are listed"):
-        answer = http.get(net.discovery.url + "/v1/directory")
-        if answer.is_success:
-            found = directory.verify(directory.read(answer.content), net.discovery.key)
-            lists = directory.usable(found, net.pins, time.time()).lists
-            if len(lists) == number:
-                return lists
-    raise AssertionError("unreachable")
-
-
 def _round(http: httpx.Client, net: Network, lists: dict[int, KeyList], mailbox_url: str, total: int) -> float:
     """Send MESSAGES and wait until the mailbox server has stored `total`; the seconds from the first to the last."""
     by_first: dict[int, list[bytes]] = {}
@@ -105,7 +62,7 @@ def _round(http: httpx.Client, net: Network, lists: dict[int, KeyList], mailbox_
     for first, messages in by_first.items():
         for at in range(0, len(messages), BATCH):
             _post(http, lists[first].url, messages[at : at + BATCH])
-    for _ in _until("all messages are stored"):
+    for _ in until("all messages are stored"):
         counters = http.get(mailbox_url + "/v1/status").json()["counters"]
         if counters.get("mailbox_stored", 0) >= total:
             return time.perf_counter() - began
@@ -120,11 +77,3 @@ def _memory(http: httpx.Client, url: str) -> float:
     """Resident bytes of a server's process."""
     lines = http.get(url + "/metrics").text.splitlines()
     return next(float(line.split()[1]) for line in lines if line.startswith("process_resident_memory_bytes "))
-
-
-def _until(what: str) -> Iterator[None]:
-    deadline = time.monotonic() + _PATIENCE
-    while time.monotonic() < deadline:
-        yield
-        time.sleep(0.02)
-    raise TimeoutError(f"not within {_PATIENCE:.0f} s: {what}")
