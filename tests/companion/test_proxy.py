@@ -4,10 +4,16 @@ import socket
 import socketserver
 import struct
 import threading
+import tomllib
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from anontrace.companion import state
 from anontrace.companion.errors import OFFLINE, USAGE
+from anontrace.mixnet.sizes import MESSAGE
 
 
 class Socks5(socketserver.BaseRequestHandler):
@@ -24,9 +30,10 @@ class Socks5(socketserver.BaseRequestHandler):
         self.server.asked.append((kind, host, port))
         with socket.create_connection((host, port)) as far:
             self.request.sendall(b"\x05\x00\x00\x01" + bytes(6))
-            back = threading.Thread(target=pump, args=(far, self.request))
+            count = self.server.count
+            back = threading.Thread(target=pump, args=(far, self.request, lambda size: count(port, size)))
             back.start()
-            pump(self.request, far)
+            pump(self.request, far, lambda size: count(port, size))
             back.join()
 
     def _take(self, size: int) -> bytes:
@@ -36,9 +43,10 @@ class Socks5(socketserver.BaseRequestHandler):
         return data
 
 
-def pump(source: socket.socket, target: socket.socket) -> None:
+def pump(source: socket.socket, target: socket.socket, count: Callable[[int], None]) -> None:
     try:
         while data := source.recv(65536):
+            count(len(data))
             target.sendall(data)
         target.shutdown(socket.SHUT_WR)
     except OSError:
@@ -49,11 +57,20 @@ class Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     allow_reuse_address = True
 
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.asked: list[tuple[int, str, int]] = []  # kind of address, host, port
+        self.bytes: Counter[int] = Counter()  # both ways, by port
+        self._lock = threading.Lock()
+
+    def count(self, port: int, size: int) -> None:
+        with self._lock:
+            self.bytes[port] += size
+
 
 @pytest.fixture
 def proxy():
     with Server(("127.0.0.1", 0), Socks5) as server:
-        server.asked = []
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server
@@ -67,6 +84,22 @@ def test_everything_goes_through_the_proxy(cli, network, proxy):
     assert cli.do("register", "--slots", "3")["confirmed"] == 3
     assert cli.do("poll")["mailboxes"] == 3
     assert len({port for _, _, port in proxy.asked}) >= 3  # discovery, a mix, the nymserver ...
+
+
+def test_a_days_addresses_cost_their_messages_and_a_twentieth_and_confirming_them_little(cli, network, proxy):
+    cli.do("init", str(network.file), "--proxy", f"socks5h://127.0.0.1:{proxy.server_address[1]}")
+    cli.do("register", "--slots", "1")  # which fetches the directory
+    proxy.bytes.clear()
+    done = cli.do("register", "--from", str(network.clock.slot + 1), "--slots", "288")
+    assert (done["made"], done["confirmed"], done["resent"]) == (288, 288, 0)
+    ports = {}
+    for path in network.folder.glob("*/server.toml"):
+        ports[urlsplit(tomllib.loads(path.read_text())["url"]).port] = path.parent.name
+    used = {ports[port]: size for port, size in proxy.bytes.items()}
+    confirming = used.pop("nymserver")
+    assert used.keys() <= {"mix-1", "mix-2", "mix-3", "mailbox"} and len(used) <= 2
+    assert 288 * MESSAGE < sum(used.values()) <= 1.05 * 288 * MESSAGE < 1.05 * 110_000
+    assert confirming <= 30_000
 
 
 def test_without_its_proxy_the_companion_is_offline_rather_than_direct(cli, network, proxy):

@@ -1,12 +1,15 @@
 """What a day's registration sends; what it costs is measured by `make bench ONLY=registration`."""
 
 import pytest
-from anontrace.companion import registration, state
+from anontrace import clock
+from anontrace.companion import registration, state, swaps
+from anontrace.companion.levels import NORMAL
 from anontrace.companion.servers import Servers
 from anontrace.companion.swaps import Swaps
 from anontrace.mixnet.sizes import MESSAGE
 
 from tests.companion.conftest import Cli, SimulatedClock
+from tests.companion.paper import START, Time, Wearer, make_transparent
 
 DAY_SLOTS = 288
 
@@ -30,3 +33,58 @@ def test_a_days_addresses_are_one_message_each_and_stay_within_110_kilobytes(ope
         assert made == Swaps(opened, servers).send(opened.addresses.pending()) == DAY_SLOTS
         assert registration.make(opened, servers, badge, clock.slot, clock.slot + DAY_SLOTS, lambda *_: None) == 0
     assert sum(map(len, bodies)) == DAY_SLOTS * MESSAGE <= 110_000
+
+
+@pytest.fixture
+def wearer(tmp_path, monkeypatch):
+    """A companion in a network on paper, with a day's addresses made and not sent."""
+    now = Time()
+    monkeypatch.setattr(clock, "now", lambda: now.now)
+    monkeypatch.setattr(swaps, "RESEND_SECONDS", 0.3)
+    make_transparent(monkeypatch)
+    made = Wearer(tmp_path / "paper", now, monkeypatch, NORMAL)
+    made.network.transparent = True
+    slot = START // 300
+    with made._servers(made.state) as servers:
+        registration.make(made.state, servers, made.state.badges.get(), slot, slot + DAY_SLOTS, lambda *_: None)
+    yield made
+    made.close()
+
+
+def settled(wearer):
+    """How it went, for how many buckets the nymserver was asked, and how many of the addresses were seen there."""
+    with wearer._servers(wearer.state) as servers:
+        found = Swaps(wearer.state, servers).settle(20.0, lambda *_: None)
+    asked = [request for request in wearer.network.requests if request.kind == "buckets"]
+    return found, len(asked), wearer.state._db.row("SELECT sum(seen) AS seen FROM surbs")["seen"]
+
+
+def test_a_sample_that_is_there_speaks_for_a_day_sent_at_once(wearer):
+    found, asked, seen = settled(wearer)
+    assert (found.sent, found.confirmed, found.pending, found.resent) == (DAY_SLOTS, DAY_SLOTS, 0, 0)
+    assert wearer.state.addresses.confirmed_until(1, START // 300) == START // 300 + DAY_SLOTS
+    assert asked <= swaps.PROBES + swaps.MOST_SAMPLE == seen
+
+
+def test_when_some_of_the_sample_got_lost_each_is_looked_for_and_sent_again(wearer, monkeypatch):
+    hand_over, dropped = wearer.network._mix, []
+
+    def lose_a_tenth(number, data):
+        if len(dropped) < DAY_SLOTS // 10 and len(wearer.network.nyms) > 5 * len(dropped):
+            dropped.append(data)
+        else:
+            hand_over(number, data)
+
+    monkeypatch.setattr(wearer.network, "_mix", lose_a_tenth)
+    found, _, seen = settled(wearer)
+    assert len(dropped) == DAY_SLOTS // 10
+    assert (found.confirmed, found.pending) == (DAY_SLOTS, 0) and found.resent >= len(dropped)
+    assert len(wearer.network.nyms) == DAY_SLOTS == seen
+
+
+def test_what_an_earlier_attempt_has_sent_is_looked_for_itself(wearer):
+    earlier = wearer.state.addresses.pending()[:40]
+    wearer.state.addresses.set_sent([item.surb for item in earlier], int(clock.now()))  # and killed before it did
+    found, _, seen = settled(wearer)
+    assert (found.confirmed, found.pending) == (DAY_SLOTS, 0) and found.resent >= len(earlier)
+    assert len(wearer.network.nyms) == DAY_SLOTS == seen

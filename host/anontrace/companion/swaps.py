@@ -1,8 +1,8 @@
 """Swaps on their way: sending them through the mixes, and making sure that the nymserver has them.
 
-A swap is one-way, so each is looked for by its fingerprint in its bucket at the nymserver; what is missing goes again
-over another path, where a repeat does nothing (docs/protocol.md, sections 7 and 8). Each step is kept in the state at
-once.
+A swap is one-way, so it is looked for by its fingerprint in its bucket at the nymserver; what is missing goes again
+over another path, where a repeat does nothing (docs/protocol.md, sections 7 and 8). Of many that go at once a sample
+is looked for, which speaks for the others when it is all there. Each step is kept in the state at once.
 """
 
 import secrets
@@ -19,9 +19,14 @@ from anontrace.mixnet import message, swap
 from anontrace.mixnet.path import Hop
 
 MESSAGES_A_REQUEST = 256
+FIRST_MIXES = 2  # a connection costs some kB; who runs a first mix knows the sender's network address anyway
 FIRST_WAIT = 0.15  # seconds, real time, until the first look; grows to LONGEST_WAIT
 LONGEST_WAIT = 5.0
 PROBES = 3
+SAMPLE_BYTES = 20_000  # what a sample costs; what was not there yet is looked for again, within 30 kB in all
+LOOK_BYTES = 300  # of request and answer, beside the bucket
+LEAST_SAMPLE, MOST_SAMPLE = 20, 60
+_FINGERPRINT = 8
 RESEND_SECONDS = 30.0  # without a trace for so long: sent again over another path
 
 _random = secrets.SystemRandom()
@@ -35,11 +40,12 @@ class Swaps:
     def __init__(self, state: State, servers: Servers) -> None:
         self._state = state
         self._servers = servers
+        self._bucket_bytes = 0  # of the largest bucket so far
 
     def send(self, pending: Iterable[PendingSwap]) -> int:
-        """Send these, each over a path of its own, in batches by first mix and in random order; returns how many.
+        """Send these, each over a path of its own behind one of a few first mixes, in batches and in random order.
 
-        A first mix that does not answer is avoided from then on; OfflineError when none is left.
+        Returns how many. A first mix that does not answer is avoided from then on; OfflineError when none is left.
         """
         waiting = list(pending)
         total = len(waiting)
@@ -59,6 +65,8 @@ class Swaps:
         last = self._servers.nymserver.number
         for item in pending:
             path = self._servers.path_to(last)
+            if path[0].number not in by_mix and len(by_mix) == FIRST_MIXES:
+                path = self._servers.path_from(_random.choice(list(by_mix)), last)
             by_mix.setdefault(path[0].number, []).append((item, build(item, path)))
         batches = []
         for mix, batch in by_mix.items():
@@ -80,35 +88,57 @@ class Swaps:
         missing: list[PendingSwap] = []
         for index in _random.sample(list(buckets), len(buckets)):
             stored = self._servers.bucket(index)
+            self._bucket_bytes = max(self._bucket_bytes, _FINGERPRINT * len(stored))
             for item, fingerprint in buckets[index]:
                 (found if fingerprint in stored else missing).append(item)
         self._state.addresses.set_confirmed([item.surb for item in found], int(clock.now()))
         return missing
 
     def settle(self, seconds: float, progress: Progress) -> "Settled":
-        """Send and confirm all that is pending, for at most `seconds` of real time."""
+        """Send and confirm all that is pending, for at most `seconds` of real time.
+
+        Of what is sent now, `rest` is not looked for but taken for confirmed once a sample is there, unless something
+        had to be sent again: then each is looked for.
+        """
         pending = self._state.addresses.pending()
         total = len(pending)
-        settled = Settled(sent=self.send(item for item in pending if item.state == MADE))
+        new = [item for item in pending if item.state == MADE]
+        settled = Settled(sent=self.send(new))
         end = time.monotonic() + seconds
         last_sent, wait = time.monotonic(), FIRST_WAIT
-        missing = pending
-        while missing:
+        shuffled = _random.sample(new, len(new))
+        missing = [item for item in pending if item.state != MADE] + shuffled[:PROBES]
+        rest, sampled = shuffled[PROBES:], False
+        while missing or rest:
             time.sleep(min(wait * _random.uniform(0.8, 1.2), max(end - time.monotonic(), 0)))
             wait = min(wait * 1.5, LONGEST_WAIT)
             missing = self._look(missing)
-            progress(total - len(missing), total)
+            while not missing and rest:
+                if settled.resent:
+                    missing, rest = rest, []
+                elif sampled:
+                    self._state.addresses.set_confirmed([item.surb for item in rest], int(clock.now()), seen=False)
+                    rest = []
+                    break
+                else:
+                    size, sampled = self._sample_size(), True
+                    missing, rest = rest[:size], rest[size:]
+                missing = self._look(missing)
+            progress(total - len(missing) - len(rest), total)
             now = time.monotonic()
-            if missing and now >= end:
+            if (missing or rest) and now >= end:
                 break
             if missing and now - last_sent >= RESEND_SECONDS:
                 settled.resent += self.send(missing)
                 last_sent, wait = now, FIRST_WAIT
-        settled.confirmed, settled.pending = total - len(missing), len(missing)
+        settled.confirmed, settled.pending = total - len(missing) - len(rest), len(missing) + len(rest)
         return settled
 
+    def _sample_size(self) -> int:
+        return max(LEAST_SAMPLE, min(MOST_SAMPLE, SAMPLE_BYTES // (LOOK_BYTES + self._bucket_bytes)))
+
     def _look(self, missing: list[PendingSwap]) -> list[PendingSwap]:
-        """Look for a few, and for all once those few are there: asking early for everything is wasted traffic."""
+        """Look for a few, and for all these once those few are there: asking early for everything is wasted traffic."""
         shuffled = _random.sample(missing, len(missing))
         not_there = self.confirm(shuffled[:PROBES])
         rest = shuffled[PROBES:]
