@@ -142,6 +142,15 @@ def test_nothing_is_sent_but_what_the_wearer_has_seen(wearer):
     assert fixed_log(wearer).blocks == 12
 
 
+def test_a_token_that_is_typed_is_asked_for_until_it_is_free_of_slips(wearer):
+    slip = TOKEN.replace("-", "")[:15]
+    answers = [("one-time token", slip), ("one-time token", TOKEN.lower()), ("Leave out", ""), ("Send it?", "n")]
+    code, screen = talk(wearer, ["report"], answers)
+    assert code == INTERRUPTED
+    assert "That is no token yet: a token has 16 symbols, this has 15." in screen
+    assert "To be sent to the nymserver: 48 sealed contact records" in screen
+
+
 def test_asked_for_a_hidden_upload_the_wearer_sees_how_long_it_takes(wearer):
     answers = [("Leave out", ""), ("Send it?", "n")]
     for level, takes in ((None, "12 hours at its level, normal"), ("low", "5 days at its level, low")):

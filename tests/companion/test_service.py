@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from anontrace.companion import service_managers
 from anontrace.companion.errors import FAILED, USAGE, SetupError
-from anontrace.companion.service import LABEL, UNIT, Service, agent, task, unit
+from anontrace.companion.service import LABEL, UNIT, Service, agent, agent_path, serves, task, unit
 from anontrace.companion.service_managers import Standing
 
 from tests.companion.test_cli import NETWORK
@@ -183,6 +183,21 @@ def test_a_service_cannot_be_asked_for_a_passphrase(companion, tmp_path):
     written = (tmp_path / "config" / "systemd" / "user" / UNIT).read_text()
     assert words(read_unit(written)["Service"]["Environment"]) == [f"ANONTRACE_PASSPHRASE_FILE={file}"]
     assert WORDS not in written
+
+
+def test_who_erases_everything_is_reminded_of_its_service(companion, tmp_path):
+    other = ["--state", str(tmp_path / "other")]
+    companion.do(*other, "init", str(tmp_path / "network.toml"))
+    companion.do("service", "install")
+    assert companion.do(*other, "erase-all", "--yes")["service"] is False
+    assert "anontrace service remove" in companion.run("erase-all", "--yes").out
+
+
+def test_an_agent_is_known_by_its_state_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    agent_path().parent.mkdir(parents=True)
+    agent_path().write_text(agent(AWKWARD))
+    assert serves(Path(AWKWARD.arguments[1])) and not serves(Path("/home/ada"))
 
 
 @pytest.mark.parametrize(

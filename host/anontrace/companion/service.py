@@ -41,6 +41,20 @@ def agent_path() -> Path:
     return Path.home() / "Library" / "LaunchAgents" / f"{LABEL}.plist"
 
 
+def serves(folder: Path) -> bool:
+    """Whether a service is installed, by systemd or launchd, that works on this state folder."""
+    name = str(folder.absolute())
+    try:
+        if _quoted(name) in unit_path().read_text():
+            return True
+    except (OSError, UnicodeError):
+        pass
+    try:
+        return name in plistlib.loads(agent_path().read_bytes())["ProgramArguments"]
+    except (OSError, KeyError, ValueError, plistlib.InvalidFileException):
+        return False
+
+
 def unit(service: Service) -> str:
     """The systemd user unit.
 

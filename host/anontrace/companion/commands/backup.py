@@ -90,6 +90,7 @@ def erase_all(context: Context, yes: bool) -> None:
     """
     from anontrace.companion import database, erasing, keyfile
     from anontrace.companion.errors import SetupError
+    from anontrace.companion.service import serves
 
     if not (context.folder / database.FILE).exists() and not keyfile.exists(context.folder):
         raise SetupError(f"there is no anontrace state in {context.folder}")
@@ -99,4 +100,8 @@ def erase_all(context: Context, yes: bool) -> None:
         click.echo(f"Everything in {context.folder} will be erased. Without a backup it is lost for good.")
         click.confirm("Erase it?", abort=True)
     erasing.erase(context.folder)
-    context.output.show({"erased": str(context.folder)}, lambda: ["Erased."])
+    left = serves(context.folder)
+    context.output.show(
+        {"erased": str(context.folder), "service": left},
+        lambda: ["Erased.", *(["The service for it is still there: anontrace service remove"] if left else [])],
+    )

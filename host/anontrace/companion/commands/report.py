@@ -63,8 +63,11 @@ def report(context: Context, token: str | None, without: tuple[str, ...], hidden
 
 
 def _token(context: Context, given: str | None) -> str:
-    """The token, asked for if need be; SetupError where nobody can be asked."""
+    """The token, asked for if need be, and again after a slip; SetupError where nobody can be asked."""
+    from anontrace_shared.errors import AnontraceError
+
     from anontrace.companion.errors import SetupError
+    from anontrace.wire.onetime import normalise
 
     if given == "-":
         return sys.stdin.readline()
@@ -72,8 +75,12 @@ def _token(context: Context, given: str | None) -> str:
         return given
     if context.output.as_json or not sys.stdin.isatty():
         raise SetupError("no token is given, and nobody is here to be asked: give --token, or --token - to read it")
-    typed: str = click.prompt("The one-time token that you got with the test result")
-    return typed
+    while True:
+        typed: str = click.prompt("The one-time token that you got with the test result")
+        try:
+            return normalise(typed)
+        except AnontraceError as error:
+            click.echo(f"That is no token yet: {error}.")
 
 
 @click.command("pass-on")
