@@ -324,6 +324,26 @@ def test_on_a_terminal_it_says_that_it_runs_and_how_to_stop_it(alone):
         os.close(follower)
 
 
+@pytest.mark.parametrize("command", [["sync"], ["info"], ["set", "saver"], ["erase", "--yes"]])
+def test_while_a_badge_is_looked_for_the_terminal_says_so(alone, deaf, command):
+    adapter = f"bumble:tcp-client:127.0.0.1:{deaf.getsockname()[1]}"
+    leader, follower = pty.openpty()
+    try:
+        with subprocess.Popen(
+            alone.command("--adapter", adapter, "badge", *command, "--badge", "1"),
+            env=alone.environment, stdout=-1, stderr=follower,
+        ) as process:  # fmt: skip
+            screen = ""
+            while "looking for the badge" not in screen:
+                assert select.select([leader], [], [], PATIENCE)[0], screen
+                screen += os.read(leader, 1000).decode(errors="replace")
+            process.send_signal(signal.SIGINT)
+            assert process.wait(SOON) == INTERRUPTED
+    finally:
+        os.close(leader)
+        os.close(follower)
+
+
 def test_what_does_not_end_by_itself_is_ended():
     code = (
         "import ctypes\n"

@@ -5,6 +5,7 @@ rich is loaded only where something is drawn with it.
 
 import json
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -55,45 +56,69 @@ class Output:
         return captured.get().splitlines()
 
     @contextmanager
-    def progress(self, doing: str) -> Iterator[Report]:
-        """A bar on the terminal, drawn once it has taken a moment; nothing where there is no terminal."""
+    def progress(self, doing: str, before: str | None = None) -> Iterator[Report]:
+        """A bar on the terminal, drawn once it has taken a moment; nothing where there is no terminal.
+
+        `before`: what is going on until there is something to count, for as long as that takes.
+        """
         if self.as_json or not sys.stderr.isatty():
             yield lambda done, total: None
             return
-        with _Bar(doing) as bar:
+        with _Bar(doing, before) as bar:
             yield bar.report
 
 
 class _Bar:
-    """A rich progress bar that comes into being with the first report after `BEFORE_DRAWING`."""
+    """A rich progress bar that comes into being after `BEFORE_DRAWING`: with the next report, or by itself where there
+    is something to be said before the first one."""
 
-    def __init__(self, doing: str) -> None:
+    def __init__(self, doing: str, before: str | None) -> None:
         self._doing = doing
+        self._before = before
         self._started = time.monotonic()
         self._progress: Any = None
         self._task: Any = None
+        self._ended = False
+        self._drawing = threading.Lock()
+        self._timer = threading.Timer(BEFORE_DRAWING, self._wait)
+        self._timer.daemon = True
 
     def __enter__(self) -> "_Bar":
+        if self._before is not None:
+            self._timer.start()
         return self
 
     def report(self, done: int, total: int) -> None:
-        if self._progress is None:
-            if time.monotonic() - self._started < BEFORE_DRAWING:
-                return
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+        with self._drawing:
+            if self._progress is None:
+                if time.monotonic() - self._started < BEFORE_DRAWING:
+                    return
+                self._draw(self._doing)
+            count = f"{done}/{total}"
+            self._progress.update(self._task, description=self._doing, completed=done, total=total, count=count)
 
-            self._progress = Progress(
-                SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-                console=Console(stderr=True), transient=True,
-            )  # fmt: skip
-            self._task = self._progress.add_task(self._doing, total=total)
-            self._progress.start()
-        self._progress.update(self._task, completed=done, total=total)
+    def _wait(self) -> None:
+        with self._drawing:
+            if self._progress is None and not self._ended:
+                self._draw(self._before or "")
+
+    def _draw(self, text: str) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+        self._progress = Progress(
+            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[count]}"),
+            console=Console(stderr=True), transient=True,
+        )  # fmt: skip
+        self._task = self._progress.add_task(text, total=None, count="")
+        self._progress.start()
 
     def __exit__(self, *failure: object) -> None:
-        if self._progress is not None:
-            self._progress.stop()
+        self._timer.cancel()
+        with self._drawing:
+            self._ended = True
+            if self._progress is not None:
+                self._progress.stop()
 
 
 def warn(sentence: str) -> None:

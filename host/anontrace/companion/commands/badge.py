@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from anontrace.companion.commands.badge_care import erase, forget, set_, update
-from anontrace.companion.commands.choosing import BADGE, SCAN, known
+from anontrace.companion.commands.choosing import BADGE, LOOKING, SCAN, known
 from anontrace.companion.context import Context, pass_context
 
 if TYPE_CHECKING:
@@ -87,15 +87,16 @@ def provision(
             log_key = servers.log_key
         if new and usb is None:
             _adopt(context, state, own, scan_seconds, made=own.number not in before)
-        done = asyncio.run(
-            converse(
-                state,
-                context.adapter,
-                own,
-                lambda link: provisioning.provision(state, link, own, log_key, mode),
-                scan_seconds,
+        with context.output.progress("", LOOKING):
+            done = asyncio.run(
+                converse(
+                    state,
+                    context.adapter,
+                    own,
+                    lambda link: provisioning.provision(state, link, own, log_key, mode),
+                    scan_seconds,
+                )
             )
-        )
     document = {
         "badge": own.number,
         "usb": usb is not None,
@@ -129,7 +130,8 @@ def info(context: Context, number: int | None, scan_seconds: float) -> None:
 
     with context.changing() as state:
         own = known(state, number)
-        said, crash_log = asyncio.run(converse(state, context.adapter, own, ask, scan_seconds))
+        with context.output.progress("", LOOKING):
+            said, crash_log = asyncio.run(converse(state, context.adapter, own, ask, scan_seconds))
     document = {"badge": own.number, **describe(said), "crash_log": crash_log}
 
     def lines() -> list[str]:
@@ -168,7 +170,7 @@ def sync(context: Context, number: int | None, scan_seconds: float) -> None:
     done = syncing.Synced()
     with context.changing() as state:
         own = known(state, number)
-        with context.output.progress("fetching the log") as progress:
+        with context.output.progress("fetching the log", LOOKING) as progress:
             asyncio.run(
                 converse(
                     state,
@@ -241,7 +243,8 @@ def _adopt(context: Context, state: "State", own: "Badge", scan_seconds: float, 
     from anontrace.companion.badge.adopt import adopt
 
     try:
-        asyncio.run(adopt(state, context.adapter, own, scan_seconds))
+        with context.output.progress("", "looking for a new badge"):
+            asyncio.run(adopt(state, context.adapter, own, scan_seconds))
     except BaseException:
         kept = state.badges.get(own.number)
         if made and kept is not None and not kept.keyed:

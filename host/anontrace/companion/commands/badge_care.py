@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from anontrace.companion.commands.choosing import BADGE, SCAN, known
+from anontrace.companion.commands.choosing import BADGE, LOOKING, SCAN, known
 from anontrace.companion.context import Context, pass_context
 
 # As in anontrace_shared.presets, with what each is for; a test compares them.
@@ -43,7 +43,8 @@ def set_(context: Context, preset: str | None, place: bool | None, number: int |
         raise SetupError(f"say what to set: one of {', '.join(_PRESETS)}, --place or --person")
     with context.changing() as state:
         own = known(state, number)
-        asyncio.run(converse(state, context.adapter, own, lambda link: set_up(link, preset, place), scan_seconds))
+        with context.output.progress("", LOOKING):
+            asyncio.run(converse(state, context.adapter, own, lambda link: set_up(link, preset, place), scan_seconds))
     context.output.show(
         {"badge": own.number, "preset": preset, "place": place},
         lambda: [f"Set: {', '.join(filter(None, (preset, {True: 'place', False: 'person', None: ''}[place])))}."],
@@ -73,7 +74,8 @@ def erase(context: Context, yes: bool, number: int | None, scan_seconds: float) 
     with context.changing() as state:
         own = known(state, number)
         _ask(context, yes, f"Badge {own.number} will forget everything, and what it heard since the last sync is lost.")
-        asyncio.run(converse(state, context.adapter, own, care.erase, scan_seconds))
+        with context.output.progress("", LOOKING):
+            asyncio.run(converse(state, context.adapter, own, care.erase, scan_seconds))
         state.badges.set_erased(own)
     context.output.show(
         {"badge": own.number, "erased": True},

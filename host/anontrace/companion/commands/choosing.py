@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 BADGE = click.option("--badge", "number", type=click.IntRange(1), metavar="N",
                      help="Which badge, by its number in `badge list`.  [default: the only one]")  # fmt: skip
+LOOKING = "looking for the badge"
+
 SCAN = click.option("--scan", "scan_seconds", type=click.FloatRange(1), default=30.0, show_default=True,
                     help="Seconds to look for the badge.")  # fmt: skip
 
