@@ -54,15 +54,15 @@ FAILURES = [
     (exc.BleakError("Not connected"), BadgeLinkError, "nearer"),
     (exc.BleakError("Failed to start scanner. Is Bluetooth turned on?"), BluetoothError, "switch it on"),
     (exc.BleakError("Could not get GATT services: Access Denied"), BluetoothError, "allow it"),
-    (exc.BleakError("Could not get GATT services: Unreachable"), BadgeNotFoundError, "bring it near"),
+    (exc.BleakError("Could not get GATT services: Unreachable"), BadgeLinkError, "bring it near"),
     (exc.BleakError("Bleak requires BlueZ >= 5.55."), BluetoothError, "update the system"),
     (exc.BleakError("adapter 'hci0' not found"), BluetoothError, "plug it in"),
-    (exc.BleakError("device 'dev_AA_BB_CC' not found"), BadgeNotFoundError, "bring it near"),
+    (exc.BleakError("device 'dev_AA_BB_CC' not found"), BadgeLinkError, "bring it near"),
     (exc.BleakError("failed to discover services, device disconnected"), BadgeLinkError, "bring it near"),
     (exc.BleakError("Failed to write characteristic 3:\n  Error Domain=CBErrorDomain"), BadgeLinkError, "nearer"),
     (windows(-2147020577), BluetoothError, "switch it on"),  # 0x800710DF, the device is not ready for use
     (windows(-2147024891), BluetoothError, "allow it"),  # 0x80070005, access is denied
-    (windows(-2147023729), BadgeNotFoundError, "bring it near"),  # 0x8007048F, the device is not connected
+    (windows(-2147023729), BadgeLinkError, "bring it near"),  # 0x8007048F, the device is not connected
     (windows(-2147467259), BadgeLinkError, "nearer"),  # 0x80004005, unspecified
     (TimeoutError(), BadgeLinkError, "nearer"),
     (PermissionError(errno.EACCES, "Permission denied"), BluetoothError, "allow it"),

@@ -54,21 +54,21 @@ _DBUS: dict[str, tuple[type[CompanionError], str]] = {
 # The beginning of a D-Bus error's name where the Bluetooth service should have been started, and was not.
 _NOT_STARTED = ("org.freedesktop.DBus.Error.Spawn.", "org.freedesktop.systemd1.")
 
-# What bleak tells by words alone, by a part of them.
+# What bleak tells by words alone, by a part of them. A badge that was there a moment ago is tried again: a broken link.
 _SAID: tuple[tuple[str, type[CompanionError], str], ...] = (
     ("Is Bluetooth turned on", BluetoothError, _OFF),  # Windows: the scanner does not start
     ("Access Denied", BluetoothError, _NOT_ALLOWED),  # Windows
-    ("Unreachable", BadgeNotFoundError, _GONE),  # Windows
+    ("Unreachable", BadgeLinkError, _GONE),  # Windows
     ("requires BlueZ", BluetoothError, "this system's Bluetooth service (BlueZ) is too old; update the system"),
     ("adapter '", BluetoothError, "the Bluetooth adapter is gone; plug it in again"),  # Linux: '...' not found
-    ("device '", BadgeNotFoundError, _GONE),  # Linux: likewise
+    ("device '", BadgeLinkError, _GONE),  # Linux: likewise
     ("disconnect", BadgeLinkError, _GONE),
 )
 
 # By the code of Windows' error, of an HRESULT the low half.
 _WINDOWS: dict[int, tuple[type[CompanionError], str]] = {
     5: (BluetoothError, _NOT_ALLOWED),  # access denied
-    1167: (BadgeNotFoundError, _GONE),  # device not connected
+    1167: (BadgeLinkError, _GONE),  # device not connected
     4319: (BluetoothError, _OFF),  # device not available
 }
 
