@@ -140,6 +140,25 @@ def test_while_connecting(wearer, monkeypatch, capsys, error, advice):
     assert advice in failed(capsys)
 
 
+def test_a_badge_whose_address_changed_between_hearing_and_connecting_is_looked_for_again(wearer, monkeypatch, capsys):
+    looked = []
+
+    async def find(*_arguments, **_options):
+        looked.append(True)
+        return BLEDevice("AA:BB:CC:DD:EE:FF", None, {"path": "/org/bluez/hci0/dev_AA"})
+
+    async def fail(*_arguments, **_options):
+        raise exc.BleakDeviceNotFoundError("AA:BB:CC:DD:EE:FF")
+
+    monkeypatch.setattr("anontrace.companion.badge.own.ATTEMPTS", 3)
+    monkeypatch.setattr(BleakScanner, "find_device_by_filter", find)
+    monkeypatch.setattr(BleakClient, "connect", fail)
+    monkeypatch.setattr(BleakClient, "__init__", lambda *_arguments, **_options: None)
+    capsys.readouterr()
+    assert cli.run([*wearer, "badge", "sync"]) == NO_BADGE
+    assert "bring it near" in failed(capsys) and len(looked) == 3
+
+
 def test_out_of_range(wearer, monkeypatch, capsys):
     async def nobody(*_arguments, **_options):
         return None

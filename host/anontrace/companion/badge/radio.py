@@ -117,8 +117,12 @@ class Radio:
         """A pipe to the badge for the time of the block."""
         pipe = GattPipe()
         client = BleakClient(device, pipe.lost, timeout=CONNECT_SECONDS, **self._client)
-        with sentences("connecting to the badge failed"):
-            await client.connect()
+        try:
+            with sentences("connecting to the badge failed"):
+                await client.connect()
+        except BadgeNotFoundError as error:
+            # It was heard a moment ago, and may have changed its Bluetooth address since: worth another attempt.
+            raise BadgeLinkError(str(error)) from error
         try:
             with sentences("the badge does not offer the service that was expected"):
                 await pipe.start(client)
