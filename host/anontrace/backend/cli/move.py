@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,6 +78,9 @@ def _line(to: str, server: Server) -> str:
 def _refuse_unless_movable(server: Server) -> None:
     from anontrace.backend import checking
 
+    if os.name == "posix" and (owner := server.folder.stat().st_uid) != os.geteuid():
+        # What another user writes into the folder, the server could not open any more.
+        raise ConfigError(f"{server.folder}: belongs to user {owner}, not to you; do this as the server's user")
     for name in checking.secret_names(server):
         keyfiles.read(server.folder, name)
     place = checking.running_at(server)
