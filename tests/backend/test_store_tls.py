@@ -16,6 +16,7 @@ from tools.redis_cluster import RedisCluster
 from .certificates import Authority
 
 USER = "anontrace"
+RIGHTS = ("~*", "&*", "+@all", "-@dangerous", "+info", "+cluster|slots")  # as docs/operations.md says
 CA = "redis-ca.pem"
 WRONG = "another-password"
 
@@ -31,7 +32,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RedisClu
     except MissingRedis as error:
         pytest.skip(str(error))
     password = f"{secrets.token_urlsafe(12)}:@/?#'"
-    cluster.ask_all("ACL", "SETUSER", USER, "on", f">{password}", "~*", "&*", "+@all")
+    cluster.ask_all("ACL", "SETUSER", USER, "on", f">{password}", *RIGHTS)
     (folder / CA).write_text(authority.pem)
     yield cluster, password
     cluster.close()
@@ -74,6 +75,24 @@ def test_state_is_kept_over_tls_by_user_and_password(home: Path) -> None:
     assert checking.faults([home]) == []
     use(home)
     assert checking.faults([home]) == []
+
+
+def test_a_state_is_moved_over_tls_by_user_and_password_and_back(home: Path) -> None:
+    line = store_line(home)
+    use(home)
+    asyncio.run(storeplace.move(config.load(home), None, lambda *_: None))
+    (fault,) = checking.faults([home])
+    assert fault.endswith("server.toml has to have no line `store`, or `anontrace-server move` it back")
+    set_store(home, "")
+    path = home / "server.toml"
+    path.write_text(path.read_text().replace('store = ""\n', ""))
+    assert checking.faults([home]) == []
+    other = line.replace("prefix=", "prefix=other-")
+    moved = asyncio.run(storeplace.move(config.load(home), other, lambda *_: None))
+    assert (moved.rows, moved.queued) == (50, 0)
+    set_store(home, other)
+    assert checking.faults([home]) == []
+    use(home)
 
 
 def test_the_login_is_sealed_like_all_secrets(

@@ -53,15 +53,17 @@ class ClusterSite(ClusterStore):
         await self._lay_out(changes=True)
 
     async def is_empty(self) -> bool:
-        async for names in self._names(b"*"):
+        async for names in self._names():
             if not all(name.endswith(_LAYOUT) for name in names):
                 return False
         return True
 
     async def parts(self) -> dict[Part, int]:
         found: Counter[Part] = Counter()
-        for name in {name async for names in self._names(_DAYS + b"*") for name in names}:
-            base, _, table = name.partition(_DAYS)
+        for name in {name async for names in self._names() for name in names}:
+            base, table = _base(name), name.removeprefix(_base(name) + _DAYS)
+            if table == name:
+                continue
             shard, parts = self._bases.index(base), self._parts.get(table.decode())
             arguments: list[bytes | str | int] = [table, shard if parts else 0, self._cluster.shards, parts or 1]
             flat = await self._one(shard, scripts.COUNTS, arguments, writes=False, repeatable=True)
@@ -143,19 +145,19 @@ class ClusterSite(ClusterStore):
         return shard, ID_SHARD.pack(shard) + identity[ID_SHARD.size :]
 
     async def clear(self) -> None:
-        async for names in self._names(b"*"):
+        async for names in self._names():
             for shard in {self._bases.index(_base(name)) for name in names}:
                 same = [name for name in names if _base(name) == self._bases[shard] and not name.endswith(_LAYOUT)]
                 await self._one(shard, scripts.FORGET, [*same], repeatable=True)
 
-    async def _names(self, pattern: bytes) -> AsyncIterator[list[bytes]]:
-        """The names of this store's shards that are like a pattern; one may come twice."""
+    async def _names(self) -> AsyncIterator[list[bytes]]:
+        """The names of this store's shards; one may come twice. Kvrocks matches no other patterns than beginnings."""
         prefix = self._cluster.prefix.encode()
         own = re.compile(rb"\{" + re.escape(prefix) + rb"\.\d+\}:")
         for node in self._topology.masters:
             cursor: bytes | int = 0
             while cursor != b"0":
-                command = ("SCAN", cursor, "MATCH", b"{" + prefix + b".*}" + pattern, "COUNT", _NAMES_AT_ONCE)
+                command = ("SCAN", cursor, "MATCH", b"{" + prefix + b".*", "COUNT", _NAMES_AT_ONCE)
                 try:
                     cursor, names = await node.reads.call(command)
                 except (Unsent, Unanswered, RedisError) as error:
