@@ -2,13 +2,16 @@
 
 import json
 import os
+import re
 import shutil
 import stat
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from anontrace.backend.cli import main
@@ -179,6 +182,39 @@ def test_values_that_make_no_sense_are_told_in_one_line_and_nothing_is_made(
     made = str(tmp_path / "new")
     assert told in one_line(*(made if each == "NEW" else each for each in arguments))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("body", ["", "[]", "{}", '{"name": "x", "ready": true, "peers": [1]}', "[" * 100_000])
+def test_status_of_what_is_no_server_is_told_in_one_line(
+    tmp_path: Path, one_line: Callable[..., str], body: str
+) -> None:
+    class Stranger(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Stranger) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        assert one_line("status", url) == f"{url}: no usable answer (it is no server of this kind)\n"
+        if body in ("", "[" * 100_000):
+            make_network(tmp_path, Plan())
+            path = tmp_path / "authority" / "server.toml"
+            text = re.sub(r"^listen = .*$", f'listen = "127.0.0.1:{server.server_port}"', path.read_text(), flags=re.M)
+            path.write_text(text)
+            assert "this is no authority's server" in one_line("authority", "reports", "--config", path.parent)
+        server.shutdown()
+
+
+def test_one_broken_folder_does_not_hide_the_other_servers(client: Client, tmp_path: Path) -> None:
+    done = command("status", tmp_path / "nothing", client.servers.folder / "mix-1")
+    assert done.returncode == 1
+    assert f"{tmp_path / 'nothing' / 'server.toml'}: no such file" in done.stderr
+    assert "mix-1" in done.stdout
 
 
 def test_a_secret_that_others_can_read_is_refused(tmp_path: Path, one_line: Callable[..., str]) -> None:

@@ -118,7 +118,7 @@ def _runs(server: Server) -> bool:
     """Whether what has the port is this server, running."""
     try:
         answer = Place.of(server).request("GET", "/v1/status", 5).json()
-    except (httpx.HTTPError, ValueError):
+    except (httpx.HTTPError, ValueError, RecursionError):
         return False
     return isinstance(answer, dict) and answer.get("name") == server.config.name
 
@@ -129,7 +129,7 @@ def running_at(server: Server) -> str | None:
         try:
             if place.request("GET", "/healthz", 5).json().get("alive"):
                 return place.url
-        except (httpx.HTTPError, ValueError, AttributeError):
+        except (httpx.HTTPError, ValueError, AttributeError, RecursionError):
             continue
     return None
 

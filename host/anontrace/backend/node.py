@@ -5,7 +5,6 @@ from typing import Any
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel
 
 from anontrace import clock
 from anontrace.mixnet import keydays
@@ -24,6 +23,7 @@ from .mix.delivery import for_nobody
 from .mix.role import MixRole
 from .nymserver.role import NymserverRole
 from .peers import Peers
+from .reporting import Health, Readiness, Status
 from .roles import Context, Role
 from .senders import Senders
 from .store import Store
@@ -32,34 +32,6 @@ from .web import BodyLimit, Dated, install_error_handlers
 _MOST_BODY = 128 << 10  # the longest body that any endpoint takes is 256 messages
 _TICK_SECONDS = 1.0
 _CLOCK_RETRY_SECONDS = 60
-
-
-class Health(BaseModel):
-    """What a server that serves says."""
-
-    alive: bool
-
-
-class Readiness(BaseModel):
-    """Whether a server is ready, and why not: mixes without a key list in force, a wrong clock."""
-
-    ready: bool
-    missing: list[int]
-    clock_wrong: bool
-
-
-class Status(Readiness):
-    """What `anontrace-server status` shows: counts since the start, seconds by which the clock is ahead of the others',
-    number and digest of the directory, what is known of each mix, lengths of queues, and what each role tells."""
-
-    name: str
-    number: int | None
-    counters: dict[str, int]
-    clock_offset: float
-    directory: str | None
-    peers: list[dict[str, Any]]
-    queues: dict[str, int]
-    roles: dict[str, dict[str, Any]]
 
 
 class Node:

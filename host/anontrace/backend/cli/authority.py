@@ -36,7 +36,10 @@ class _Staff:
             raise PeerError(f"{self.place.url}: the authority's server does not answer ({why})") from None
         if not answer.is_success:
             raise PeerError(reason_in(answer.content) or f"the authority's server answers {answer.status_code}")
-        return answer.json()
+        try:
+            return answer.json()
+        except (ValueError, RecursionError):
+            raise PeerError(f"{self.place.url}: this is no authority's server") from None
 
 
 def _options(command: _F) -> _F:

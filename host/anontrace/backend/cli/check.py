@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from anontrace.backend.nearby import Place
 
-_DAY_SECONDS = 86400
+_HOUR_SECONDS = 3600
 
 
 @click.command()
@@ -42,7 +42,7 @@ def status(places: tuple[str, ...], as_json: bool) -> None:
 
     Exit status 1 if one does not answer or is not ready, or if discovery shows them different directories.
     """
-    found = [_asked(place) for name in places for place in _places(name)]
+    found = [each for name in places for each in _answers(name)]
     forked = forks(each.get("directory") for each in found)
     if as_json:
         click.echo(json.dumps({"servers": found, "forks": forked}))
@@ -61,6 +61,16 @@ def forks(shown: Iterable[str | None]) -> list[str]:
             number, _, digest = each.partition(": ")
             digests.setdefault(number, set()).add(digest)
     return sorted(number for number, found in digests.items() if len(found) > 1)
+
+
+def _answers(name: str) -> list[dict[str, Any]]:
+    """What each server says that a URL or folder means, or why it says nothing."""
+    from anontrace.backend.errors import ConfigError
+
+    try:
+        return [_asked(place) for place in _places(name)]
+    except ConfigError as error:
+        return [{"url": name, "ready": False, "error": str(error)}]
 
 
 def _places(name: str) -> "list[Place]":
@@ -82,24 +92,32 @@ def _places(name: str) -> "list[Place]":
 
 def _asked(place: "Place") -> dict[str, Any]:
     import httpx
+    from pydantic import ValidationError
 
     from anontrace.backend.http import reason_in, silence_in
+    from anontrace.backend.reporting import Status
 
     failed: dict[str, Any] = {"url": place.url, "ready": False}
     try:
         answer = place.request("GET", "/v1/status", 10)
         document = answer.raise_for_status().json()
+        Status.model_validate(document)
     except httpx.HTTPStatusError as error:
         return failed | {"error": reason_in(error.response.content) or f"status {error.response.status_code}"}
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+    except (ValidationError, ValueError, RecursionError):
+        return failed | {"error": "it is no server of this kind"}
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         return failed | {"error": silence_in(error)}
-    return {"url": place.url, **document} if isinstance(document, dict) else failed | {"error": "no JSON"}
+    return {"url": place.url, **document}
 
 
 def _show(found: list[dict[str, Any]]) -> None:
     from rich import box
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Column, Table
+
+    from anontrace import clock
 
     console = Console()
     names = Column("server", no_wrap=True)
@@ -113,10 +131,10 @@ def _show(found: list[dict[str, Any]]) -> None:
         keys = each["roles"].get("mix", {})
         counters = each["counters"]
         servers.add_row(
-            each["name"],
+            escape(each["name"]),
             "yes" if each["ready"] else "[red]no[/red]",
             f"{each['clock_offset']:+.0f} s",
-            f"{keys['first_key_day']} to {keys['last_key_day']}" if keys.get("last_key_day") else "-",
+            f"{keys.get('first_key_day')} to {keys['last_key_day']}" if keys.get("last_key_day") else "-",
             f"{len(each['peers']) - len(each['missing'])} of {len(each['peers'])}",
             str(sum(each["queues"].values())),
             str(counters.get("accepted", 0)),
@@ -130,15 +148,20 @@ def _show(found: list[dict[str, Any]]) -> None:
     if known is None:
         return
     peers = Table(
-        "mix", "name", "roles", "list", "newest key", "losses", box=box.SIMPLE, title=f"as {known['name']} sees"
+        "mix", "name", "roles", "list ends in", "newest key", "losses", box=box.SIMPLE, title=f"as {known['name']} sees"
     )
     for peer in known["peers"]:
         if not peer["listed"]:
             peers.add_row(str(peer["number"]), "", " ".join(peer["roles"]), "[red]missing[/red]")
             continue
         losses = ", ".join(f"to {number}: {share:.0%}" for number, share in peer["losses"].items() if share)
-        left = f"{(peer['expires'] - peer['issued']) / _DAY_SECONDS:.0f} days"
+        left = f"{(peer['expires'] - clock.now()) / _HOUR_SECONDS:.0f} h"
         peers.add_row(
-            str(peer["number"]), peer["name"], " ".join(peer["roles"]), left, str(peer["newest_key_day"]), losses or "-"
+            str(peer["number"]),
+            escape(peer["name"]),
+            " ".join(peer["roles"]),
+            left,
+            str(peer["newest_key_day"]),
+            losses or "-",
         )
     console.print(peers)
