@@ -184,6 +184,12 @@ def test_values_that_make_no_sense_are_told_in_one_line_and_nothing_is_made(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_store_that_is_no_folder_is_found_before_the_start(tmp_path: Path, one_line: Callable[..., str]) -> None:
+    make_network(tmp_path, Plan())
+    (tmp_path / "mix-1" / "store").touch()
+    assert one_line("check", tmp_path / "mix-1") == f"{tmp_path / 'mix-1' / 'store'}: is no folder\n"
+
+
 @pytest.mark.parametrize("body", ["", "[]", "{}", '{"name": "x", "ready": true, "peers": [1]}', "[" * 100_000])
 def test_status_of_what_is_no_server_is_told_in_one_line(
     tmp_path: Path, one_line: Callable[..., str], body: str
