@@ -30,17 +30,17 @@ def signed_list(
     nymserver: NymserverFacts | None,
     losses: Mapping[int, float],
     signing_key: bytes,
-    now: float,
+    issued: int,
 ) -> Signed:
-    """The key list as of now, signed with the mix's long-term key."""
+    """The key list as of a second, signed with the mix's long-term key."""
     assert config.number is not None  # mixes have one
     document = keylist.KeyList(
         number=config.number,
         name=config.name,
         roles=config.mix_roles,
         url=config.url,
-        issued=int(now),
-        expires=int(now) + LIST_SECONDS,
+        issued=issued,
+        expires=issued + LIST_SECONDS,
         keys=tuple(keylist.MixKey(day=key.day, key=key.public) for key in keys.published()),
         log_key=None if nymserver is None else nymserver.log_key,
         bucket_bits=None if nymserver is None else nymserver.bucket_bits,

@@ -24,6 +24,7 @@ from .publishing import NymserverFacts
 _log = logging.getLogger("anontrace.backend")
 
 _LOOK_SECONDS = 5.0
+_MOST_AHEAD = 60  # seconds
 
 
 class MixRole:
@@ -72,6 +73,7 @@ class MixRole:
         )
         self.router: APIRouter = routes.router(self._admission)
         self._published = 0.0
+        self._issued = 0  # second of the list that discovery has
         self._published_day: int | None = None
         self._published_avoided: frozenset[int] = frozenset()
         self._rolled_over = asyncio.Event()
@@ -122,11 +124,14 @@ class MixRole:
             is_rolled_over = keydays.day_at(now) == today
             if is_rolled_over and (changed or not 0 <= now - self._published < publishing.REFRESH_SECONDS):
                 config = self._context.server.config
+                # Discovery takes none that is not newer than what it has: two of one second are a second apart.
+                issued = self._issued + 1 if now - 1 < self._issued < now + _MOST_AHEAD else int(now)
                 envelope = publishing.signed_list(
-                    config, self._keys, self._nymserver, self._loops.losses, self._signing_key, now
+                    config, self._keys, self._nymserver, self._loops.losses, self._signing_key, issued
                 )
                 await self._context.peers.publish(self._number, envelope)
                 self._published, self._published_day, self._published_avoided = now, today, avoided
+                self._issued = issued
                 self._context.counters.add("lists_published")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._rolled_over.wait(), _LOOK_SECONDS)
