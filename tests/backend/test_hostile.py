@@ -111,6 +111,9 @@ def test_only_watchers_see_how_much_a_server_has_to_do(impatient: Servers) -> No
             assert other.get(url + path).status_code == expected, path
     for path in ("/v1/status", "/metrics"):
         assert impatient.http.get(url + path).status_code == 200
+        # Through a proxy on this machine that the server was not told of, which makes everybody look near.
+        for header in ({"X-Forwarded-For": "192.0.2.7"}, {"Forwarded": "for=192.0.2.7"}, {"X-Real-IP": "192.0.2.7"}):
+            assert impatient.http.get(url + path, headers=header).status_code == 403
 
 
 def test_one_client_has_so_many_connections_and_others_are_served(impatient: Servers) -> None:

@@ -32,6 +32,7 @@ from .web import BodyLimit, Dated, install_error_handlers
 _MOST_BODY = 128 << 10  # the longest body that any endpoint takes is 256 messages
 _TICK_SECONDS = 1.0
 _CLOCK_RETRY_SECONDS = 60
+_FORWARDED = ("x-forwarded-for", "forwarded", "x-real-ip")
 
 
 class Node:
@@ -130,6 +131,9 @@ class Node:
         watchers = Senders(config.http.watchers)
 
         async def watching(request: Request) -> None:
+            # Behind a proxy that this server was not told of, everybody comes from the proxy's address.
+            if not config.http.forwarded_from and any(each in request.headers for each in _FORWARDED):
+                raise Refused(403, "not for you: see `forwarded_from` in docs/operations.md")
             if senders.address(request.client.host if request.client else "") not in watchers:
                 raise Refused(403, "not for you: see `watchers` in docs/operations.md")
 
