@@ -61,17 +61,21 @@ def canned() -> Iterator[Canned]:
     server.close()
 
 
-Ask = Callable[[], None]
+Ask = Callable[..., None]
 
 
 @pytest.fixture
 def ask(canned: Canned, tmp_path: Path) -> Iterator[Ask]:
-    """A server's request for the directory, all with one `Peers`."""
+    """A server's request for the directory, or so many at once, all with one `Peers`."""
     loop = asyncio.new_event_loop()
     store = loop.run_until_complete(open_store(tmp_path / "db"))
     net = NETWORK.model_copy(update={"discovery": Service(url=canned.url, key=NETWORK.discovery.key)})
     peers = Peers(store, net, ClockCheck("me"), "http://me", 20.0)
-    yield lambda: loop.run_until_complete(peers.refresh())
+
+    async def refresh(callers: int = 1) -> None:
+        await asyncio.gather(*(peers.refresh() for _ in range(callers)))
+
+    yield lambda *callers: loop.run_until_complete(refresh(*callers))
     loop.run_until_complete(peers.close())
     loop.run_until_complete(store.close())
     loop.close()
@@ -97,6 +101,28 @@ def test_an_answer_that_is_nested_without_end_is_one_that_cannot_be_used(canned:
             ask()
     assert reason_in(DEEP) == reason_in(b'{"error": ' + b"9" * 5000 + b"}") == reason_in(b"\xff") == ""
     assert reason_in(b'{"error": "busy"}') == "busy"
+
+
+def test_what_a_server_says_is_one_short_line_whatever_it_says() -> None:
+    """It is logged, and shown to staff at a terminal."""
+    said = json.dumps({"error": "busy\n2026-01-01 ERROR all is lost\x1b[2J\u202e" + "a" * 1000}).encode()
+    assert reason_in(said).startswith("busy?2026-01-01 ERROR all is lost?[2J?aaa")
+    assert len(reason_in(said)) < 210
+    with pytest.raises(FormatError) as error:
+        directory.read(json.dumps({"\x1b[2J\n" + "a" * 1000: 1}))
+    assert str(error.value).isprintable() and len(str(error.value)) < 250
+
+
+def test_who_asks_for_the_directory_while_it_is_asked_for_has_the_same_answer(canned: Canned, ask: Ask) -> None:
+    canned.says("200 OK", body=edition(1, None, [], NOW).to_json().encode())
+    ask(4)
+    assert len(canned.asked) == 1
+    canned.says("503 Busy")
+    with pytest.raises(PeerError):
+        ask(4)
+    assert len(canned.asked) == 2
+    canned.says("200 OK", body=edition(1, None, [], NOW).to_json().encode())
+    ask()
 
 
 def test_no_cookie_is_kept_by_which_a_server_would_know_its_client_again(canned: Canned, ask: Ask) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from anontrace.wire.fields import plain
+
 OCTETS = "application/octet-stream"
 JSON = "application/json"
 _LONGEST_REASON = 200
@@ -22,7 +24,7 @@ def json_in(body: bytes) -> Any:
 def reason_in(body: bytes) -> str:
     """The reason in an error answer of another server; "" if there is none."""
     document = json_in(body)
-    return str(document.get("error", ""))[:_LONGEST_REASON] if isinstance(document, Mapping) else ""
+    return plain(str(document.get("error", "")), _LONGEST_REASON) if isinstance(document, Mapping) else ""
 
 
 def silence_in(error: BaseException) -> str:

@@ -63,6 +63,7 @@ class Peers:
         self._seen: Seen | None = None
         self._tag: str | None = None
         self._refreshed = -_REFRESH_SECONDS
+        self._asking: asyncio.Task[None] | None = None
         self._doubtful = False
         self._is_old = False
 
@@ -83,6 +84,9 @@ class Peers:
         return self._lists
 
     async def close(self) -> None:
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.wait([self._asking])
         await self._http.aclose()
 
     @property
@@ -135,7 +139,15 @@ class Peers:
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def refresh(self) -> None:
-        """Ask discovery for its directory. PeerError if it does not answer or cannot be believed."""
+        """Ask discovery for its directory. PeerError if it does not answer or cannot be believed. Who comes while it is
+        being asked has that answer too: two of different age that overtake each other would look like a fork."""
+        asking = self._asking
+        if asking is None or asking.done():
+            asking = self._asking = asyncio.create_task(self._refresh())
+            asking.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # who asked may be gone
+        await asyncio.shield(asking)
+
+    async def _refresh(self) -> None:
         headers = {} if self._tag is None else {"If-None-Match": self._tag}
         answer = await self._request("discovery", "GET", f"{self._network.discovery.url}/v1/directory", headers=headers)
         self._refreshed = time.monotonic()

@@ -17,12 +17,14 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from anontrace import clock
+from anontrace.wire.fields import plain
 
 from .errors import BackendError, Overloaded, Refused, StoreError
 from .http import JSON, OCTETS
 
 _log = logging.getLogger("anontrace.backend")
 _STORE_RETRY_SECONDS = 10
+_MOST_PROBLEMS = 5  # of a request that are told
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -106,7 +108,7 @@ async def json_body(request: Request, model: type[_Model]) -> _Model:
 
 def _problems(error: ValidationError) -> list[str]:
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    return [f"{'.'.join(map(str, each['loc'])) or 'body'}: {each['msg']}" for each in found]
+    return [f"{plain('.'.join(map(str, each['loc']))) or 'body'}: {each['msg']}" for each in found[:_MOST_PROBLEMS]]
 
 
 def _require_type(request: Request, wanted: str) -> None:

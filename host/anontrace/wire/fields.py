@@ -20,6 +20,8 @@ from pydantic import (
     WithJsonSchema,
 )
 
+_LONGEST_PLAIN = 120  # characters
+
 
 class Document(BaseModel):
     """Base of every document here: frozen, strict, nothing unknown, and no input repeated in errors."""
@@ -100,9 +102,15 @@ def parse(kind: type[D], text: str | bytes, name: str) -> D:
         raise FormatError(f"{name}: {first_problem(error)}") from None
 
 
+def plain(text: str, most: int = _LONGEST_PLAIN) -> str:
+    """A stranger's words on one short line, to be logged or shown: nothing that moves a cursor or begins a line."""
+    shown = "".join(each if each.isprintable() else "?" for each in text[:most])
+    return shown if len(text) <= most else f"{shown} ..."
+
+
 def first_problem(error: ValidationError) -> str:
     """The first thing that pydantic found wrong, as one line: where, and what. Never the value itself."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    where = ".".join(str(part) for part in first["loc"] if part != "[key]")
+    where = plain(".".join(str(part) for part in first["loc"] if part != "[key]"))
     what = first["msg"].removeprefix("Value error, ")
     return f"{where}: {what}" if where else what
