@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 
@@ -20,7 +22,7 @@ Let = Callable[[int, int], Awaitable[None]]
 
 
 def with_admission(
-    folder: Path, stuck: Collection[str], body: Callable[[Let, Store, Counters], Awaitable[None]]
+    folder: Path, stuck: Collection[str], body: Callable[[Let, Store, Counters], Awaitable[None]], delay: float = 0.0
 ) -> None:
     """`body` is given what sends a number of messages for a next mix in one request."""
 
@@ -31,7 +33,7 @@ def with_admission(
         today = keydays.day_at(clock.now())
         (own,) = [key for key in keys.published() if key.day == today]
         select = keydays.key_select(today)
-        admission = Admission(store, keys, counters, 0.0, LIMIT, lambda _: True, lambda: stuck, lambda _: None)
+        admission = Admission(store, keys, counters, delay, LIMIT, lambda _: True, lambda: stuck, lambda _: None)
 
         def made(next_mix: int) -> bytes:
             way = [Hop(1, select, own.public), Hop(next_mix, select, x25519_base(os.urandom(32)))]
@@ -82,3 +84,25 @@ def test_one_mix_has_no_more_than_half_of_the_room(tmp_path: Path) -> None:
         assert counters.snapshot()["dropped_full"] == LIMIT // 2 - 1
 
     with_admission(tmp_path, (), body)
+
+
+def test_messages_are_held_for_exponentially_distributed_times(tmp_path: Path) -> None:
+    """Of which a tenth is over after 0.105 of the mean, half after 0.693, nine tenths after 2.303."""
+    mean, most, counted = 10_000.0, LIMIT // 2, 400
+
+    async def body(let_in: Let, store: Store, counters: Counters) -> None:
+        over: Counter[float] = Counter()
+        for _ in range(counted // most):
+            began = time.time()
+            await let_in(2, most)
+            ids: list[bytes] = []
+            for share in (0.105, 0.693, 2.303, 1000.0):
+                ids += [each.id for each in (await store.take("to-2", began + share * mean, most, 1e12)).entries]
+                over[share] += len(ids)
+            await store.done("to-2", ids)
+        assert 10 <= over[0.105] <= 80  # of 400: 40, and five times the standard deviation of 6
+        assert 150 <= over[0.693] <= 250
+        assert 330 <= over[2.303] <= 390
+        assert over[1000.0] == counted
+
+    with_admission(tmp_path, (), body, mean)

@@ -12,6 +12,7 @@ from anontrace import clock
 from anontrace.backend import keyfiles
 from anontrace.backend.counters import Counters
 from anontrace.backend.errors import Refused
+from anontrace.backend.nymserver import decisions
 from anontrace.backend.nymserver.nyms import Outgoing
 from anontrace.backend.nymserver.records import Case, Contact, Decision, Outcome, Retraction, State, Tally
 from anontrace.backend.nymserver.reports import FORGET, SEND, Reports
@@ -188,6 +189,48 @@ def test_budgets_count_what_was_notified_and_a_day_by_itself() -> None:
     assert (case.room(today), case.room(today + 1)) == (0, 4)
     case.reports["2" * 16] = Outcome(state=State.RETRACTED, day=today + 1, notifications=4)
     assert (case.room(today + 1), case.room(today + 2)) == (0, 2)
+
+
+def test_where_a_budget_does_not_suffice_the_longest_contacts_are_told_of_equal_ones_the_nearer() -> None:
+    rows = [(1, 3, 50), (2, 9, 70), (3, 9, 40), (4, 5, 60), (5, 9, 55)]
+    contacts = [contact(n, bytes(20), present).model_copy(update={"attenuation": db}) for n, present, db in rows]
+
+    def ids(**what: object) -> list[int]:
+        return [each.id for each in decisions.chosen(contacts, decision(**what))]
+
+    assert ids() == [3, 5, 2, 4, 1]
+    assert ids(attenuation=55) == [3, 5, 1]
+    assert ids(exposures=[1, 2]) == [2, 1]
+    assert ids(exposures=[]) == []
+    with pytest.raises(Refused, match="no such exposure"):
+        ids(exposures=[1, 6])
+
+
+def test_only_an_approved_report_is_retracted_with_its_own_key_and_while_its_list_is_kept(place: Place) -> None:
+    async def body(workers: Sequence[Reports], store: Store) -> None:
+        async def status(report_id: bytes, key: bytes) -> int:
+            with pytest.raises(Refused) as refused:
+                await workers[0].retract(report_id, Retraction(key=key))
+            return refused.value.status
+
+        approved, pending, keyless = [await report(workers[0]) for _ in range(3)]
+        made = decision()
+        assert made.retraction_key is not None
+        await workers[0].decide(approved, made)
+        await workers[1].decide(keyless, decision(retraction_key=None))
+        assert await status(os.urandom(8), made.retraction_key) == 404
+        assert await status(pending, made.retraction_key) == 409
+        assert await status(approved, os.urandom(32)) == 403
+        assert await status(keyless, made.retraction_key) == 410
+        today = keydays.day_at(clock.now())
+        await store.expire(today + 14)
+        assert await status(approved, os.urandom(32)) == 403
+        await store.expire(today + 15)
+        assert await status(approved, made.retraction_key) == 410
+        told = await queued(store)
+        assert [content.kind for _, content in told] == [Kind.NOTIFICATION] * 2 * CONTACTS
+
+    with_workers(place, body)
 
 
 def decide_at_once(client: Client, urls: Sequence[str]) -> None:

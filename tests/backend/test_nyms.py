@@ -5,6 +5,7 @@ import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import pytest
 from anontrace import clock
 from anontrace.backend.counters import Counters
 from anontrace.backend.mix.items import Onward
@@ -225,6 +226,22 @@ def test_the_queue_of_an_address_is_bounded(tmp_path: Path) -> None:
         await nyms.swap(swap.Swap(KEY, swap.NEW, a_blob()))
         outcomes = [(await nyms.send(a_message()))[0] for _ in range(10)]
         assert outcomes == [Outcome.SENT] + [Outcome.WAITING] * 8 + [Outcome.FULL]
+
+    with_nyms(tmp_path, body)
+
+
+def test_an_address_lasts_as_long_as_it_is_kept_from_when_it_was_first_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body(nyms: Nyms, store: Store, _: Counters) -> None:
+        first, second = a_blob(), a_blob()
+        today = keydays.day_at(clock.now())
+        await nyms.swap(swap.Swap(KEY, swap.NEW, first))
+        monkeypatch.setattr(clock, "now", lambda: (today + 40) * 86400.0)
+        await nyms.swap(swap.Swap(KEY, swap.authentication(first), second))
+        for days, expected in ((45, True), (46, False)):
+            await store.expire(today + days)
+            assert await nyms.registered([KEY]) == [expected]
 
     with_nyms(tmp_path, body)
 

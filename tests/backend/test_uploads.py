@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 
+import pytest
 from anontrace import clock
 from anontrace.backend.counters import Counters
 from anontrace.backend.nymserver.nyms import Nyms
@@ -77,6 +78,21 @@ def test_a_permit_that_is_spent_begins_none(tmp_path: Path) -> None:
         again = chunks(made)
         assert (await uploads.receive(again[0])).reason is Reason.ALREADY_USED
         assert await kept(store, again[:1]) == 0
+
+    with_uploads(tmp_path, body)
+
+
+def test_a_permit_that_has_expired_begins_no_upload_and_ends_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body(uploads: Uploads, _: Store, counters: Counters) -> None:
+        made, now = by_permit(), clock.now()
+        *before, last = chunks(made)
+        for each in before:
+            assert (await uploads.receive(each)).state is State.RECEIVING
+        monkeypatch.setattr(clock, "now", lambda: now + 1001)
+        assert (await uploads.receive(last)).reason is Reason.EXPIRED
+        assert (await uploads.receive(chunks(made)[0])).reason is Reason.EXPIRED
 
     with_uploads(tmp_path, body)
 

@@ -236,3 +236,12 @@ def test_key_select_finds_the_day_again() -> None:
         assert keydays.selected_day(keydays.key_select(day), NOON) == day
     for day in (19970, 20002):
         assert keydays.selected_day(keydays.key_select(day), NOON) is None
+
+
+def test_key_select_finds_one_day_on_every_day_of_its_two_rounds() -> None:
+    for today in range(19_900, 19_900 + 2 * 256):
+        for second in (0, 86399.9):
+            now = today * 86400 + second
+            found = [day for select in range(256) if (day := keydays.selected_day(select, now)) is not None]
+            assert sorted(found) == list(range(today - 29, today + 2))
+            assert all(keydays.selected_day(keydays.key_select(day), now) == day for day in found)
