@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,12 +12,14 @@ from anontrace import clock
 from anontrace.backend.counters import Counters
 from anontrace.backend.nymserver.nyms import Nyms
 from anontrace.backend.nymserver.opening import Opener
+from anontrace.backend.nymserver.records import Decision, Tally
 from anontrace.backend.nymserver.reports import Reports
 from anontrace.backend.nymserver.uploads import OPEN, Uploads
 from anontrace.backend.store import Store, open_store
 from anontrace.mixnet import chain, keydays
 from anontrace.wire import permit, upload
 from anontrace.wire.upload import ChainAuthorization, PermitAuthorization, Reason, State, Upload
+from anontrace_shared.schedule import nym_key
 from nacl.signing import SigningKey
 
 SEED = bytes(32)
@@ -78,6 +81,44 @@ def test_a_permit_that_is_spent_begins_none(tmp_path: Path) -> None:
         again = chunks(made)
         assert (await uploads.receive(again[0])).reason is Reason.ALREADY_USED
         assert await kept(store, again[:1]) == 0
+
+    with_uploads(tmp_path, body)
+
+
+def test_of_two_uploads_that_one_permit_began_one_is_accepted(tmp_path: Path) -> None:
+    async def body(uploads: Uploads, store: Store, _: Counters) -> None:
+        made = by_permit()
+        both = [chunks(made), chunks(made)]
+        for each in (*both[0][:-1], *both[1][:-1]):
+            assert (await uploads.receive(each)).state is State.RECEIVING
+        replies = await asyncio.gather(*(uploads.receive(each[-1]) for each in both for _ in range(3)))
+        ends = [{reply.reason for reply in replies[at : at + 3]} for at in (0, 3)]
+        assert sorted(ends, key=len) in ([{Reason.NONE}, {Reason.ALREADY_USED}], [{Reason.ALREADY_USED}, {Reason.NONE}])
+        assert await store.backlog() == {OPEN: 1}
+
+    with_uploads(tmp_path, body)
+
+
+@pytest.mark.parametrize(("days", "followed"), [(0, True), (1, False)])
+def test_a_chain_token_that_expires_before_its_upload_is_opened_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int, followed: bool
+) -> None:
+    async def body(uploads: Uploads, store: Store, counters: Counters) -> None:
+        nyms = Nyms(store, counters, lambda _: True, 45, 8)
+        reports = Reports(store, counters, TOKEN_KEY, 14, lambda _: None)
+        opener = Opener(store, counters, uploads, nyms, reports, bytes(32), os.urandom(32), TOKEN_KEY)
+        case, first, now = os.urandom(16), os.urandom(8), clock.now()
+        await reports.add(first, case, 0, "U07.1", [], Tally())
+        await reports.decide(first, Decision(approve=True, depth=2))
+        shown = ChainAuthorization(case, os.urandom(20), 7, b"")
+        claim = chain.ChainClaim(case, nym_key(shown.address, shown.slot), 1, keydays.day_at(now))
+        made = Upload(replace(shown, chain_token=chain.seal(TOKEN_KEY, claim)), LOG)
+        for each in chunks(made):
+            await uploads.receive(each)
+        (entry,) = (await store.take(OPEN, 1e12, 9, 1.0)).entries
+        monkeypatch.setattr(clock, "now", lambda: now + days * 86400)
+        await opener.open([entry.item])
+        assert [each.generation for each in await reports.all()] == ([0, 1] if followed else [0])
 
     with_uploads(tmp_path, body)
 
