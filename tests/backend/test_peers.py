@@ -1,6 +1,7 @@
 """What servers and companions make of the answers of a server that means ill."""
 
 import asyncio
+import gzip
 import json
 import socket
 import threading
@@ -15,6 +16,7 @@ from anontrace.backend.http import reason_in
 from anontrace.backend.peers import Peers
 from anontrace.backend.store import open_store
 from anontrace.companion.client import Client as CompanionClient
+from anontrace.companion.errors import RefusedError
 from anontrace.wire import directory
 from anontrace.wire.network import Service
 from anontrace_shared.errors import FormatError
@@ -143,3 +145,24 @@ def test_a_page_of_long_heads_is_refused() -> None:
     assert len(directory.read_page(json.dumps({"heads": [head] * directory.PAGE}))) == directory.PAGE
     with pytest.raises(FormatError, match="heads"):
         directory.read_page(json.dumps({"heads": ["a" * 1000]}))
+
+
+def test_a_companion_takes_no_answer_that_is_longer_encoded_or_other_than_it_asked_for(
+    canned: Canned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anontrace.companion.client.MOST_ANSWER", 1000)
+    with CompanionClient() as client:
+        canned.says("200 OK", body=bytes(1000))
+        assert client.get("discovery", canned.url) == bytes(1000)
+        canned.says("200 OK", body=bytes(1001))
+        with pytest.raises(RefusedError, match="without end"):
+            client.get("discovery", canned.url)
+        bomb = gzip.compress(bytes(1 << 20))[:900]
+        canned.says("200 OK", b"Content-Encoding: gzip", body=bomb)
+        assert client.get("discovery", canned.url) == bomb
+        for body in (b'{"error": "no\x1b[2J"}', b'{"error": "no\\u001b[2J\\n"}', DEEP[:900]):
+            canned.says("403 No", body=body)
+            with pytest.raises(RefusedError) as error:
+                client.get("discovery", canned.url)
+            assert str(error.value).isprintable()
+    assert all(b"accept-encoding: identity" in each.lower() for each in canned.asked)

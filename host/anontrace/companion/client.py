@@ -1,6 +1,7 @@
 """Requests to the backend: time-outs, retries with a randomised pause, and one sentence when it does not work out.
 
-Owns the HTTP connections. Knows no formats; every request that is sent through here is safe to repeat.
+Owns the HTTP connections. Knows no formats; every request that is sent through here is safe to repeat. What a server
+answers is bounded, whatever it means by it.
 """
 
 import json
@@ -15,9 +16,12 @@ import httpx
 
 from anontrace.companion.errors import OfflineError, RefusedError, SetupError
 from anontrace.wire import trust
+from anontrace.wire.fields import plain
 
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 30.0
+WHOLE_SECONDS = 180.0  # for an answer to come that comes in pieces
+MOST_ANSWER = 16 << 20  # bytes; no answer is longer
 ATTEMPTS = 4
 FIRST_PAUSE = 0.4  # the mean of the first pause; doubles each time
 
@@ -71,7 +75,7 @@ class Client:
                     trust_env=False,  # only the proxy that the wearer chose
                     verify=trust.client_context(self._ca) if scheme != "http" or self._proxy is not None else False,
                     timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
-                    headers={"user-agent": "anontrace"},
+                    headers={"user-agent": "anontrace", "accept-encoding": "identity"},
                     cookies=trust.no_cookies(),
                 )
             except (ValueError, ImportError, httpx.InvalidURL) as error:
@@ -106,7 +110,7 @@ class Client:
             if attempt:
                 time.sleep(random.uniform(0.5, 1.5) * FIRST_PAUSE * 2 ** (attempt - 1))  # noqa: S311 - spreads retries
             try:
-                response = self._client(urlsplit(url).scheme).request(method, url, content=body, headers=headers)
+                response = self._ask(server, method, url, body, headers)
             except httpx.InvalidURL as error:
                 raise RefusedError(f"{server} has an address that cannot be used: {error}") from error
             except httpx.TransportError as error:
@@ -126,13 +130,27 @@ class Client:
     def _way(self) -> str:
         return "" if self._proxy is None else f" through the proxy {shown_proxy(self._proxy)}"
 
+    def _ask(
+        self, server: str, method: str, url: str, body: bytes | None, headers: Mapping[str, str] | None
+    ) -> httpx.Response:
+        """One request and its whole answer, as it came. RefusedError if that is longer or slower than any real one."""
+        deadline = time.monotonic() + WHOLE_SECONDS
+        client, content = self._client(urlsplit(url).scheme), bytearray()
+        with client.stream(method, url, content=body, headers=headers) as answer:
+            for piece in answer.iter_raw():
+                content += piece
+                if len(content) > MOST_ANSWER or time.monotonic() > deadline:
+                    raise RefusedError(f"{server} answers without end; its operator should know")
+            kind = answer.headers.get("content-type", "")
+        return httpx.Response(answer.status_code, headers={"content-type": kind}, content=bytes(content))
+
 
 def _said(response: httpx.Response) -> str:
     try:
         said = response.json()["error"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         said = None
-    return said if isinstance(said, str) and said else f"status {response.status_code}"
+    return plain(said) if isinstance(said, str) and said else f"status {response.status_code}"
 
 
 def _host(url: str) -> str:
