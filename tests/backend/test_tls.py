@@ -114,6 +114,8 @@ def test_clients_that_do_not_come_to_terms_count_and_are_cut_off(secure: TlsServ
         for connection in silent:
             connection.close()
     eventually("the client is served again", lambda: secure.http.get(secure.url("mix-2") + "/healthz").is_success)
+    secure.kill("mix-2")  # and with it the connections that idle, which a stop would wait for
+    secure.start("mix-2")
     with connect(secure, "mix-2"):
         assert secure.terminate("mix-2") == 0
     secure.start("mix-2")
