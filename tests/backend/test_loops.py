@@ -1,17 +1,25 @@
 """Decoy loops: who drops messages shows, and clients avoid it."""
 
+import asyncio
+import os
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
 import pytest
+from anontrace.backend.clockcheck import ClockCheck
+from anontrace.backend.counters import Counters
 from anontrace.backend.mix.blame import FEWEST_LOOPS, Seen, losses
+from anontrace.backend.mix.loops import Loops, _Loop
+from anontrace.backend.peers import Peers
+from anontrace.backend.store import open_store
+from anontrace.mixnet.sizes import MAILBOX
 from anontrace.wire import paths
 
-from tests.wire.samples import NOW, key_list
+from tests.wire.samples import NETWORK, NOW, key_list
 
 from .client import Client
 from .servers import Servers, eventually
@@ -94,6 +102,31 @@ def test_a_mix_that_drops_shows_in_the_others_lists_and_is_avoided(dropping: tup
     assert servers.status("mix-1")["roles"]["mix"]["losses"]["2"] > 0.5
     assert 'anontrace_link_loss{next_mix="2"}' in servers.http.get(servers.url("mix-1") + "/metrics").text
     assert servers.count("mix-1", "loops_returned") > 0
+
+
+def test_a_loop_that_comes_back_at_its_last_moment_is_not_lost(tmp_path: Path) -> None:
+    async def body() -> None:
+        store, counters = await open_store(tmp_path / "db"), Counters()
+        peers = Peers(store, NETWORK, ClockCheck("me"), "http://me", 20.0)
+        loops = Loops(store, peers, counters, 1, bytes(32), 1.0, 600.0, 0.0, lambda _: None)
+        nonce = os.urandom(MAILBOX - 16)
+        identity = nonce + loops._mark(nonce)
+        loops._loops[identity] = _Loop((2, 3), deadline=0.0)
+        real = store.get_many
+
+        async def meanwhile(table: str, keys: Sequence[bytes]) -> list[bytes | None]:
+            found = await real(table, keys)
+            assert await loops.came_back(identity)
+            return found
+
+        store.get_many = meanwhile  # type: ignore[method-assign]
+        await loops._decide()
+        assert counters.snapshot() == {"loops_returned": 1}
+        assert loops._loops[identity].returned
+        await peers.close()
+        await store.close()
+
+    asyncio.run(body())
 
 
 def simulated(number: int, drops: dict[int, float], first_link: dict[int, float] | None = None) -> list[Seen]:

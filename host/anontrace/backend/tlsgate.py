@@ -13,6 +13,7 @@ from collections.abc import Callable
 from .connections import BoundedProtocol
 
 _NOT_NOW = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_GONE = (errno.ECONNABORTED, errno.ECONNRESET, errno.EPROTO, errno.EAGAIN, errno.EINTR)
 _REST_SECONDS = 0.5
 
 
@@ -37,9 +38,10 @@ class TlsGate:
             try:
                 connection, sender = await loop.sock_accept(self._listening)
             except OSError as error:
-                if error.errno in _NOT_NOW:
-                    await asyncio.sleep(_REST_SECONDS)
-                continue  # else it was gone already
+                if error.errno not in (*_NOT_NOW, *_GONE):
+                    raise
+                await asyncio.sleep(_REST_SECONDS if error.errno in _NOT_NOW else 0)
+                continue
             protocol = self._make()
             site = protocol.crowd.enter(sender[0])
             if site is None:

@@ -128,6 +128,8 @@ class Loops:
         over = [identity for identity, loop in self._loops.items() if not loop.decided and loop.deadline <= now]
         for identity, value in zip(over, await self._store.get_many(_TABLE, over) if over else (), strict=True):
             loop = self._loops[identity]
+            if loop.decided:
+                continue  # it came back here while the store was asked
             loop.returned, loop.decided = value is not None, True
             self._counters.add("loops_lost" if value is None else "loops_returned")
 
