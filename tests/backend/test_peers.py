@@ -127,6 +127,14 @@ def test_who_asks_for_the_directory_while_it_is_asked_for_has_the_same_answer(ca
     ask()
 
 
+def test_a_tag_that_cannot_be_sent_back_is_not_kept(canned: Canned, ask: Ask) -> None:
+    body = edition(1, None, [], NOW).to_json().encode()
+    for tag, sent in ((b'"abc"', False), (b'"\xe9"', True), (b"", False), (b'"abc"', False), (b'"abc"', True)):
+        canned.says("200 OK", b"ETag: " + tag, body=body)
+        ask()
+        assert (b'if-none-match: "abc"' in canned.asked[-1].lower()) is sent
+
+
 def test_no_cookie_is_kept_by_which_a_server_would_know_its_client_again(canned: Canned, ask: Ask) -> None:
     canned.says("404 None", b"Set-Cookie: who=you; Path=/", b"Set-Cookie: what=this; Max-Age=100000")
     for _ in range(2):

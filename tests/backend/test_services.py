@@ -88,7 +88,13 @@ def test_an_answer_to_a_poll_has_the_size_asked_for_and_what_it_has_no_room_for_
 
 def test_unknown_paths_methods_and_buckets_are_told_in_json(client: Client) -> None:
     nymserver = client.servers.url("nymserver")
-    for path, status in (("/", 404), ("/v1/messages", 405), ("/v1/buckets/256", 404), ("/v1/buckets/x", 422)):
+    for path, status in (
+        ("/", 404),
+        ("/v1/messages", 405),
+        ("/v1/buckets/256", 404),
+        ("/v1/buckets/x", 422),
+        ("/healthz/", 404),
+    ):
         answer = client.http.get(nymserver + path)
         assert (answer.status_code, set(answer.json())) == (status, {"error"})
         assert answer.headers.get("allow") == ("POST" if status == 405 else None)

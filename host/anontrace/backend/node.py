@@ -105,7 +105,9 @@ class Node:
 
     def _assemble(self) -> FastAPI:
         config = self._server.config
-        app = FastAPI(title=f"Anontrace {config.name}", docs_url=None, redoc_url=None, responses=ERRORS)
+        app = FastAPI(
+            title=f"Anontrace {config.name}", docs_url=None, redoc_url=None, redirect_slashes=False, responses=ERRORS
+        )
         app.add_middleware(BodyLimit, most=_MOST_BODY, seconds=config.http.body_seconds)
         app.add_middleware(Dated)
         install_error_handlers(app)

@@ -148,7 +148,7 @@ class Peers:
         await asyncio.shield(asking)
 
     async def _refresh(self) -> None:
-        headers = {} if self._tag is None else {"If-None-Match": self._tag}
+        headers = {} if not self._tag else {"If-None-Match": self._tag}
         answer = await self._request("discovery", "GET", f"{self._network.discovery.url}/v1/directory", headers=headers)
         self._refreshed = time.monotonic()
         self._doubtful = False
@@ -162,7 +162,8 @@ class Peers:
             raise PeerError(f"discovery: {error}") from None
         self._believe(directory)
         self._tell_age()
-        self._tag = answer.headers.get("etag")
+        tag = answer.headers.get("etag", "")
+        self._tag = tag if tag.isascii() else None  # what cannot be sent back would end every request from now on
         await self._store.put_many(_TABLE, [(_DIRECTORY, answer.content)])
 
     async def _follow(self, directory: Directory) -> None:

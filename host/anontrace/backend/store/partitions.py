@@ -139,7 +139,7 @@ class Partitions:
 
     def all(self) -> list[Partition]:
         """Every one."""
-        return [partition for partitions in self._tables.values() for partition in partitions]
+        return [partition for partitions in list(self._tables.values()) for partition in partitions]
 
     def drop_all(self) -> None:
         """Drop every one."""
