@@ -166,6 +166,17 @@ def test_a_refusal_and_an_approval_at_once_are_one_or_the_other(place: Place) ->
     with_workers(place, body)
 
 
+def test_a_report_that_is_opened_again_on_another_day_is_one(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body(workers: Sequence[Reports], store: Store) -> None:
+        report_id, now = os.urandom(8), clock.now()
+        for days in (0, 1):
+            monkeypatch.setattr(clock, "now", lambda days=days: now + days * 86400)
+            await workers[days].add(report_id, CASE, 0, "U07.1", [], Tally())
+        assert [each.report for each in await workers[2].all()] == [report_id]
+
+    with_workers(place, body)
+
+
 def test_a_decision_outlives_its_case(place: Place) -> None:
     async def body(workers: Sequence[Reports], store: Store) -> None:
         wanted = await report(workers[0])

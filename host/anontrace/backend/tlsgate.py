@@ -57,8 +57,11 @@ class TlsGate:
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: protocol, connection, ssl=self._context, ssl_handshake_timeout=self._seconds
             )
-        except OSError:  # no TLS, too slow, or gone
-            protocol.leave()
+        except OSError:
+            pass  # no TLS, too slow, or gone
+        finally:
+            if protocol.transport is None:  # else it leaves when it ends
+                protocol.leave()
 
     async def close(self) -> None:
         """Drop who has not agreed on keys yet."""

@@ -79,7 +79,8 @@ class Reports:
         """Every report of the last KEEP_DAYS, oldest first."""
         today = keydays.day_at(clock.now())
         days = [_day_key(day) for day in range(today - KEEP_DAYS, today + 1)]
-        ids = list(joined.from_iterable(await self._store.get_lists(_BY_DAY, days)))
+        # One whose upload was opened again after a crash and past midnight is in the lists of two days.
+        ids = list(dict.fromkeys(joined.from_iterable(await self._store.get_lists(_BY_DAY, days))))
         values = await self._store.get_many(_REPORTS, ids)
         reports = [Report.model_validate_json(value) for value in values if value is not None]
         cases = await self._cases({report.case for report in reports})
