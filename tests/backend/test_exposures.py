@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Sequence
 
+import pytest
 from anontrace.backend.nymserver import exposures
 from anontrace.backend.nymserver.exposures import OLDEST_DAYS, Heard
 from anontrace.backend.nymserver.records import Contact, Tally
@@ -68,19 +69,34 @@ def test_the_numbers_of_exposures_tell_nothing_of_their_order_in_the_log() -> No
     assert len(orders) == 5 and tuple(addresses) not in orders
 
 
+def block(log_secret: bytes, slot: int, records: int = 1) -> bytes:
+    sealer = log.Sealer(x25519_base(log_secret), log.KNOWN_SLOT, slot)
+    packed = figures.pack(True, 0, 2, 3, -60, -70, 3, 9)
+    return sealer.begin(records) + b"".join(sealer.record(ADDRESS, packed) for _ in range(records)) + sealer.end()
+
+
+def test_a_log_takes_no_more_work_than_a_real_one_could(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is over is left out and counted; blocks in which nothing is cost nothing."""
+    secret, now = os.urandom(32), SLOT * 300 + 10.0
+    sent = block(secret, SLOT, 0) * 50 + block(secret, SLOT, 2) * 10
+    monkeypatch.setattr(exposures, "_MOST_BLOCKS", 4)
+    found, tally = exposures.read(secret, sent, now)
+    assert (len(found), tally.blocks, tally.records, tally.damaged) == (8, 54, 8, 1)
+    monkeypatch.setattr(exposures, "_MOST_BLOCKS", 100)
+    monkeypatch.setattr(exposures, "_MOST_RECORDS", 11)
+    found, tally = exposures.read(secret, sent, now)
+    assert (len(found), tally.blocks, tally.records, tally.damaged) == (10, 55, 10, 1)
+    monkeypatch.setattr(exposures, "_MOST_READ", 53)
+    found, tally = exposures.read(secret, sent, now)
+    assert (len(found), tally.blocks, tally.records, tally.damaged) == (6, 53, 6, 1)
+
+
 def test_records_of_the_last_thirty_days_count_and_of_a_badge_that_is_a_little_ahead() -> None:
-    secret = os.urandom(32)
-    now = SLOT * 300 + 10.0
-
-    def block(slot: int) -> bytes:
-        sealer = log.Sealer(x25519_base(secret), log.KNOWN_SLOT, slot)
-        packed = figures.pack(True, 0, 2, 3, -60, -70, 3, 9)
-        return sealer.begin(1) + sealer.record(ADDRESS, packed) + sealer.end()
-
+    secret, now = os.urandom(32), SLOT * 300 + 10.0
     oldest = (SLOT // 288 - OLDEST_DAYS) * 288
     good, bad = (oldest, SLOT, SLOT + 1), (0, oldest - 1, SLOT + 2, (1 << 32) - 1)
-    found, tally = exposures.read(secret, b"".join(block(slot) for slot in (*good, *bad)), now)
+    found, tally = exposures.read(secret, b"".join(block(secret, slot) for slot in (*good, *bad)), now)
     assert [each.slot for each in found] == list(good)
     assert (tally.blocks, tally.records, tally.misdated) == (7, 7, len(bad))
-    found, tally = exposures.read(os.urandom(32), block(SLOT), now)
+    found, tally = exposures.read(os.urandom(32), block(secret, SLOT), now)
     assert (found, tally.broken) == ([], 1)

@@ -7,6 +7,7 @@ contact addresses only while it works and writes none of them anywhere.
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from anontrace_shared import log as logs
 from anontrace_shared import slots
@@ -19,6 +20,8 @@ from .records import Contact, Tally
 
 OLDEST_DAYS = 30
 _MOST_RECORDS = 500_000
+_MOST_READ = 200_000  # blocks and anchors, empty ones too
+_MOST_BLOCKS = 60_000  # that are opened, at two scalar multiplications each; 30 days of one badge have 8,640
 _MOST_IN_LOOKUP = 2_000
 _random = random.SystemRandom()
 
@@ -38,20 +41,26 @@ def read(log_secret: bytes, log: bytes, now: float) -> tuple[list[Heard], Tally]
     """Open every record that can be opened. CPU-bound: two scalar multiplications a block."""
     tally = Tally()
     heard: list[Heard] = []
-    found = list(logs.blocks(log))
+    found = list(islice(logs.blocks(log), _MOST_READ + 1))
     tally.damaged = sum(isinstance(item, logs.Damage) for item in found)
+    if len(found) > _MOST_READ:
+        del found[_MOST_READ:]
+        tally.damaged += 1
     oldest = (keydays.day_at(now) - OLDEST_DAYS) * slots.SLOTS_PER_DAY
     newest = slots.slot_of(now) + 1  # a badge's clock may be ahead by a little
+    opened_blocks = 0
     for block in logs.resolve(item for item in found if not isinstance(item, logs.Damage)):
-        tally.blocks += 1
-        tally.records += len(block.records)
-        if tally.records > _MOST_RECORDS:
-            tally.records -= len(block.records)
+        if tally.records + len(block.records) > _MOST_RECORDS or opened_blocks >= _MOST_BLOCKS:
             tally.damaged += 1
             break
+        tally.blocks += 1
+        tally.records += len(block.records)
         if block.slot is None or not oldest <= block.slot <= newest:
             tally.misdated += len(block.records)
             continue
+        if not block.records:
+            continue
+        opened_blocks += 1
         opened = logs.open_block(log_secret, block)
         tally.broken += len(block.records) - len(opened)
         heard += (Heard(contact.address, block.slot, contact.figures) for contact in opened)
