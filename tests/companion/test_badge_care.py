@@ -38,7 +38,8 @@ def test_a_forgotten_badge_leaves_nothing_and_the_others_stay(wearer):
             assert badge.number == number
             opened.addresses.add(badge.number, [(number, bytes(20), surb(number, 2**31))], 0)
             opened.logs.append(badge.number, 1, 1, 0, b"piece %d" % number, 2_000_000_000)
-    assert talk(wearer, ["badge", "forget", "2"], [("Go on?", "n")])[0] == INTERRUPTED
+    code, screen = talk(wearer, ["badge", "forget", "2"], [("Go on?", "n")])
+    assert (code, "anontrace: nothing is changed" in screen) == (INTERRUPTED, True)
     assert talk(wearer, ["badge", "forget", "2"], [("Go on?", "y")])[0] == 0
     with state.reading(wearer.folder) as opened:
         assert [badge.number for badge in opened.badges.all()] == [1]

@@ -110,6 +110,7 @@ def test_asked_on_a_terminal_the_wearer_sees_what_is_left(wearer):
     assert "is no period" in screen
     assert "Your log: 24 sealed records of 2026-01-05." in screen
     assert "To be sent to the nymserver: 24 sealed contact records" in screen
+    assert "anontrace: nothing is sent" in screen
 
 
 def test_a_token_that_is_asked_for_or_read_is_not_among_the_arguments(wearer):

@@ -38,7 +38,7 @@ _JSON, _DEBUG = "--json", "--debug"
 
 _EPILOG = """\b
 Exit codes: 0 done; 1 failed or refused; 2 wrong usage, or an earlier step is missing; 3 a server cannot be
-reached; 4 the badge or Bluetooth cannot be reached; 5 done in part, run it again; 130 interrupted.
+reached; 4 the badge or Bluetooth cannot be reached; 5 done in part, run it again; 130 interrupted, or you said no.
 """
 
 

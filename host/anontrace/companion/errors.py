@@ -101,6 +101,13 @@ class ServiceError(CompanionError):
     kind = "service"
 
 
+class DeclinedError(CompanionError):
+    """The wearer was asked and said no."""
+
+    kind = "declined"
+    exit_code = INTERRUPTED
+
+
 class UnfinishedError(CompanionError):
     """A part was done and is kept; the same command goes on from there."""
 

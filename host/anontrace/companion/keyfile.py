@@ -41,19 +41,29 @@ def load(folder: Path) -> bytes:
     if len(data) == KEY_SIZE:
         return data
     document = _parse(data)
-    if document["protection"] == PASSPHRASE:
-        stretching = Stretching(document["salt"], document["operations"], document["memory"])
-        wrapping = stretching.key(passphrase.ask("Passphrase"))
-        wrong = "the passphrase is wrong"
-    else:
-        wrapping = keychain.get(document["name"])
-        wrong = "the key in the system's keyring is not the one of this state folder"
+    if document["protection"] != PASSPHRASE:
+        key = _unwrapped(document, keychain.get(document["name"]))
+        if key is None:
+            raise SetupError("the key in the system's keyring is not the one of this state folder")
+        return key
+    stretching = Stretching(document["salt"], document["operations"], document["memory"])
+    prompt = "Passphrase"
+    for _ in range(passphrase.attempts()):
+        key = _unwrapped(document, stretching.key(passphrase.ask(prompt)))
+        if key is not None:
+            return key
+        prompt = "That is not it. Passphrase"
+    raise SetupError("the passphrase is wrong")
+
+
+def _unwrapped(document: dict[str, Any], wrapping: bytes) -> bytes | None:
+    """The vault key; None if this key does not open it."""
     try:
         return bindings.crypto_aead_xchacha20poly1305_ietf_decrypt(
             document["wrapped"][NONCE_SIZE:], _PURPOSE, document["wrapped"][:NONCE_SIZE], wrapping
         )
-    except (exceptions.CryptoError, ValueError) as error:
-        raise SetupError(wrong) from error
+    except (exceptions.CryptoError, ValueError):
+        return None
 
 
 def exists(folder: Path) -> bool:

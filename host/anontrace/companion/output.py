@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import click
 
-from anontrace.companion.errors import CompanionError
+from anontrace.companion.errors import CompanionError, DeclinedError
 
 Report = Callable[[int, int], None]  # done so far, in all
 BEFORE_DRAWING = 0.7  # seconds: what is quicker needs no bar
@@ -119,6 +119,12 @@ class _Bar:
             self._ended = True
             if self._progress is not None:
                 self._progress.stop()
+
+
+def confirm(question: str, if_not: str) -> None:
+    """Ask for a yes; DeclinedError with this sentence at a no."""
+    if not click.confirm(question):
+        raise DeclinedError(if_not)
 
 
 def warn(sentence: str) -> None:

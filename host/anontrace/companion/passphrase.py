@@ -17,6 +17,7 @@ from anontrace.companion.errors import SetupError, StateError
 
 ENVIRONMENT = "ANONTRACE_PASSPHRASE_FILE"
 LEAST_CHARACTERS = 8
+MOST_ATTEMPTS = 3
 SALT = argon2id.SALTBYTES
 MOST_OPERATIONS = 16  # a file that asks for more is not ours, and would keep the computer busy
 MOST_MEMORY = 1 << 30
@@ -61,6 +62,11 @@ def ask(prompt: str) -> str:
     if named := os.environ.get(ENVIRONMENT):
         return from_file(Path(named))
     return _typed(prompt, confirm=False)
+
+
+def attempts() -> int:
+    """How often it makes sense to ask for an existing passphrase: what comes from a file does not change."""
+    return 1 if os.environ.get(ENVIRONMENT) else MOST_ATTEMPTS
 
 
 def ask_new(prompt: str, file: Path | None = None) -> str:

@@ -7,6 +7,7 @@ import click
 
 from anontrace.companion.commands.protecting import PROTECT, SAID
 from anontrace.companion.context import Context, pass_context
+from anontrace.companion.output import confirm
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -98,7 +99,7 @@ def erase_all(context: Context, yes: bool) -> None:
         if context.output.as_json or not sys.stdin.isatty():
             raise SetupError("this erases everything, and nobody is here to be asked; to go on, give --yes")
         click.echo(f"Everything in {context.folder} will be erased. Without a backup it is lost for good.")
-        click.confirm("Erase it?", abort=True)
+        confirm("Erase it?", "nothing is erased")
     erasing.erase(context.folder)
     left = serves(context.folder)
     context.output.show(

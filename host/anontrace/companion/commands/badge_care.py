@@ -6,6 +6,7 @@ import click
 
 from anontrace.companion.commands.choosing import BADGE, LOOKING, SCAN, known
 from anontrace.companion.context import Context, pass_context
+from anontrace.companion.output import confirm
 
 # As in anontrace_shared.presets, with what each is for; a test compares them.
 _PRESETS = {
@@ -135,4 +136,4 @@ def _ask(context: Context, yes: bool, effect: str) -> None:
     if context.output.as_json or not sys.stdin.isatty():
         raise SetupError("this cannot be undone, and nobody is here to be asked; to go on, give --yes")
     click.echo(effect)
-    click.confirm("Go on?", abort=True)
+    confirm("Go on?", "nothing is changed")

@@ -7,6 +7,7 @@ import click
 
 from anontrace.companion.commands.leaving_out import WITHOUT, settle
 from anontrace.companion.context import Context, pass_context
+from anontrace.companion.output import confirm
 
 if TYPE_CHECKING:
     from anontrace.companion.reporting import Intent
@@ -145,7 +146,7 @@ def _consent(context: Context, state: "State", intent: "Intent", yes: bool, hidd
             f"It is hidden in the traffic of `anontrace run`, which takes about {takes} at its level,"
             f" {reporting.run_level(state).name}; without --hidden it goes at once."
         )
-    click.confirm("Send it?", abort=True)
+    confirm("Send it?", "nothing is sent")
 
 
 def _show(context: Context, state: "State", intent: "Intent", stored: "StoredUpload", hidden: bool) -> None:
