@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 from anontrace.companion import lock, run, state
-from anontrace.companion.errors import INTERRUPTED
+from anontrace.companion.errors import FAILED, INTERRUPTED
 from anontrace.companion.run import AHEAD_SLOTS
 from anontrace.companion.store.badges import RATCHET
 from anontrace.wire import upload
@@ -113,14 +113,15 @@ def test_a_hidden_report_and_a_hidden_pass_on_go_out_in_runs_own_chunks_through_
     reported = cli.do("report", "--token", token, "--hidden", "--yes")
     assert (reported["state"], reported["chunks"], reported["sent"]) == ("ready", 3, 0)
     # Two chunks a day, at random times, and a permit for three days.
-    assert (reported["seconds"], reported["ends"] - int(clock.now), reported["in_time"]) == (
-        36 * 3600,
-        72 * 3600,
-        False,
-    )
+    assert (reported["seconds"], reported["ends"] - int(clock.now), reported["in_time"]) == (36 * 3600, 72 * 3600, True)
     again = cli.run("report", "--token", token, "--hidden", "--yes")
-    assert "in 3 of its ordinary chunks, within about 36 hours at level normal" in again.out
+    assert "in 3 of its ordinary chunks, within about 36 hours at level normal" in again.out and again.err == ""
+    set_level(cli, "low")
+    again = cli.run("report", "--token", token, "--hidden", "--yes")
+    assert "within about 15 days at level low" in again.out
     assert "too late: the authority's permit runs out at" in again.err and "--level high" in again.err
+    assert "anontrace run --level high" in cli.do("status")["next"]
+    set_level(cli, "normal")
     assert cli.do("report", "--token", token, "--hidden", "--yes") == reported
     case, data = reported["case"], upload.CHUNK_DATA
     # The first chunk goes twice, since its answer gets lost; and what comes after the end is a dummy.
@@ -162,6 +163,11 @@ def test_a_report_that_is_killed_in_the_middle_goes_on_when_it_is_repeated(cli, 
     assert [each.offset for each in proxy.chunks] == [0, 0, data, 2 * data]
     assert cli.do(*report)["case"] == done["case"] and len(proxy.chunks) == 4
     assert network.pending_report(done["case"])["log"]["blocks"] == 37
+
+
+def set_level(cli, name):
+    with state.reading(cli.folder) as opened:  # `changing` would keep house by the clock of this process
+        opened.timetable.set_level(name)
 
 
 def read_log_key(opened):
@@ -305,6 +311,24 @@ def test_it_ends_soon_whatever_it_waits_for(alone, clock, deaf, waiting, by, cod
     )
     with state.changing(alone.folder) as opened:  # nobody holds it, and nothing is broken
         assert opened.badges.count() == 2
+
+
+def test_one_run_at_a_time_works_on_a_state_folder_and_takes_up_a_level_that_is_given_beside_it(alone):
+    with start(alone) as process:
+        try:
+            held = alone.folder / lock.RUN_FILE
+            wait_for(held.exists, "it to begin")
+            wait_for(lambda: alone.run("run", "--once").code != 0, "it to be the one")
+            refused = alone.run("run", "--once")
+            assert (refused.code, "is going already" in refused.err) == (FAILED, True)
+            given = alone.run("run", "--level", "high")
+            assert (given.code, given.out) == (0, "`anontrace run` is going already; it takes up the level high.\n")
+            said = json.loads(process.stdout.readline())
+            assert (said["task"], said["level"]) == (run.LEVEL, "high")
+            assert end(process, signal.SIGTERM) == (0, "")
+        finally:
+            process.kill()
+    assert alone.run("run", "--once", "--level", "low", "--no-badge").code == 0
 
 
 def test_on_a_terminal_it_says_that_it_runs_and_how_to_stop_it(alone):

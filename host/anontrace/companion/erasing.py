@@ -7,11 +7,11 @@ from pathlib import Path
 
 from anontrace.companion import database, keyfile
 from anontrace.companion.errors import StateError
-from anontrace.companion.lock import LOCK_FILE, exclusive
+from anontrace.companion.lock import LOCK_FILE, RUN_FILE, exclusive
 from anontrace.companion.wiping import wipe
 
 _DATABASE = [database.FILE + suffix for suffix in ("-wal", "-shm", "-journal", ".new", "")]
-_LOCK = [LOCK_FILE + suffix for suffix in ("-journal", "")]
+_LOCK = [file + suffix for file in (LOCK_FILE, RUN_FILE) for suffix in ("-journal", "")]
 
 
 def erase(folder: Path) -> None:

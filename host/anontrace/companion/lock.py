@@ -1,4 +1,4 @@
-"""One process at a time may change a state folder.
+"""One process at a time may change a state folder, and one `anontrace run` may keep it going.
 
 The lock is an exclusive transaction on an empty SQLite file: the same on every system, and gone with its process. It
 writes nothing, so that a full disk does not look like another process.
@@ -14,15 +14,16 @@ from anontrace.companion.database import explain
 from anontrace.companion.errors import BusyError
 
 LOCK_FILE = "lock.db"
+RUN_FILE = "run.db"  # held by `anontrace run` for as long as it goes: two would send twice as much
 WAIT_SECONDS = 15.0
 _AGAIN_SECONDS = 0.05
 
 
 @contextmanager
-def exclusive(folder: Path, wait: float = WAIT_SECONDS) -> Iterator[None]:
+def exclusive(folder: Path, wait: float = WAIT_SECONDS, file: str = LOCK_FILE) -> Iterator[None]:
     """Hold the folder; raises BusyError when another process still holds it after `wait` seconds, StateError when it
     cannot be held at all."""
-    path = folder / LOCK_FILE
+    path = folder / file
     try:
         connection = sqlite3.connect(path, timeout=0, isolation_level=None)
     except sqlite3.OperationalError as error:

@@ -28,7 +28,7 @@ from anontrace.wire import network, onetime, permit, upload
 from anontrace.wire.upload import ChainAuthorization, PermitAuthorization, Reason, Upload
 
 MOST_STALLS = 3  # answers in a row that ask for bytes which were sent already
-MARGIN = 2.0  # `run` sends at random times: it is in time if twice the mean is
+MARGIN = 1.5  # what `run` may take at most for an upload, of the mean: its times are random
 DAY_SECONDS = 86400
 
 _NOT_TAKEN = "the nymserver does not take the upload; try again later"

@@ -40,6 +40,7 @@ POLL = "poll"
 CHUNK = "chunk"
 LOOK = "look"
 BADGE = "badge"
+LEVEL = "level"  # no task, but what an event may be about
 
 Sync = Callable[[State, Badge], dict[str, Any]]
 
@@ -99,6 +100,13 @@ class Run:
                     self._set_due(state, task, now + int(first))
                 elif self._due[task] < now or self._due[task] > now + 2 * gap:
                     self._set_due(state, task, now + int(self._rng.uniform(0, min(gap, SOON_SECONDS))))
+
+    def set_level(self, level: Level) -> None:
+        """Go on at another level, if it is one."""
+        if level.name != self._level.name:
+            self._level = level
+            self.begin()
+            self._event(LEVEL, [f"At level {level.name} from now on."], level=level.name)
 
     def next_due(self) -> int:
         """When the next task is due, unix seconds."""

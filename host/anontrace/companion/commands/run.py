@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,6 +11,7 @@ import click
 from anontrace.companion.context import Context, pass_context
 
 if TYPE_CHECKING:
+    from anontrace.companion.errors import BusyError
     from anontrace.companion.run import Event
     from anontrace.companion.state import State
     from anontrace.companion.store.badges import Badge
@@ -46,7 +48,9 @@ def run(context: Context, level: str | None, once: bool, no_badge: bool) -> None
     from anontrace import clock
     from anontrace.companion import stopping
     from anontrace.companion.days import moment_text
+    from anontrace.companion.errors import BusyError
     from anontrace.companion.levels import LEVELS
+    from anontrace.companion.lock import RUN_FILE, exclusive
     from anontrace.companion.notify import TEXT, there_is_news
     from anontrace.companion.run import DIRECTORY_SECONDS, Run
     from anontrace.companion.servers import Servers
@@ -61,11 +65,16 @@ def run(context: Context, level: str | None, once: bool, no_badge: bool) -> None
             for line in (TEXT,) if event.news and not sys.stdout.isatty() else event.lines:
                 click.echo(f"{moment_text(event.document['time'])}  {line}")
 
-    with stopping.soon() as asked:
+    with stopping.soon() as asked, ExitStack() as held:
         try:
             with context.changing() as state:
                 chosen = level or state.timetable.level() or "normal"
                 state.timetable.set_level(chosen)
+            try:
+                held.enter_context(exclusive(context.folder, 0.0, RUN_FILE))
+            except BusyError as error:
+                _is_running(context, level, error)
+                return
             running = Run(
                 context.changing,
                 lambda state: Servers(state.network, DIRECTORY_SECONDS),
@@ -76,14 +85,41 @@ def run(context: Context, level: str | None, once: bool, no_badge: bool) -> None
             running.begin()
             if not once and not context.output.as_json and sys.stdout.isatty():
                 click.echo(f"Running at level {chosen}; what is worth a line will be said here. Ctrl+C stops it.")
+            written = _last_written(context)
             while True:
                 running.step()
                 if once:
                     return
+                if (last := _last_written(context)) != written:
+                    written = last  # by another command, which may have chosen another level
+                    with context.reading() as state:
+                        running.set_level(LEVELS[state.timetable.level() or chosen])
                 time.sleep(min(max(running.next_due() - clock.now(), 0.05), LONGEST_SLEEP))
         except KeyboardInterrupt:
             if not asked.terminated:
                 raise
+
+
+def _is_running(context: Context, level: str | None, error: "BusyError") -> None:
+    """Another `run` keeps this state folder going: it takes up a level that was given, else does all that is due."""
+    from anontrace.companion.errors import BusyError
+
+    if level is None:
+        raise BusyError(f"`anontrace run` is going already for {context.folder}, and does all that is due") from error
+    context.output.show(
+        {"task": "level", "level": level, "running": True},
+        lambda: [f"`anontrace run` is going already; it takes up the level {level}."],
+    )
+
+
+def _last_written(context: Context) -> int:
+    """When the database was written last: the level in it may be another then."""
+    from anontrace.companion import database
+
+    try:
+        return (context.folder / database.FILE).stat().st_mtime_ns
+    except OSError:
+        return 0  # erased; what is due next says so
 
 
 def _sync(context: Context, state: "State", own: "Badge") -> dict[str, Any]:
