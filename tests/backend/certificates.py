@@ -29,11 +29,11 @@ class Authority:
     def pem(self) -> str:
         return self.certificate.public_bytes(serialization.Encoding.PEM).decode()
 
-    def write(self, folder: Path, address: str = "127.0.0.1") -> None:
-        """tls.pem and tls.key in a folder."""
+    def write(self, folder: Path, address: str = "127.0.0.1", lasts: datetime.timedelta = 30 * DAY) -> None:
+        """tls.pem and tls.key in a folder; the certificate began a day ago, and ends after `lasts` from now."""
         key = generate_private_key(SECP256R1())
         names = [x509.IPAddress(ipaddress.ip_address(address))]
-        certificate = self._signed(_name("a server"), key, names=names)
+        certificate = self._signed(_name("a server"), key, names=names, lasts=lasts)
         (folder / "tls.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         encoded = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -47,6 +47,7 @@ class Authority:
         key: EllipticCurvePrivateKey,
         names: list[x509.IPAddress] | None = None,
         authority: bool = False,
+        lasts: datetime.timedelta = 30 * DAY,
     ) -> x509.Certificate:
         now = datetime.datetime.now(datetime.UTC)
         builder = (
@@ -56,7 +57,7 @@ class Authority:
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - DAY)
-            .not_valid_after(now + 30 * DAY)
+            .not_valid_after(now + lasts)
             .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)

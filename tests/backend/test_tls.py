@@ -11,12 +11,13 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from anontrace.backend import checking
 from anontrace.companion.client import Client as CompanionClient
 from anontrace.companion.errors import OfflineError
 from anontrace.wire import network, trust
 from anontrace_shared.slots import slot_of
 
-from .certificates import Authority
+from .certificates import DAY, Authority
 from .client import Client, Registered
 from .servers import Servers, command, eventually
 
@@ -168,6 +169,33 @@ def test_what_is_wrong_with_a_certificate_is_told_in_one_line(tmp_path: Path) ->
     (home / "tls.key").chmod(0o600)
     (home / "tls.pem").write_text("nothing")
     assert "not a certificate chain" in told(text)
+
+
+def test_check_finds_a_certificate_that_clients_would_not_believe(tmp_path: Path) -> None:
+    authority = Authority()
+    servers = TlsServers(tmp_path / "net", authority)
+    home = servers.folder / "mix-1"
+    line = (home / "server.toml").read_text().splitlines().index('certificate = "tls.pem"') + 1
+
+    def told() -> str:
+        (fault,) = checking.faults([home])
+        assert fault.startswith(
+            f"{home / 'server.toml'}, line {line}: clients do not believe that tls.pem is of 127.0.0.1"
+        )
+        return fault
+
+    assert checking.faults([home]) == []
+    for another in (Authority(), authority):
+        another.write(home, "127.0.0.9")
+        assert ("IP address mismatch" in told()) == (another is authority)
+    authority.write(home, lasts=-DAY / 2)
+    assert "expired" in told()
+    path = servers.folder / "network.toml"
+    with_ca = network.load(path)
+    with_ca.model_copy(update={"network": with_ca.network.model_copy(update={"ca": None})}).save(path)
+    authority.write(home)
+    assert checking.faults([home]) == []  # who knows whom else clients believe
+    servers.close()
 
 
 def test_a_network_file_with_a_ca_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ Reads and tries; changes nothing. Never shows a secret.
 import asyncio
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 from anontrace_shared.errors import AnontraceError
@@ -57,16 +58,27 @@ def _of_server(server: Server) -> Iterator[str]:
     if keyfiles.SIGNING in secrets:
         yield from _of_network(server, keyfiles.verify_key(secrets[keyfiles.SIGNING]))
     if server.config.tls is not None:
-        try:
-            tls.server_context(folder, server.config.tls)
-        except ConfigError as error:
-            yield str(error)
+        yield from _of_certificate(server, server.config.tls)
     yield from _of_store(server)
     try:
         sockets.bind(server.config).close()
     except ConfigError as error:
         if not _runs(server):
             yield f"{_at(folder / FILE, 'listen')}: {error}"
+
+
+def _of_certificate(server: Server, settings: config.TlsSettings) -> Iterator[str]:
+    """Whether the server can show a certificate that is believed to be that of its URL."""
+    try:
+        context = tls.server_context(server.folder, settings)
+    except ConfigError as error:
+        yield str(error)
+        return
+    host = urlsplit(server.config.url).hostname or ""
+    reason = tls.disbelief(context, host, server.network.network.ca)
+    if reason is not None:
+        where = _at(server.folder / FILE, "tls", "certificate")
+        yield f"{where}: clients do not believe that {settings.certificate} is of {host}: {reason}"
 
 
 def _of_store(server: Server) -> Iterator[str]:

@@ -1,11 +1,17 @@
 """TLS by the server itself: the certificate and key that server.toml names."""
 
+import contextlib
 import os
 import ssl
 from pathlib import Path
 
+from anontrace.wire import trust
+
 from .config import TlsSettings
 from .errors import ConfigError
+
+_TURNS = 4  # of a handshake, with some to spare
+_OF_ITSELF = (9, 10, 62, 64)  # OpenSSL: not yet valid, expired, another host name, another address
 
 
 def server_context(folder: Path, settings: TlsSettings) -> ssl.SSLContext:
@@ -24,6 +30,25 @@ def server_context(folder: Path, settings: TlsSettings) -> ssl.SSLContext:
     except OSError as error:
         raise ConfigError(f"{certificate}, {key}: cannot be read: {error.strerror}") from None
     return context
+
+
+def disbelief(serving: ssl.SSLContext, host: str, ca: str | None) -> str | None:
+    """Why clients that are to reach `host` would not believe the certificate, if they would not: a handshake with
+    ourselves. Without `ca` (PEM) only what is wrong with the certificate itself counts, since which authorities other
+    machines know cannot be told from here."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = trust.client_context(ca).wrap_bio(to_client, to_server, server_hostname=host)
+    server = serving.wrap_bio(to_server, to_client, server_side=True)
+    try:
+        for _ in range(_TURNS):
+            for side in (client, server):
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    side.do_handshake()
+    except ssl.SSLCertVerificationError as error:
+        return error.verify_message if ca is not None or error.verify_code in _OF_ITSELF else None
+    except ssl.SSLError as error:
+        return error.reason
+    return None
 
 
 def _no_password() -> str:
