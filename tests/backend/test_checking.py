@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -137,6 +138,7 @@ def test_status_shows_peers_keys_queues_and_whether_all_are_ready(client: Client
     table = command("status", client.servers.url("mix-1"), folder / "mailbox")
     assert table.returncode == 0
     assert "mix-1" in table.stdout and "mailbox" in table.stdout
+    assert len(re.findall(r" 4[78] h ", table.stdout)) == 5  # until each mix's list ends
     dead = command("status", "http://127.0.0.1:9")
     assert dead.returncode == 1
     assert "nothing listens there" in dead.stderr
