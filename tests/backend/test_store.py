@@ -205,6 +205,42 @@ def test_a_worker_keeps_what_it_has_in_hand_for_as_long_as_that_takes(place: Pla
     run(place, body)
 
 
+def test_entries_that_become_due_one_by_one_are_gathered(folder: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    gather, rested = 3600.0, asyncio.Event()
+    sleep = asyncio.sleep
+
+    async def rest(seconds: float) -> None:
+        await (rested.wait() if seconds == gather else sleep(seconds))
+
+    monkeypatch.setattr("anontrace.backend.background.asyncio.sleep", rest)
+
+    async def body(store: Store) -> None:
+        handed: list[list[bytes]] = []
+
+        async def handler(items: Sequence[bytes]) -> None:
+            handed.append(sorted(items))
+
+        async def all_handed() -> None:
+            while await store.backlog():
+                await sleep(0.01)
+
+        drain = Drain(store, "q", handler, 2, lambda: False, gather=gather)
+        await store.enqueue([Entry("q", float(i), b"%d" % i) for i in range(5)])
+        draining = asyncio.create_task(drain.run())
+        await all_handed()  # full ones follow each other
+        for item in (b"one", b"two"):
+            await store.enqueue([Entry("q", 9.0, item)])
+            drain.wake()
+        assert len(handed) == 3
+        rested.set()
+        await all_handed()
+        assert handed[2:] == [[b"4"], [b"one", b"two"]]
+        draining.cancel()
+        await asyncio.gather(draining, return_exceptions=True)
+
+    run(folder, body)
+
+
 def test_a_queue_entry_exists_only_if_its_condition_held(place: Place) -> None:
     async def body(store: Store) -> None:
         entry = Entry("q", 0.0, b"x")

@@ -73,7 +73,8 @@ class Drain:
 
     They are its own for as long as that takes. When the handler raises PeerError or StoreError they come again after a
     back-off, so handlers must be repeatable. `held`: whether entries are to be left alone now; `pause` gives seconds to
-    rest after each batch.
+    rest after each batch; `gather` are seconds to rest after one that was not full, so that entries that become due one
+    by one are handed over together.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Drain:
         batch: int,
         held: Callable[[], bool],
         pause: Callable[[], float] | None = None,
+        gather: float = 0.0,
         lease: float = _LEASE,
     ) -> None:
         self._store = store
@@ -92,6 +94,7 @@ class Drain:
         self._batch = batch
         self._held = held
         self._pause = pause
+        self._gather = gather
         self._lease = lease
         self._wake = asyncio.Event()
         self._failures = 0
@@ -133,6 +136,8 @@ class Drain:
             await self._store.done(self.queue, ids)
             if self._pause is not None:
                 await asyncio.sleep(self._pause())
+            if self._gather and len(ids) < self._batch:
+                await asyncio.sleep(self._gather)
 
     @asynccontextmanager
     async def _kept(self, ids: Sequence[bytes]) -> AsyncIterator[None]:

@@ -1,8 +1,9 @@
 """Messages going out: for each next mix one queue, sent in batches over kept-open connections; and local deliveries.
 
-A mix that does not answer is tried again with randomised back-off until its messages' keys expire. A batch whose answer
-was lost is sent again: the next mix's uniqueness test absorbs the repeat. While our clock is wrong all waits: what then
-seems to have expired may not have.
+What becomes due one by one leaves together, since a request costs as much as ten messages in it. A mix that does not
+answer is tried again with randomised back-off until its messages' keys expire. A batch whose answer was lost is sent
+again: the next mix's uniqueness test absorbs the repeat. While our clock is wrong all waits: what then seems to have
+expired may not have.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from .items import Arrived, Onward
 
 MOST_MESSAGES = 256
 _LOOK_SECONDS = 5.0
+_GATHER_PART, _MOST_GATHER_SECONDS = 0.1, 1.0  # of the mean delay: what gathering may add to it
 Accept = Callable[[Sequence[bytes]], Awaitable[None]]
 Deliver = Callable[[Sequence[Arrived]], Awaitable[None]]
 
@@ -34,6 +36,7 @@ class Outbox:
         counters: Counters,
         background: Background,
         own_number: int,
+        delay: float,
         accept: Accept,
         deliver: Deliver,
     ) -> None:
@@ -42,6 +45,7 @@ class Outbox:
         self._counters = counters
         self._background = background
         self._own_number = own_number
+        self._gather = min(_GATHER_PART * delay, _MOST_GATHER_SECONDS)
         self._accept = accept
         self._deliver = deliver
         self._drains: dict[str, Drain] = {}
@@ -76,7 +80,12 @@ class Outbox:
             number = items.queue_number(queue)
             handler = self._arrive if number is None else self._forwarder(number)
             drain = self._drains[queue] = Drain(
-                self._store, queue, handler, MOST_MESSAGES, lambda: self._peers.clock_is_wrong
+                self._store,
+                queue,
+                handler,
+                MOST_MESSAGES,
+                lambda: self._peers.clock_is_wrong,
+                gather=self._gather,
             )
             self._background.start(f"queue {queue}", drain.run)
         drain.wake()

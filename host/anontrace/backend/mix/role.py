@@ -56,6 +56,7 @@ class MixRole:
             context.counters,
             context.background,
             config.number,
+            config.mix.delay,
             self._admission.accept,
             self._deliver,
         )
