@@ -14,7 +14,7 @@ from anontrace.backend.nymserver.nyms import Nyms
 from anontrace.backend.nymserver.opening import Opener
 from anontrace.backend.nymserver.records import Decision, Tally
 from anontrace.backend.nymserver.reports import Reports
-from anontrace.backend.nymserver.uploads import OPEN, Uploads
+from anontrace.backend.nymserver.uploads import KEEP_DAYS, OPEN, Uploads
 from anontrace.backend.store import Store, open_store
 from anontrace.mixnet import chain, keydays
 from anontrace.wire import permit, upload
@@ -26,6 +26,7 @@ SEED = bytes(32)
 TOKEN_KEY = bytes(range(32))
 LOG = os.urandom(40_000)
 CHUNKS = "upload-chunks"
+LIFE = 1000  # seconds, of a permit
 
 
 def with_uploads(folder: Path, body: Callable[[Uploads, Store, Counters], Awaitable[None]]) -> None:
@@ -42,7 +43,7 @@ def with_uploads(folder: Path, body: Callable[[Uploads, Store, Counters], Awaita
 
 def by_permit() -> Upload:
     now = int(clock.now())
-    made = permit.Permit(os.urandom(16), "U07.1", sha256(LOG).digest(), now, now + 1000)
+    made = permit.Permit(os.urandom(16), "U07.1", sha256(LOG).digest(), now, now + LIFE)
     return Upload(PermitAuthorization(made.sign(SEED)), LOG)
 
 
@@ -99,8 +100,8 @@ def test_of_two_uploads_that_one_permit_began_one_is_accepted(tmp_path: Path) ->
     with_uploads(tmp_path, body)
 
 
-@pytest.mark.parametrize(("days", "followed"), [(0, True), (1, False)])
-def test_a_chain_token_that_expires_before_its_upload_is_opened_does_not_count(
+@pytest.mark.parametrize(("days", "followed"), [(KEEP_DAYS, True), (KEEP_DAYS + 1, False)])
+def test_a_chain_token_that_expires_while_its_upload_is_under_way_counts_as_long_as_that_may_take(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int, followed: bool
 ) -> None:
     async def body(uploads: Uploads, store: Store, counters: Counters) -> None:
@@ -123,17 +124,39 @@ def test_a_chain_token_that_expires_before_its_upload_is_opened_does_not_count(
     with_uploads(tmp_path, body)
 
 
-def test_a_permit_that_has_expired_begins_no_upload_and_ends_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("seconds", "reason"), [(KEEP_DAYS * 86400, Reason.NONE), (31 * 86400, Reason.EXPIRED)])
+def test_a_permit_that_expires_while_its_upload_is_under_way_counts_as_long_as_that_may_take_and_begins_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: int, reason: Reason
 ) -> None:
     async def body(uploads: Uploads, _: Store, counters: Counters) -> None:
         made, now = by_permit(), clock.now()
         *before, last = chunks(made)
         for each in before:
             assert (await uploads.receive(each)).state is State.RECEIVING
-        monkeypatch.setattr(clock, "now", lambda: now + 1001)
-        assert (await uploads.receive(last)).reason is Reason.EXPIRED
+        monkeypatch.setattr(clock, "now", lambda: now + seconds)
         assert (await uploads.receive(chunks(made)[0])).reason is Reason.EXPIRED
+        assert (await uploads.receive(last)).reason is reason
+
+    with_uploads(tmp_path, body)
+
+
+def test_an_upload_that_takes_weeks_is_kept_as_a_whole_and_goes_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body(uploads: Uploads, store: Store, _: Counters) -> None:
+        sent, start = chunks(by_permit()), clock.now()
+        today = keydays.day_at(start)
+        for days, each in ((0, sent[0]), (KEEP_DAYS - 1, sent[1])):
+            monkeypatch.setattr(clock, "now", lambda days=days: start + days * 86400)
+            await uploads.receive(each)
+            await store.expire(today + days)
+        keys = [sent[0][:16] + number.to_bytes(4, "big") for number in range(2)]
+        await store.expire(today + KEEP_DAYS)
+        assert None not in await store.get_many(CHUNKS, keys)
+        assert (await uploads.receive(sent[1])).next_offset == 2 * upload.CHUNK_DATA
+        await store.expire(today + KEEP_DAYS + 1)
+        assert await store.get_many(CHUNKS, keys) == [None, None]
+        assert (await uploads.receive(sent[2])).next_offset == 0
 
     with_uploads(tmp_path, body)
 

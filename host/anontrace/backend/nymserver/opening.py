@@ -23,7 +23,7 @@ from anontrace.wire.upload import UPLOAD_ID, ChainAuthorization, PermitAuthoriza
 from . import exposures
 from .nyms import Nyms
 from .reports import CASE_DAYS, Reports
-from .uploads import Uploads
+from .uploads import KEEP_DAYS, Uploads
 
 _SPENT = "chain-tokens"
 
@@ -88,8 +88,8 @@ class Opener:
         return _Origin(found.case_id, 0, found.disease)
 
     async def _chain(self, shown: ChainAuthorization, upload_id: bytes) -> _Origin | None:
-        """The seed's step 9: the address was notified in this case, the token is genuine, in time and unspent, and the
-        authority lets the chain go on from this generation."""
+        """The seed's step 9: the address was notified in this case, the token is genuine, was in time when the upload
+        began, and is unspent, and the authority lets the chain go on from this generation."""
         try:
             claim = chain.open(self._token_key, shown.chain_token)
             key = nym_key(shown.address, shown.slot)
@@ -99,7 +99,7 @@ class Opener:
             return None
         today = keydays.day_at(clock.now())
         case = await self._reports.case(claim.case_id)
-        if claim.expiry_day < today or case is None or case.retracted or claim.generation >= case.depth:
+        if claim.expiry_day + KEEP_DAYS < today or case is None or case.retracted or claim.generation >= case.depth:
             return None
         token = sha256(shown.chain_token).digest()
         await self._store.put_if_absent_many(_SPENT, [Put(token, upload_id)], expires=today + CASE_DAYS)

@@ -25,12 +25,13 @@ from anontrace.wire import permit, upload
 from anontrace.wire.upload import Chunk, PermitAuthorization, Reason, Reply, State, Upload
 
 OPEN = "open"
-KEEP_DAYS = 7
+KEEP_DAYS = 30  # that an upload may take: hidden among a companion's ordinary traffic it takes weeks
+_DAY_SECONDS = 86400
 _PERMIT_DAYS = 60
 _UPLOADS, _CHUNKS, _PERMITS, _BEGUN = "uploads", "upload-chunks", "permits", "uploads-begun"
 _MOST_ATTEMPTS = 16
 _MOST_BEGUN = 6  # uploads by one permit or chain token within KEEP_DAYS
-_PROGRESS = struct.Struct("<IIIBB?")
+_PROGRESS = struct.Struct("<IIIBB?H")
 _PERMIT_END = 1 + permit.PERMIT
 _CHAIN_END = 1 + CASE_ID + CONTACT_ADDRESS + 4 + CHAIN_TOKEN
 _LOG_LENGTH = 4
@@ -38,10 +39,11 @@ _LOG_LENGTH = 4
 
 @dataclass(frozen=True, slots=True)
 class _Progress:
-    """How far an upload is: its length, what is here, in how many chunks, and how it ended. `void`: its chain token is
-    not one, so that nothing is kept and its sender is answered all the same."""
+    """How far an upload is: its length, its last day, what is here, in how many chunks, and how it ended. `void`: its
+    chain token is not one, so that nothing is kept and its sender is answered all the same."""
 
     total: int
+    last_day: int
     received: int = 0
     chunks: int = 0
     state: State = State.RECEIVING
@@ -49,12 +51,12 @@ class _Progress:
     void: bool = False
 
     def encode(self) -> bytes:
-        return _PROGRESS.pack(self.total, self.received, self.chunks, self.state, self.reason, self.void)
+        return _PROGRESS.pack(self.total, self.received, self.chunks, self.state, self.reason, self.void, self.last_day)
 
     @classmethod
     def decode(cls, value: bytes) -> "_Progress":
-        total, received, chunks, state, reason, void = _PROGRESS.unpack(value)
-        return cls(total, received, chunks, State(state), Reason(reason), void)
+        total, received, chunks, state, reason, void, last_day = _PROGRESS.unpack(value)
+        return cls(total, last_day, received, chunks, State(state), Reason(reason), void)
 
     def reply(self) -> Reply:
         return Reply(self.state, self.received, self.reason)
@@ -102,9 +104,10 @@ class Uploads:
     async def _take(self, chunk: Chunk) -> Reply | None:
         """One attempt. None: another request was faster, look again."""
         (value,) = await self._store.get_many(_UPLOADS, [chunk.upload_id])
-        progress = _Progress(chunk.total) if value is None else _Progress.decode(value)
+        new = _Progress(chunk.total, keydays.day_at(clock.now()) + KEEP_DAYS)
+        progress = new if value is None else _Progress.decode(value)
         if value is None and chunk.offset == 0:
-            progress = await self._first_look(chunk)
+            progress = await self._first_look(chunk, new)
             if progress.reason is not Reason.NONE:
                 return self._refused(progress.reason)
         if progress.total != chunk.total:
@@ -115,7 +118,7 @@ class Uploads:
 
     async def _add(self, chunk: Chunk, value: bytes | None, before: _Progress) -> Reply | None:
         """Keep the chunk and go on, or end the upload with it. None: another request was faster, look again."""
-        expires = keydays.day_at(clock.now()) + KEEP_DAYS
+        expires = before.last_day
         if not before.void:
             await self._store.put_many(_CHUNKS, [(_chunk_key(chunk.upload_id, before.chunks), chunk.data)], expires)
         after = replace(before, received=before.received + len(chunk.data), chunks=before.chunks + 1)
@@ -135,10 +138,10 @@ class Uploads:
             await self.forget(chunk.upload_id)
         return after.reply()
 
-    async def _first_look(self, chunk: Chunk) -> _Progress:
+    async def _first_look(self, chunk: Chunk, new: _Progress) -> _Progress:
         """Judge by the first chunk, which holds the authorization, what can be judged: nobody fills the store for
         nothing."""
-        new, data = _Progress(chunk.total), chunk.data
+        data = chunk.data
         end = {1: _PERMIT_END, 2: _CHAIN_END}.get(data[0], upload.CHUNK) + _LOG_LENGTH
         if len(data) < end or int.from_bytes(data[end - _LOG_LENGTH : end], "little") != chunk.total - end:
             return replace(new, reason=Reason.MALFORMED)
@@ -168,12 +171,13 @@ class Uploads:
         (spender,) = await self._store.get_many(_PERMITS, [sha256(shown).digest()])
         return spender is None
 
-    def _permit(self, data: bytes) -> tuple[Reason, permit.Permit | None]:
+    def _permit(self, data: bytes, days_under_way: int = 0) -> tuple[Reason, permit.Permit | None]:
+        """What a permit is worth to an upload that began at most so many days ago: it had to be live then."""
         try:
             found = permit.verify(data, self._authority_key)
         except AnontraceError:
             return Reason.PERMIT_INVALID, None
-        return (Reason.NONE if found.is_live(clock.now()) else Reason.EXPIRED), found
+        return (Reason.NONE if found.is_live(clock.now() - days_under_way * _DAY_SECONDS) else Reason.EXPIRED), found
 
     async def _judge(self, upload_id: bytes, chunks: int) -> Reason:
         try:
@@ -182,7 +186,7 @@ class Uploads:
             return Reason.MALFORMED
         if not isinstance(complete.authorization, PermitAuthorization):
             return Reason.NONE
-        reason, found = self._permit(complete.authorization.permit)
+        reason, found = self._permit(complete.authorization.permit, KEEP_DAYS)
         if found is None or reason is not Reason.NONE:
             return reason
         if found.log_hash != complete.log_hash:
