@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from anontrace.backend.background import Drain
 from anontrace.backend.errors import StoreError
-from anontrace.backend.store import Entry, Put, Store, Taking
+from anontrace.backend.store import Entry, Put, Store, Taking, partitions
 from redis.crc import key_slot
+from rocksdict import Rdict
 
 from .places import Place, SharedCluster
 
@@ -343,6 +344,32 @@ def test_what_was_deleted_or_dropped_is_in_no_file_once_the_store_was_scrubbed(f
                 assert files_with(folder.folder, each) == []
             assert files_with(folder.folder, kept)
         assert await store.get_many("contacts", [b"a", b"b"]) == [None, kept]
+
+    run(folder, body)
+
+
+def test_what_is_deleted_while_the_store_is_scrubbed_is_gone_the_next_time(
+    folder: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deleted = os.urandom(32)
+
+    async def body(store: Store) -> None:
+        await store.put_many("contacts", [(b"a", deleted)], expires=10)
+        loop, real, turns = asyncio.get_running_loop(), partitions._holds_deleted, 0
+
+        def too_late(rows: Rdict) -> bool:
+            nonlocal turns
+            turns += 1
+            found = real(rows)
+            if turns == 2:  # of the queues and of this table
+                asyncio.run_coroutine_threadsafe(store.delete_many("contacts", [b"a"]), loop).result()
+            return found
+
+        monkeypatch.setattr(partitions, "_holds_deleted", too_late)
+        await store.scrub()
+        assert turns == 2 and files_with(folder.folder, deleted)
+        await store.scrub()
+        assert files_with(folder.folder, deleted) == []
 
     run(folder, body)
 
