@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from anontrace.backend.errors import StoreError
+from anontrace.backend.errors import ConfigError, StoreError
 from anontrace.backend.store import Entry, Store, notes, open_store
 from anontrace.backend.store.cluster_site import ClusterSite
 from anontrace.backend.store.folder_site import FolderSite
@@ -67,7 +67,7 @@ def moved(source: Place, target: Place, stop_at: str = "") -> Moved:
         try:
             second = await site(target, make=True)
             try:
-                return await move(first, second, progress)
+                return await move(first, second, progress, lambda: None)
             finally:
                 await second.close()
         finally:
@@ -192,13 +192,35 @@ def test_rows_that_change_meanwhile_are_noticed(tmp_path: Path, redis_cluster: S
 
         try:
             with pytest.raises(StoreError, match="something else writes"):
-                await move(first, second, progress)
+                await move(first, second, progress, lambda: None)
             await wrote[0]
         finally:
             for each in (store, first, second):
                 await each.close()
 
     asyncio.run(both())
+
+
+def test_a_server_that_was_started_meanwhile_keeps_its_state(ways: tuple[Place, Place]) -> None:
+    source, target = ways
+    run(source, fill)
+
+    def started() -> None:
+        raise ConfigError("it runs")
+
+    async def both() -> None:
+        first, second = await site(source), await site(target, make=True)
+        try:
+            with pytest.raises(ConfigError, match="it runs"):
+                await move(first, second, lambda *_: None, started)
+        finally:
+            await first.close()
+            await second.close()
+
+    asyncio.run(both())
+    with pytest.raises(StoreError, match="not been finished"):
+        run(target, holds_all)
+    run(source, holds_all)
 
 
 def test_a_folder_in_use_is_not_moved(tmp_path: Path) -> None:

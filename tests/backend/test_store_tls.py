@@ -80,7 +80,7 @@ def test_state_is_kept_over_tls_by_user_and_password(home: Path) -> None:
 def test_a_state_is_moved_over_tls_by_user_and_password_and_back(home: Path) -> None:
     line = store_line(home)
     use(home)
-    asyncio.run(storeplace.move(config.load(home), None, lambda *_: None))
+    asyncio.run(storeplace.move(config.load(home), None, lambda *_: None, lambda: None))
     (fault,) = checking.faults([home])
     assert fault.endswith("server.toml has to have no line `store`, or `anontrace-server move` it back")
     set_store(home, "")
@@ -88,7 +88,7 @@ def test_a_state_is_moved_over_tls_by_user_and_password_and_back(home: Path) -> 
     path.write_text(path.read_text().replace('store = ""\n', ""))
     assert checking.faults([home]) == []
     other = line.replace("prefix=", "prefix=other-")
-    moved = asyncio.run(storeplace.move(config.load(home), other, lambda *_: None))
+    moved = asyncio.run(storeplace.move(config.load(home), other, lambda *_: None, lambda: None))
     assert (moved.rows, moved.queued) == (50, 0)
     set_store(home, other)
     assert checking.faults([home]) == []

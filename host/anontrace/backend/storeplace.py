@@ -16,7 +16,7 @@ from .mix import keys as mix_keys
 from .nymserver.nyms import TABLE as NYMS
 from .store import Store, address, moving, notes
 from .store.address import Cluster
-from .store.moving import Moved, Progress, Site
+from .store.moving import LastLook, Moved, Progress, Site
 
 FOLDER = "store"
 
@@ -70,26 +70,30 @@ def _cluster(server: Server, line: str) -> Cluster:
     return replace(place, user=user, password=password, ca=ca, buckets=buckets)
 
 
-async def move(server: Server, to: str | None, progress: Progress) -> Moved:
+async def move(server: Server, to: str | None, progress: Progress, last_look: LastLook) -> Moved:
     """Move the state of a server that does not run to where this `store` line names (None: its folder). ConfigError or
-    StoreError says why that cannot be."""
-    from .store.cluster_site import ClusterSite
-    from .store.folder_site import FolderSite
-
+    StoreError says why that cannot be; `last_look` is as in moving.py."""
     folder, line = server.folder / FOLDER, server.config.store
     if to == line:
         raise ConfigError(f"{line or folder}: the state is there already, as {server.folder / FILE} says")
-    source_place, target_place = (None if each is None else _cluster(server, each) for each in (line, to))
+    old, new = (None if each is None else (each, _cluster(server, each)) for each in (line, to))
     async with AsyncExitStack() as stack:
-        sites: list[Site] = []
-        for place, where in ((source_place, line), (target_place, to)):
-            if place is None or where is None:
-                site: Site = FolderSite.open(folder, make=where is to)
-            else:
-                site = await ClusterSite.reach(place, where)
-            stack.push_async_callback(site.close)
-            sites.append(site)
-        return await moving.move(sites[0], sites[1], progress)
+        source = await _site(folder, old, make=False)
+        stack.push_async_callback(source.close)
+        target = await _site(folder, new, make=True)
+        stack.push_async_callback(target.close)
+        return await moving.move(source, target, progress, last_look)
+
+
+async def _site(folder: Path, place: tuple[str, Cluster] | None, make: bool) -> Site:
+    """Of the folder, or of the cluster that a line names."""
+    from .store.cluster_site import ClusterSite
+    from .store.folder_site import FolderSite
+
+    if place is None:
+        return FolderSite.open(folder, make)
+    line, where = place
+    return await ClusterSite.reach(where, line)
 
 
 def _certificates(path: Path) -> str:

@@ -41,11 +41,12 @@ def move(folder: Path, to: str, as_json: bool) -> None:
     server = config.load(folder)
     line = None if to == _FOLDER else _line(to, server)
     _refuse_unless_movable(server)
+    _refuse_if_running(server)
     from anontrace.backend import storeplace
 
     with _progress(as_json) as progress:
         try:
-            moved = asyncio.run(storeplace.move(server, line, progress))
+            moved = asyncio.run(storeplace.move(server, line, progress, lambda: _refuse_if_running(server)))
         except KeyboardInterrupt:
             raise BackendError("interrupted; the same command goes on with it") from None
     source, target = server.config.store or str(folder / storeplace.FOLDER), line or str(folder / storeplace.FOLDER)
@@ -83,6 +84,11 @@ def _refuse_unless_movable(server: Server) -> None:
         raise ConfigError(f"{server.folder}: belongs to user {owner}, not to you; do this as the server's user")
     for name in checking.secret_names(server):
         keyfiles.read(server.folder, name)
+
+
+def _refuse_if_running(server: Server) -> None:
+    from anontrace.backend import checking
+
     place = checking.running_at(server)
     if place is not None:
         raise ConfigError(f"{server.config.name} runs: it answers at {place}; stop it, and every worker of it")

@@ -20,6 +20,7 @@ _CALLS_AT_ONCE = 8
 
 Rows = list[tuple[bytes, bytes]]
 Progress = Callable[[str, int, int], None]  # what is being done, rows done, rows in all
+LastLook = Callable[[], None]  # raises if a server was started since, which a cluster does not keep from being
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ class Moved:
     already: bool = False
 
 
-async def move(source: Site, target: Site, progress: Progress) -> Moved:
+async def move(source: Site, target: Site, progress: Progress, last_look: LastLook) -> Moved:
     """Copy all that `source` holds to `target`, compare both, and leave notes with them by which servers start from the
     latter only. StoreError says why that cannot be; then the state is where it was."""
     left, found = await source.note(), await target.note()
@@ -106,6 +107,7 @@ async def move(source: Site, target: Site, progress: Progress) -> Moved:
         note = Note("arriving", secrets.token_hex(8), identity)
         await target.write_down(note)
     parts = await _copied(source, target, resumed, progress)
+    last_look()
     # In this order: at no time may servers start from either.
     await source.write_down(Note("gone", note.move, target.where))
     await target.write_down(Note("here", note.move, ""))
