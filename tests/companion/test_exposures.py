@@ -30,7 +30,8 @@ def notified(slot: int, present: int, *, case=CASE, report=REPORT, rule=15, rece
 
 
 def retracted(slot: int, *, case=CASE, report=REPORT, received=2000) -> Received:
-    return Received(slot, received, Notification(Kind.RETRACTION, case_id=case, report_id=report))
+    content = Notification(Kind.RETRACTION, case_id=case, report_id=report, message="A mistake")
+    return Received(slot, received, content)
 
 
 def test_the_minutes_of_one_report_add_up_to_the_rule():
@@ -69,7 +70,9 @@ def test_the_wearers_own_case_is_not_told():
 
 def test_a_retraction_withdraws_its_report_only():
     told = [notified(slot, 15) for slot in range(3)]
-    assert assess([*told, retracted(1)], set(), set())[0].state == WITHDRAWN
+    assert assess(told, set(), set())[0].message == "Stay at home"
+    (withdrawn,) = assess([*told, retracted(1)], set(), set())
+    assert (withdrawn.state, withdrawn.message) == (WITHDRAWN, "A mistake")
     assert assess([*told, retracted(1, report=OTHER_REPORT)], set(), set())[0].state == TOLD
     assert assess([*told, retracted(1, case=OTHER_CASE)], set(), set())[0].state == TOLD
     second = [notified(slot, 15, report=OTHER_REPORT) for slot in range(5)]

@@ -147,6 +147,19 @@ def test_a_hidden_report_and_a_hidden_pass_on_go_out_in_runs_own_chunks_through_
     again = contact.do("pass-on", case[:8], "--yes")
     assert (again["state"], again["case"], proxy.chunks) == ("accepted", case, [])
 
+    (first_report,) = [
+        each["report"]
+        for each in network.staff("reports")["reports"]
+        if (each["case"], each["generation"]) == (case, 0)
+    ]
+    network.staff("retract", first_report, "--message", "A mistake of the laboratory")
+    wait_for(lambda: "A message was withdrawn" in contact.run("poll").out, "the retraction")
+    (exposure,) = contact.do("exposures", "list")["exposures"]
+    assert (exposure["case"], exposure["state"]) == (case, "withdrawn")
+    shown = contact.run("exposures", "show", case[:8]).out
+    assert "the health authority has withdrawn this" in shown and "Message   A mistake of the laboratory" in shown
+    assert f"anontrace pass-on {case[:8]}" not in contact.do("status")["next"]
+
 
 def test_a_report_that_is_killed_in_the_middle_goes_on_when_it_is_repeated(cli, network, clock, proxy):
     cli.do("init", str(network.file), "--proxy", f"http://127.0.0.1:{proxy.server_address[1]}")

@@ -82,14 +82,15 @@ def _judge(case_id: bytes, report_id: bytes, items: list[Received], own: bool, p
         heard = item.notification.present * THIRD_SECONDS
         seconds[item.slot] = max(heard, seconds.get(item.slot, 0))
     rule = max(item.notification.rule_minutes for item in notifications)
-    retracted = len(notifications) < len(items)
+    retractions = [item for item in items if item.notification.kind == Kind.RETRACTION]
     if own:
         state = OWN
     elif sum(seconds.values()) < rule * 60:
         state = BELOW
     else:
-        state = WITHDRAWN if retracted else TOLD
+        state = WITHDRAWN if retractions else TOLD
     first = notifications[0]
+    said = retractions[0] if state == WITHDRAWN else first  # what was said before holds no more
     return Exposure(
         case_id=case_id,
         report_id=report_id,
@@ -98,7 +99,7 @@ def _judge(case_id: bytes, report_id: bytes, items: list[Received], own: bool, p
         seconds=dict(sorted(seconds.items())),
         rule_minutes=rule,
         attenuation=min(item.notification.attenuation for item in notifications),
-        message=first.notification.message,
+        message=said.notification.message,
         received=first.received,
         passed_on=passed_on,
     )

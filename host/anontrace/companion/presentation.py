@@ -16,6 +16,8 @@ LOW_MV = 3500  # of a lithium cell
 
 LOG_WAS_FULL = "its log was full before the last sync, and the oldest days are gone; sync it more often"
 
+WITHDRAWN = "A message was withdrawn; see: anontrace exposures list"
+
 MEANING = {
     exposures.TOLD: "you were near somebody who tested positive",
     exposures.WITHDRAWN: "the health authority has withdrawn this",

@@ -17,7 +17,7 @@ from anontrace import clock
 from anontrace.companion import asking, looking, registration, renewal, reporting
 from anontrace.companion.errors import BusyError, CompanionError, OfflineError, SetupError, StateError
 from anontrace.companion.levels import Level
-from anontrace.companion.presentation import told_lines
+from anontrace.companion.presentation import WITHDRAWN, told_lines
 from anontrace.companion.servers import Servers
 from anontrace.companion.state import State
 from anontrace.companion.store.badges import Badge
@@ -194,7 +194,7 @@ class Run:
         if polled.told or polled.retractions:
             lines = [line for exposure in polled.told for line in told_lines(exposure)]
             if polled.retractions:
-                lines.append("A message was withdrawn; see: anontrace exposures list")
+                lines.append(WITHDRAWN)
             told = [exposure.case_id.hex() for exposure in polled.told]
             self._event(POLL, lines, news=True, told=told, retractions=polled.retractions)
 

@@ -18,7 +18,7 @@ def poll(context: Context) -> None:
     """
     from anontrace.companion import polling
     from anontrace.companion.notify import there_is_news
-    from anontrace.companion.presentation import told_lines
+    from anontrace.companion.presentation import WITHDRAWN, told_lines
 
     with (
         context.changing() as state,
@@ -26,7 +26,7 @@ def poll(context: Context) -> None:
         context.output.progress("asking mailboxes") as progress,
     ):
         polled = polling.poll(state, servers, progress)
-    if polled.told:
+    if polled.told or polled.retractions:
         there_is_news()
     document = {
         "mailboxes": polled.mailboxes,
@@ -41,11 +41,9 @@ def poll(context: Context) -> None:
     }
 
     def lines() -> list[str]:
-        if not polled.told and polled.failure is not None:
-            return []
-        if not polled.told:
-            return [f"Nothing new in {polled.mailboxes} mailboxes."]
-        return [line for exposure in polled.told for line in told_lines(exposure)]
+        news = [line for exposure in polled.told for line in told_lines(exposure)]
+        news += [WITHDRAWN] if polled.retractions else []
+        return news or ([f"Nothing new in {polled.mailboxes} mailboxes."] if polled.failure is None else [])
 
     if polled.failure is not None:
         context.output.show_part(document, lines, polled.failure)
