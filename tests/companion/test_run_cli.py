@@ -112,14 +112,14 @@ def test_a_hidden_report_and_a_hidden_pass_on_go_out_in_runs_own_chunks_through_
     token = network.token()
     reported = cli.do("report", "--token", token, "--hidden", "--yes")
     assert (reported["state"], reported["chunks"], reported["sent"]) == ("ready", 3, 0)
-    # Two chunks a day, at random times, and a permit for three days.
+    # Two chunks a day, at random times, and a permit to begin within three days.
     assert (reported["seconds"], reported["ends"] - int(clock.now), reported["in_time"]) == (36 * 3600, 72 * 3600, True)
     again = cli.run("report", "--token", token, "--hidden", "--yes")
     assert "in 3 of its ordinary chunks, within about 36 hours at level normal" in again.out and again.err == ""
     set_level(cli, "low")
     again = cli.run("report", "--token", token, "--hidden", "--yes")
     assert "within about 15 days at level low" in again.out
-    assert "too late: the authority's permit runs out at" in again.err and "--level high" in again.err
+    assert "too late: an upload may take 30 days and has to begin before" in again.err and "--level high" in again.err
     assert "anontrace run --level high" in cli.do("status")["next"]
     set_level(cli, "normal")
     assert cli.do("report", "--token", token, "--hidden", "--yes") == reported

@@ -74,22 +74,23 @@ class Waiting:
     chunks: int
     sent: int
     seconds: int  # from now on, in the mean
-    ends: int | None  # when the authority's permit runs out, unix seconds; a chain token does not say it
+    ends: int | None  # when the permit by which it begins runs out, unix seconds; None once it has begun, or has none
     in_time: bool
 
 
 def waiting(state: State) -> list[Waiting]:
     """The uploads that are ready, in the order in which `run` sends them."""
-    found, left, now, level = [], 0, clock.now(), run_level(state)
+    found, left, now, gap = [], 0, clock.now(), DAY_SECONDS / run_level(state).chunks
     for stored in state.uploads.all():
         if stored.state != READY or stored.payload is None:
             continue
         chunks = chunk_count(stored)
         sent = min(stored.sent // upload.CHUNK_DATA, chunks - 1)
+        ends = None if sent else _ends(state, stored.payload)
+        begins_in_time = ends is None or now + MARGIN * (left + 1) * gap < ends
         left += chunks - sent
-        seconds = left * DAY_SECONDS / level.chunks
-        ends = _ends(state, stored.payload)
-        found.append(Waiting(stored, chunks, sent, int(seconds), ends, ends is None or now + MARGIN * seconds < ends))
+        in_time = begins_in_time and MARGIN * (chunks - sent) * gap < upload.MOST_DAYS * DAY_SECONDS
+        found.append(Waiting(stored, chunks, sent, int(left * gap), ends, in_time))
     return found
 
 

@@ -16,6 +16,7 @@ from .permit import PERMIT
 
 CHUNK = 16384
 UPLOAD_ID = 16
+MOST_DAYS = 30  # that an upload may take
 CHUNK_DATA = CHUNK - UPLOAD_ID - 4 - 4 - 2
 REPLY = 32
 _LENGTH = 4

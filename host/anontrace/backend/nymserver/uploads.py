@@ -25,7 +25,7 @@ from anontrace.wire import permit, upload
 from anontrace.wire.upload import Chunk, PermitAuthorization, Reason, Reply, State, Upload
 
 OPEN = "open"
-KEEP_DAYS = 30  # that an upload may take: hidden among a companion's ordinary traffic it takes weeks
+KEEP_DAYS = upload.MOST_DAYS  # hidden among a companion's ordinary traffic an upload takes weeks
 _DAY_SECONDS = 86400
 _PERMIT_DAYS = 60
 _UPLOADS, _CHUNKS, _PERMITS, _BEGUN = "uploads", "upload-chunks", "permits", "uploads-begun"

@@ -153,6 +153,7 @@ def _show(context: Context, state: "State", intent: "Intent", stored: "StoredUpl
     from anontrace.companion import reporting
     from anontrace.companion.days import duration_text, moment_text
     from anontrace.companion.output import warn
+    from anontrace.wire.upload import MOST_DAYS
 
     assert stored.case_id is not None  # it is ready
     document = _document(intent, stored.case_id, "ready" if hidden else "accepted", reporting.chunk_count(stored))
@@ -171,10 +172,10 @@ def _show(context: Context, state: "State", intent: "Intent", stored: "StoredUpl
         ],
     )
     if not found.in_time:
-        assert found.ends is not None  # what has no end is in time
+        begun = "" if found.ends is None else f" and has to begin before {moment_text(found.ends)}, with its permit"
         warn(
-            f"that may be too late: the authority's permit runs out at {moment_text(found.ends)}. Send it at once by"
-            " the same command without --hidden, or sooner by: anontrace run --level high"
+            f"that may be too late: an upload may take {MOST_DAYS} days{begun}. Send it at once by the same command"
+            " without --hidden, or sooner by: anontrace run --level high"
         )
 
 

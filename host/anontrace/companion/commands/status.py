@@ -144,7 +144,7 @@ def _uploads_todo(waiting: "list[Waiting]", refused: str | None) -> list[tuple[s
 
     todo = []
     if any(not each.in_time for each in waiting):
-        todo.append(("anontrace run --level high", "the report may be too late; or repeat it without --hidden"))
+        todo.append(("anontrace run --level high", "the upload may be too late; or repeat it without --hidden"))
     if refused == REPORT:
         todo.append(("anontrace report --token TOKEN", "your report was refused; ask for a new token"))
     return todo
