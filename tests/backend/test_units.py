@@ -1,12 +1,13 @@
 """The unit file that operators copy, as systemd itself reads it."""
 
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from .servers import COMMAND
+from .servers import COMMAND, Servers
 
 UNIT = Path(__file__).parents[2] / "docs" / "units" / "anontrace-server@.service"
 PROGRAM = "/opt/anontrace/.venv/bin/anontrace-server"
@@ -36,3 +37,20 @@ def test_a_server_that_was_taken_over_can_do_little(tmp_path: Path) -> None:
     if "unrecognized option" in done.stderr:
         pytest.skip("this systemd-analyze is older than 250")
     assert done.returncode == 0, done.stdout
+
+
+def test_systemd_is_told_when_all_servers_of_the_process_are_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servers = Servers(tmp_path / "net")
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+            systemd.settimeout(60)
+            systemd.bind(str(tmp_path / "notify"))
+            monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+            servers.launch("discovery", "mix-1")
+            assert systemd.recv(100) == b"READY=1"
+            for name in ("discovery", "mix-1"):
+                assert servers.http.get(f"{servers.url(name)}/healthz").is_success
+    finally:
+        servers.close()

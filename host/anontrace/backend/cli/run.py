@@ -9,15 +9,16 @@ from anontrace.backend import config
 from anontrace.backend.config import Server
 
 
-def _ready(server: Server) -> None:
-    click.echo(f"ready {server.config.name} {server.config.url}")
-
-
 def _run(servers: list[Server], debug: bool, log_json: bool) -> None:
-    from anontrace.backend import logs, serving  # slow to load, and of no use to the other commands
+    from anontrace.backend import logs, servicemanager, serving  # slow to load, and of no use to the other commands
+
+    def ready(server: Server) -> None:
+        click.echo(f"ready {server.config.name} {server.config.url}")
+        if server is servers[-1]:
+            servicemanager.ready()
 
     logs.set_up(debug, log_json)
-    work = serving.serve(servers, _ready)
+    work = serving.serve(servers, ready)
     try:
         import uvloop
     except ImportError:  # Windows has none
