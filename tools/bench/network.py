@@ -2,25 +2,51 @@
 
 import subprocess
 import sys
+import tempfile
 import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-from anontrace.wire import directory
+from anontrace.wire import directory, network
 from anontrace.wire.keylist import KeyList
 from anontrace.wire.network import Network
 
 _PATIENCE = 300.0
 
 
+@dataclass(frozen=True)
+class Running:
+    """A network that runs, and a client to ask its servers."""
+
+    http: httpx.Client
+    file: Path
+    pinned: Network
+    lists: dict[int, KeyList]
+    urls: dict[str, str]  # by the servers' names
+
+
 @contextmanager
-def servers(folder: Path) -> Iterator[dict[str, str]]:
-    """A fresh network without delays, each server in its own process; their URLs by name."""
+def running(delay: float = 0.0) -> Iterator[Running]:
+    """A fresh network, once all mixes are listed. `delay`: mean seconds that each of them holds a message."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        _servers(Path(folder) / "net", delay) as urls,
+        httpx.Client(trust_env=False, timeout=60) as http,
+    ):
+        file = Path(folder) / "net" / "network.toml"
+        pinned = network.load(file)
+        yield Running(http, file, pinned, _lists(http, pinned), urls)
+
+
+@contextmanager
+def _servers(folder: Path, delay: float) -> Iterator[dict[str, str]]:
+    """The servers of a fresh network; their URLs by name."""
     command = str(Path(sys.executable).with_name("anontrace-server"))
-    made = [command, "init", str(folder), "--delay", "0", "--pace", "0", "--loops", "0"]
+    made = [command, "init", str(folder), "--delay", str(delay), "--pace", "0", "--loops", "0"]
     subprocess.run(made, check=True, capture_output=True)
     homes = sorted(path.parent for path in folder.glob("*/server.toml"))
     processes = []
@@ -43,14 +69,14 @@ def servers(folder: Path) -> Iterator[dict[str, str]]:
             process.stdout.close()
 
 
-def key_lists(http: httpx.Client, net: Network, number: int) -> dict[int, KeyList]:
+def _lists(http: httpx.Client, pinned: Network) -> dict[int, KeyList]:
     """The key lists, once all are there."""
     for _ in until("all mixes are listed"):
-        answer = http.get(net.discovery.url + "/v1/directory")
+        answer = http.get(pinned.discovery.url + "/v1/directory")
         if answer.is_success:
-            found = directory.verify(directory.read(answer.content), net.discovery.key)
-            lists = directory.usable(found, net.pins, time.time()).lists
-            if len(lists) == number:
+            found = directory.verify(directory.read(answer.content), pinned.discovery.key)
+            lists = directory.usable(found, pinned.pins, time.time()).lists
+            if len(lists) == len(pinned.pins):
                 return lists
     raise AssertionError("unreachable")
 

@@ -19,18 +19,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
 
-import httpx
 from anontrace.companion import registration, state
 from anontrace.companion.servers import Servers
 from anontrace.companion.state import State
 from anontrace.companion.store.network import StoredNetwork
 from anontrace.companion.swaps import Swaps
 from anontrace.mixnet.sizes import MESSAGE
-from anontrace.wire import network
 from anontrace_primitives import x25519, x25519_base
 from anontrace_shared.slots import SLOTS_PER_DAY, day_of, slot_of
 
-from tools.bench.network import key_lists, servers
+from tools.bench.network import running
 from tools.bench.report import Report
 
 DAYS = 5
@@ -52,14 +50,10 @@ class _Day:
 
 def run() -> Report:
     """The figures; they fail if a day costs too much."""
-    with tempfile.TemporaryDirectory() as name, servers(Path(name) / "net"):
-        file = Path(name) / "net" / "network.toml"
-        pinned = network.load(file)
-        with httpx.Client(trust_env=False, timeout=60) as http:
-            key_lists(http, pinned, len(pinned.pins))
-        state.create(Path(name) / "state")
-        with closing(State(Path(name) / "state")) as opened:
-            opened.network.put(StoredNetwork("bench", file.read_text(), None), int(time.time()))
+    with tempfile.TemporaryDirectory() as name, running() as net:
+        state.create(Path(name))
+        with closing(State(Path(name))) as opened:
+            opened.network.put(StoredNetwork("bench", net.file.read_text(), None), int(time.time()))
             days = [_day(opened, slot_of(time.time()) + number * SLOTS_PER_DAY + 1) for number in range(DAYS)]
     best = min(days, key=lambda day: day.seconds / day.x25519)
     messages = best.sent * MESSAGE
