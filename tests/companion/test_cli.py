@@ -7,7 +7,8 @@ import time
 
 import pytest
 from anontrace.companion import state
-from anontrace.companion.errors import FAILED, NO_BADGE, OFFLINE, UNFINISHED, USAGE
+from anontrace.companion.badge import usb
+from anontrace.companion.errors import FAILED, NO_BADGE, OFFLINE, UNFINISHED, USAGE, CompanionError
 from anontrace.companion.store.addresses import NewSurb
 from anontrace.mixnet import swap
 from anontrace.wire import onetime
@@ -167,9 +168,21 @@ def test_the_owner_key_goes_onto_the_badge_and_stays_the_same(nowhere, tmp_path)
 
 
 def test_a_port_without_a_badge_is_said_in_a_sentence(nowhere, tmp_path):
-    result = nowhere.run("badge", "provision", "--usb", str(tmp_path / "ttyUSB7"), "--usb-only")
-    assert result.code == FAILED
-    assert "ttyUSB7" in result.err
+    port = tmp_path / "ttyUSB7"
+    result = nowhere.run("badge", "provision", "--usb", str(port), "--usb-only")
+    assert (result.code, len(result.err.splitlines())) == (FAILED, 1)
+    assert f"there is no port {port}; " in result.err
+    port.touch()
+    result = nowhere.run("badge", "provision", "--usb", str(port), "--usb-only")
+    assert (result.code, len(result.err.splitlines())) == (FAILED, 1)
+    assert f"the badge on {port} was not reached" in result.err
+
+
+def test_a_port_of_others_is_said_with_how_to_be_let_in(monkeypatch, tmp_path):
+    (tmp_path / "ttyUSB7").touch()
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may use everything
+    with pytest.raises(CompanionError, match="dialout"):
+        usb.write_owner_key(str(tmp_path / "ttyUSB7"), bytes(32))
 
 
 @pytest.mark.parametrize("adapter", ["system", "bumble:tcp-client:127.0.0.1:9"])

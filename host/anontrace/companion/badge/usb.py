@@ -37,7 +37,30 @@ def _to_folder(folder: Path, owner_key: bytes) -> None:
         raise CompanionError(f"the owner key cannot be written to {folder}: {error.strerror}") from error
 
 
+def _check_port(port: str) -> None:
+    """CompanionError for a device file that is missing or not this user's: to mpremote both may be busy."""
+    if not port.startswith("/"):
+        return  # COM7, socket://...
+    if not Path(port).exists():
+        raise CompanionError(f"there is no port {port}; {_ports()}")
+    if not os.access(port, os.R_OK | os.W_OK):
+        raise CompanionError(
+            f"you may not use {port}; add yourself to the group that owns it (often dialout), and log in again"
+        )
+
+
+def _ports() -> str:
+    """The serial ports that look like a board."""
+    try:
+        from serial.tools import list_ports  # type: ignore[import-untyped]  # comes with mpremote
+    except ImportError:
+        return "plug the badge in, and look which port it is on"
+    found = [port.device for port in list_ports.comports() if port.vid is not None]
+    return f"a board may be on {', '.join(found)}" if found else "no board is attached: plug the badge in"
+
+
 def _to_port(port: str, owner_key: bytes) -> None:
+    _check_port(port)
     with tempfile.TemporaryDirectory(prefix="anontrace-") as folder:
         source = Path(folder) / KEY_FILE
         _to_folder(Path(folder), owner_key)
