@@ -139,6 +139,13 @@ def test_a_keyring_from_the_start(cli, file, keyring, tmp_path):
     assert (result.code, "does not hold the key" in result.err) == (FAILED, True)
 
 
+def test_init_again_does_not_pretend_to_change_what_locks_the_secrets(cli, file):
+    cli.do("init", file, "--protect", "file")
+    assert cli.do("init", file, "--protect", "file")["protection"] == "file"
+    result = cli.run("init", file, "--protect", "passphrase")
+    assert (result.code, "anontrace passphrase --protect passphrase" in result.err) == (USAGE, True)
+
+
 def test_no_keyring_on_this_computer_is_said_in_a_sentence(cli, file):
     cli.environment["PYTHON_KEYRING_BACKEND"] = "keyring.backends.fail.Keyring"
     result = cli.run("init", file, "--protect", "keyring")

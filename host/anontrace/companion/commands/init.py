@@ -51,6 +51,11 @@ def init(context: Context, network: str, proxy: str | None, protect: str | None,
     from anontrace.companion.store.network import StoredNetwork
     from anontrace.wire.network import parse
 
+    if protect is not None and exists(context.folder) and protection(context.folder) != protect:
+        raise SetupError(
+            f"{context.folder} is there already, and {SAID[protection(context.folder)]}; to change that: anontrace"
+            f" passphrase --protect {protect}"
+        )
     key = folder.vault_key(context.folder) if (context.folder / database.FILE).exists() else None
     stored = None if key is None else _stored(context, key)
     way = _chosen(proxy, None if stored is None else stored.proxy)
