@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 from anontrace.companion import lock, run, state
-from anontrace.companion.errors import FAILED, INTERRUPTED
+from anontrace.companion.errors import FAILED, INTERRUPTED, USAGE
 from anontrace.companion.run import AHEAD_SLOTS
 from anontrace.companion.store.badges import RATCHET
 from anontrace.wire import upload
@@ -342,6 +342,19 @@ def test_one_run_at_a_time_works_on_a_state_folder_and_takes_up_a_level_that_is_
         finally:
             process.kill()
     assert alone.run("run", "--once", "--level", "low", "--no-badge").code == 0
+
+
+def test_when_everything_is_erased_it_ends_and_makes_nothing_anew(alone):
+    (alone.folder / "of the wearer's").touch()  # so that the folder itself stays
+    with start(alone) as process:
+        try:
+            wait_for((alone.folder / lock.RUN_FILE).exists, "it to begin")
+            alone.do("erase-all", "--yes")
+            _, err = process.communicate(timeout=SOON)
+        finally:
+            process.kill()
+    assert (process.returncode, "there is no anontrace state" in err) == (USAGE, True)
+    assert [path.name for path in alone.folder.iterdir()] == ["of the wearer's"]
 
 
 def test_on_a_terminal_it_says_that_it_runs_and_how_to_stop_it(alone):

@@ -89,6 +89,7 @@ def reading(folder: Path, key: bytes | None = None) -> Iterator[State]:
 
     `key`: the vault key, where it was loaded already.
     """
+    _check_made(folder)
     with closing(State(folder, vault_key(folder) if key is None else key)) as state:
         yield state
 
@@ -99,15 +100,23 @@ def changing(folder: Path, key: bytes | None = None) -> Iterator[State]:
 
     `key`: the vault key, where it was loaded already.
     """
+    _check_made(folder)
     if key is None:
         key = vault_key(folder)  # before the lock: nobody has to wait while a passphrase is typed
-    with exclusive(folder), closing(State(folder, key)) as state:
-        state.keep_house(int(clock.now()))
-        yield state
+    with exclusive(folder):
+        _check_made(folder)  # it may have been erased by who held the lock before
+        with closing(State(folder, key)) as state:
+            state.keep_house(int(clock.now()))
+            yield state
 
 
 def vault_key(folder: Path) -> bytes:
     """The vault key of a folder that `init` has made; asks for the passphrase where there is one."""
+    _check_made(folder)
+    return keyfile.load(folder)
+
+
+def _check_made(folder: Path) -> None:
+    """SetupError for a folder that was never made, or erased since its key was loaded: opening would make it anew."""
     if not (folder / database.FILE).exists():
         raise SetupError(f"there is no anontrace state in {folder}; begin with: anontrace init NETWORK.toml")
-    return keyfile.load(folder)
