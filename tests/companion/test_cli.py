@@ -274,6 +274,10 @@ def test_registering_is_confirmed_and_repeating_it_does_nothing(member, clock):
     assert (more["made"], more["horizon"]) == (4, clock.slot + 24)
     status = member.do("status")
     assert (status["registered_until"], status["pending"], status["mailboxes"]) == (clock.slot + 24, 0, 24)
+    assert (status["asked"], "anontrace poll" in status["next"]) == (None, True)
+    member.do("poll")
+    status = member.do("status")
+    assert (status["asked"], status["running"], "anontrace poll" in status["next"]) == (int(clock.now), False, False)
 
 
 def test_a_gap_ends_the_horizon(member, clock):

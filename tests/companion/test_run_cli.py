@@ -334,6 +334,7 @@ def test_one_run_at_a_time_works_on_a_state_folder_and_takes_up_a_level_that_is_
             wait_for(lambda: alone.run("run", "--once").code != 0, "it to be the one")
             refused = alone.run("run", "--once")
             assert (refused.code, "is going already" in refused.err) == (FAILED, True)
+            assert "Running     yes, at level normal" in alone.run("status").out
             given = alone.run("run", "--level", "high")
             assert (given.code, given.out) == (0, "`anontrace run` is going already; it takes up the level high.\n")
             said = json.loads(process.stdout.readline())

@@ -19,6 +19,17 @@ WAIT_SECONDS = 15.0
 _AGAIN_SECONDS = 0.05
 
 
+def is_held(folder: Path, file: str) -> bool:
+    """Whether another process holds it at the moment; makes no file."""
+    if not (folder / file).exists():
+        return False
+    try:
+        with exclusive(folder, 0.0, file):
+            return False
+    except BusyError:
+        return True
+
+
 @contextmanager
 def exclusive(folder: Path, wait: float = WAIT_SECONDS, file: str = LOCK_FILE) -> Iterator[None]:
     """Hold the folder; raises BusyError when another process still holds it after `wait` seconds, StateError when it

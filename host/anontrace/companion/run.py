@@ -191,6 +191,7 @@ class Run:
 
     def _poll(self, state: State, servers: Servers) -> None:
         polled = asking.ask(state, servers, self._level_of(state), self._rng)
+        state.timetable.set_asked(int(clock.now()))
         if polled.told or polled.retractions:
             lines = [line for exposure in polled.told for line in told_lines(exposure)]
             if polled.retractions:

@@ -16,6 +16,7 @@ def poll(context: Context) -> None:
     Example:
       anontrace poll
     """
+    from anontrace import clock
     from anontrace.companion import polling
     from anontrace.companion.notify import there_is_news
     from anontrace.companion.presentation import WITHDRAWN, told_lines
@@ -26,6 +27,8 @@ def poll(context: Context) -> None:
         context.output.progress("asking mailboxes") as progress,
     ):
         polled = polling.poll(state, servers, progress)
+        if polled.failure is None:
+            state.timetable.set_asked(int(clock.now()))
     if polled.told or polled.retractions:
         there_is_news()
     document = {

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from anontrace.companion.store.badges import Badge
 
 LONGEST_SLEEP = 1.0  # real seconds: the clock may be set meanwhile
+OTHER_SECONDS = 1.0  # real seconds: `status` holds it for a moment, to see whether another does
 SCAN_SECONDS = 8.0  # short: other commands wait that long for the state folder
 
 
@@ -71,7 +72,7 @@ def run(context: Context, level: str | None, once: bool, no_badge: bool) -> None
                 chosen = level or state.timetable.level() or "normal"
                 state.timetable.set_level(chosen)
             try:
-                held.enter_context(exclusive(context.folder, 0.0, RUN_FILE))
+                held.enter_context(exclusive(context.folder, OTHER_SECONDS, RUN_FILE))
             except BusyError as error:
                 _is_running(context, level, error)
                 return

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 LOW_SLOTS = 72  # six hours: from then on, registering is due
 SYNC_SECONDS = 86400
+ASK_SECONDS = 86400
 REFUSED_SECONDS = 14 * 86400  # for so long one is reminded of an upload that was refused
 
 
@@ -35,7 +36,8 @@ def status(context: Context) -> None:
     from anontrace.companion.cases import assess
     from anontrace.companion.client import shown_proxy
     from anontrace.companion.contact_log import gather, summarise
-    from anontrace.companion.days import duration_text, slot_text
+    from anontrace.companion.days import duration_text, moment_text, slot_text
+    from anontrace.companion.lock import RUN_FILE, is_held
 
     with context.reading() as state:
         now = clock.now()
@@ -49,8 +51,11 @@ def status(context: Context) -> None:
         told = [exposure for exposure in assess(state) if exposure.state == exposures.TOLD]
         waiting = reporting.waiting(state)
         level = reporting.run_level(state).name
+        asked = state.timetable.asked()
+        going = is_held(context.folder, RUN_FILE)
         refused = state.uploads.last_refused(int(now) - REFUSED_SECONDS)
-    todo = _todo(badges, told, now, slot, until, pending) + _uploads_todo(waiting, refused)
+    unasked = not going and mailboxes > 0 and (asked is None or now - asked > ASK_SECONDS)
+    todo = _todo(badges, told, now, slot, until, pending, unasked) + _uploads_todo(waiting, refused)
     name = network.name if network else None
     proxy = shown_proxy(network.proxy) if network and network.proxy else None
     shown = [presentation.badge_document(badge) for badge in badges]
@@ -65,6 +70,8 @@ def status(context: Context) -> None:
         "badges": shown,
         "log": {"bytes": log.bytes, "records": log.records, "days": log.days},
         "mailboxes": mailboxes,
+        "asked": asked,
+        "running": going,
         "exposures": len(told),
         "uploads": [
             {
@@ -95,8 +102,9 @@ def status(context: Context) -> None:
         said += [
             f"Log         {log.records} sealed records, {log.bytes} bytes"
             + (f", {log.days[0]} to {log.days[-1]}" if log.days else ""),
-            f"Mailboxes   {mailboxes}",
+            f"Mailboxes   {mailboxes}, {'never asked' if asked is None else 'asked last ' + moment_text(asked)}",
             f"Exposures   {len(told) or 'none'}" + (" (anontrace exposures list)" if told else ""),
+            f"Running     {f'yes, at level {level}' if going else 'no'}",
         ]
         for each in waiting:
             takes = duration_text(each.seconds)
@@ -113,7 +121,7 @@ def status(context: Context) -> None:
 
 
 def _todo(
-    badges: "list[Badge]", told: "list[Exposure]", now: float, slot: int, until: int, pending: int
+    badges: "list[Badge]", told: "list[Exposure]", now: float, slot: int, until: int, pending: int, unasked: bool
 ) -> list[tuple[str, str]]:
     """What to do next, in this order: the command, and why."""
     from anontrace.companion.presentation import SHORT_CASE
@@ -131,6 +139,8 @@ def _todo(
             todo.append((f"anontrace badge sync{which}", "fetch its log, set its clock"))
         elif badge.horizon < until:
             todo.append((f"anontrace badge sync{which}", "let it broadcast the new addresses"))
+    if unasked:
+        todo.append(("anontrace poll", "did you meet somebody? (anontrace run asks by itself)"))
     for exposure in told:
         if not exposure.passed_on:
             case = exposure.case_id.hex()[:SHORT_CASE]

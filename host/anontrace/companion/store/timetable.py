@@ -1,4 +1,5 @@
-"""When each regular task is due next, the level of traffic, and what the samples of the confirmation showed.
+"""When each regular task is due next, when mailboxes were asked last, the level of traffic, and what the samples of the
+confirmation showed.
 
 Kept in the state, so that a restart neither repeats nor skips anything. Nothing here is secret.
 """
@@ -6,6 +7,7 @@ Kept in the state, so that a restart neither repeats nor skips anything. Nothing
 from anontrace.companion.database import Database
 
 _KEPT_SAMPLES = 400
+_ASKED = "asked"  # no task: when mailboxes were asked last
 
 
 class TimetableStore:
@@ -14,11 +16,21 @@ class TimetableStore:
 
     def due(self) -> dict[str, int]:
         """When each task is due next, unix seconds; a task that never ran is missing."""
-        return {row["task"]: row["due"] for row in self._db.rows("SELECT task, due FROM timetable")}
+        rows = self._db.rows("SELECT task, due FROM timetable WHERE task != ?", _ASKED)
+        return {row["task"]: row["due"] for row in rows}
 
     def set_due(self, task: str, due: int) -> None:
         with self._db.transaction():
             self._db.run("INSERT OR REPLACE INTO timetable (task, due) VALUES (?, ?)", task, due)
+
+    def asked(self) -> int | None:
+        """When mailboxes were asked last, unix seconds."""
+        row = self._db.row("SELECT due FROM timetable WHERE task = ?", _ASKED)
+        return int(row["due"]) if row else None
+
+    def set_asked(self, now: int) -> None:
+        with self._db.transaction():
+            self._db.run("INSERT OR REPLACE INTO timetable (task, due) VALUES (?, ?)", _ASKED, now)
 
     def level(self) -> str | None:
         """The name of the level of traffic, None before one was chosen."""
