@@ -3,6 +3,7 @@
 An address is whatever 32 bytes a message named; nobody owns one, and the server never learns what a payload says.
 """
 
+import asyncio
 from collections.abc import Sequence
 
 from anontrace import clock
@@ -14,6 +15,8 @@ from anontrace.wire.poll import MOST_ROOM
 
 KEEP_DAYS = 30
 TABLE = "mailboxes"
+_AT_ONCE = 256  # mailboxes that are read together: 16 MB, if all are full
+_READERS = 4  # polls that are answered at one time; a poll of 1000 full mailboxes waits for room, not for memory
 
 
 class Mailboxes:
@@ -23,6 +26,7 @@ class Mailboxes:
         self._store = store
         self._counters = counters
         self._quota = quota
+        self._reading = asyncio.Semaphore(_READERS)
 
     async def deliver(self, arrived: Sequence[Arrived]) -> None:
         """Append each payload to its mailbox; what a full one does not take is dropped and counted."""
@@ -34,13 +38,18 @@ class Mailboxes:
 
     async def fetch(self, asked: Sequence[tuple[bytes, int]], room: int) -> dict[int, list[bytes]]:
         """For each (address, payloads to skip) that has more: what follows, by index, as much as there is room for."""
-        lists = await self._store.get_lists(TABLE, [address for address, _ in asked])
         found: dict[int, list[bytes]] = {}
         left = room or MOST_ROOM
-        for index, ((_, skip), payloads) in enumerate(zip(asked, lists, strict=True)):
-            more = payloads[skip : skip + left]
-            if more:
-                found[index] = more
-                left -= len(more)
+        async with self._reading:
+            for start in range(0, len(asked), _AT_ONCE):
+                if not left:
+                    break
+                part = asked[start : start + _AT_ONCE]
+                lists = await self._store.get_lists(TABLE, [address for address, _ in part])
+                for index, ((_, skip), payloads) in enumerate(zip(part, lists, strict=True), start):
+                    more = payloads[skip : skip + left]
+                    if more:
+                        found[index] = more
+                        left -= len(more)
         self._counters.add("mailboxes_polled", len(asked))
         return found
