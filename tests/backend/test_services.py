@@ -21,7 +21,7 @@ from nacl.signing import SigningKey
 from .client import Client, signed_by
 from .servers import eventually
 
-OCTETS = "application/octet-stream"
+OCTETS, JSON = "application/octet-stream", "application/json"
 
 
 def mix_url(client: Client) -> str:
@@ -50,7 +50,8 @@ def test_a_body_of_another_type_is_refused(client: Client) -> None:
     assert (answer.status_code, answer.json()) == (415, {"error": f"the body has to be {OCTETS}"})
     assert client.redeem("", b"").status_code == 422
     url = client.network.authority.url + "/v1/redeem"
-    for body, kind in ((b"{", "application/json"), (b"[]", "application/json"), (b"{}", OCTETS)):
+    no_request = (b"{", b"[]", b"[" * 100_000, b'{"token": "\\ud800"}')
+    for body, kind in (*((each, JSON) for each in no_request), (b"{}", OCTETS)):
         answer = client.http.post(url, content=body, headers={"Content-Type": kind})
         assert answer.status_code in (415, 422)
         assert set(answer.json()) == {"error"}
@@ -223,7 +224,7 @@ def test_a_decision_that_makes_no_sense_is_refused_with_a_reason(client: Client)
         answer = client.staff("POST", f"reports/{where}/decision", {"approve": True} | decision)
         assert (answer.status_code, reason in answer.json()["error"]) == (status, True)
     token = keyfiles.read(client.servers.folder / "authority", keyfiles.STAFF).hex()
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": JSON}
     url = f"{client.network.authority.url}/v1/staff/reports/{report}/decision"
     for body in (b"[" * 100_000, b"[]", b"9" * 5000, b"\xff", b'{"approve": NaN}'):
         answer = client.http.post(url, content=body, headers=headers)
@@ -240,7 +241,7 @@ def test_discovery_takes_lists_of_pinned_mixes_only_and_none_that_is_older(clien
 
     def put(document: keylist.KeyList, key: bytes = seed, to: str = url) -> int:
         body = keylist.sign(document, key).to_json()
-        return client.http.put(to, content=body, headers={"Content-Type": "application/json"}).status_code
+        return client.http.put(to, content=body, headers={"Content-Type": JSON}).status_code
 
     changed = current.model_copy(update={"issued": now, "expires": now + 1000, "name": "other"})
     assert put(changed, SigningKey.generate().encode()) == 403
@@ -248,7 +249,7 @@ def test_discovery_takes_lists_of_pinned_mixes_only_and_none_that_is_older(clien
     assert put(changed.model_copy(update={"number": 77}), to=url[:-1] + "77") == 403
     assert put(changed.model_copy(update={"issued": now - 2000, "expires": now - 1000})) == 403
     assert put(changed.model_copy(update={"issued": current.issued - 100})) == 409
-    assert client.http.put(url, content=b"{}", headers={"Content-Type": "application/json"}).status_code == 422
+    assert client.http.put(url, content=b"{}", headers={"Content-Type": JSON}).status_code == 422
     assert client.lists[1] == current
 
 
