@@ -1,10 +1,12 @@
 """What bleak and the systems raise, raised for real inside bleak, comes out of the CLI as one line of advice."""
 
+import asyncio
 import errno
 import json
 
 import pytest
 from anontrace.companion import cli, state
+from anontrace.companion.badge import radio
 from anontrace.companion.badge.failures import explain
 from anontrace.companion.errors import NO_BADGE, BadgeLinkError, BadgeNotFoundError, BluetoothError
 from bleak import BleakClient, BleakScanner, exc
@@ -157,6 +159,42 @@ def test_a_badge_whose_address_changed_between_hearing_and_connecting_is_looked_
     capsys.readouterr()
     assert cli.run([*wearer, "badge", "sync"]) == NO_BADGE
     assert "bring it near" in failed(capsys) and len(looked) == 3
+
+
+@pytest.mark.parametrize(
+    ("scans", "found"),
+    [
+        (["A"], "A"),
+        (["AB", "B"], "B"),  # one badge, which changed its Bluetooth address in the first scan
+        (["AB", "AB"], "2 new badges are heard"),
+        (["", ""], "no new badge was heard"),
+    ],
+)
+def test_a_new_badge_that_changes_its_address_is_not_taken_for_two(monkeypatch, scans, found):
+    heard = iter(scans)
+
+    class Scanner:
+        def __init__(self, hear, **_options):
+            self.hear = hear
+
+        async def __aenter__(self):
+            for address in next(heard):
+                self.hear(BLEDevice(address, None, {}), None)
+
+        async def __aexit__(self, *_failure):
+            pass
+
+    monkeypatch.setattr(radio, "BleakScanner", Scanner)
+    monkeypatch.setattr(radio, "BESIDE_SECONDS", 0.0)
+    monkeypatch.setattr(radio, "_advertised", lambda _advertisement: bytes(20))
+
+    async def look():
+        return (await radio.Radio("system").find_new(lambda _data: True, 0.01)).address
+
+    try:
+        assert asyncio.run(look()) == found
+    except BadgeNotFoundError as error:
+        assert found in str(error)
 
 
 def test_out_of_range(wearer, monkeypatch, capsys):

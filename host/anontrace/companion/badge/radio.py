@@ -72,6 +72,23 @@ class Radio:
 
     async def find_new(self, is_new: Callable[[bytes], bool], seconds: float) -> BLEDevice:
         """The one device whose advertised 20 bytes are a new badge's; BadgeNotFoundError if there is none, or more."""
+        heard = await self._heard_new(is_new, seconds)
+        if len(heard) > 1:  # or one, which changed its Bluetooth address meanwhile: it has another only now
+            heard = await self._heard_new(is_new, seconds)
+        if not heard:
+            raise BadgeNotFoundError(
+                f"no new badge was heard within {seconds:.0f} seconds; press its button briefly (if it has none, switch"
+                " it off and on) and try again; one that has an owner is emptied by eight seconds on its button"
+            )
+        if len(heard) > 1:
+            raise BadgeNotFoundError(
+                f"{len(heard)} new badges are heard, and one of them may not be yours;"
+                " switch the others off or go away from them, and try again"
+            )
+        return heard[0]
+
+    async def _heard_new(self, is_new: Callable[[bytes], bool], seconds: float) -> list[BLEDevice]:
+        """The new badges that are heard, by Bluetooth address; listens on for a moment once there is one."""
         heard: dict[str, BLEDevice] = {}
         first = asyncio.Event()
 
@@ -86,18 +103,7 @@ class Radio:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(first.wait(), seconds)
                     await asyncio.sleep(BESIDE_SECONDS)
-        if not heard:
-            raise BadgeNotFoundError(
-                f"no new badge was heard within {seconds:.0f} seconds; press its button briefly (if it has none, switch"
-                " it off and on) and try again; one that has an owner is emptied by eight seconds on its button"
-            )
-        if len(heard) > 1:
-            raise BadgeNotFoundError(
-                f"{len(heard)} new badges are heard, and one of them may not be yours;"
-                " switch the others off or go away from them, and try again"
-            )
-        (device,) = heard.values()
-        return device
+        return list(heard.values())
 
     async def listen(self, seconds: float) -> int:
         """How many badges are heard, whosever they are: whether the adapter can be used at all."""
