@@ -24,6 +24,7 @@ from . import items
 from .keys import MixKey, MixKeys
 
 _SHARE = 2  # one next mix, and all that take none together, may have this part of the room
+_FEW = 4  # messages; to hand so few to a thread costs more than to unwrap them
 _random = random.SystemRandom()
 
 
@@ -60,7 +61,11 @@ class Admission:
             raise Overloaded("this mix has no room for more messages now")
         self._underway += len(messages)
         try:
-            by_key = await asyncio.to_thread(self._unwrap, messages, waiting, self._stuck(), clock.now())
+            state = (waiting, self._stuck(), clock.now())
+            if len(messages) <= _FEW:
+                by_key = self._unwrap(messages, *state)
+            else:
+                by_key = await asyncio.to_thread(self._unwrap, messages, *state)
             for key, puts in by_key.items():
                 stored = await self._store.put_if_absent_many(key.table, puts, expires=key.last_day)
                 self._counters.add("accepted", sum(stored))
