@@ -25,7 +25,8 @@ from rocksdict import (
 
 from anontrace.backend.errors import StoreError
 
-_MEMTABLES = 64 << 20
+_MEMTABLE, _MEMTABLES = 16 << 20, 64 << 20  # of one column family, of all
+_MEMTABLE_FILTER = 0.004  # of a memtable: ten bits for each of 50,000 keys
 _LOG_FILES = 256 << 20
 _ROOM = 4 << 20  # bytes to open a database with, besides those of its log
 _NEW_LOG = b"scrubbed"  # in the column family that nothing else is in
@@ -205,7 +206,11 @@ def _whole() -> CompactOptions:
 
 
 def _options() -> Options:
-    """Point look-ups of short random values: Bloom filters, no compression, little memory per column family."""
+    """Point look-ups of short random values: Bloom filters, no compression, little memory per column family.
+
+    The filters of memtables are not on by default. Most keys are looked for in every day, and absent in all or all but
+    one, so that a poll takes half the time with them.
+    """
     blocks = BlockBasedOptions()
     blocks.set_bloom_filter(10, False)
     options = Options(raw_mode=True)
@@ -213,7 +218,9 @@ def _options() -> Options:
     options.create_missing_column_families(True)
     options.set_block_based_table_factory(blocks)
     options.set_compression_type(DBCompressionType.none())
-    options.set_write_buffer_size(16 << 20)
+    options.set_write_buffer_size(_MEMTABLE)
+    options.set_memtable_prefix_bloom_ratio(_MEMTABLE_FILTER)
+    options.set_memtable_whole_key_filtering(True)
     options.set_db_write_buffer_size(_MEMTABLES)
     options.set_max_total_wal_size(_LOG_FILES)
     options.set_keep_log_file_num(2)
