@@ -4,6 +4,7 @@ For tests and benchmarks. Started in a folder, on free ports; nodes can be kille
 """
 
 import contextlib
+import random
 import secrets
 import signal
 import socket
@@ -22,7 +23,8 @@ MASTERS = 3
 NODES = 6
 NODE_TIMEOUT = 5.0
 _SLOTS = 16384
-_BUS = 10000
+_PORTS = range(10000, 12700)
+_BUS = 10000  # above these, for the cluster's own traffic
 _WITH_A_REPLICA = 4  # items in a line of CLUSTER SLOTS: first and last slot, master, replica
 _PATIENCE = 60.0
 
@@ -71,7 +73,7 @@ class RedisCluster:
         port = self.ports[node]
         options = {
             "port": port,
-            "cluster-port": _bus(port),
+            "cluster-port": port + _BUS,
             "bind": "127.0.0.1",
             "dir": home,
             "cluster-enabled": "yes",
@@ -197,7 +199,7 @@ class RedisCluster:
                 self._ask(node, "CLUSTER", "ADDSLOTSRANGE", slots[0], slots[-1])
             if node > 0:
                 port = self.ports[0]
-                self._ask(node, "CLUSTER", "MEET", "127.0.0.1", port, _bus(port))
+                self._ask(node, "CLUSTER", "MEET", "127.0.0.1", port, port + _BUS)
         ids = [self._ask(node, "CLUSTER", "MYID").decode() for node in range(NODES)]
         for node in range(MASTERS, NODES):
 
@@ -224,22 +226,18 @@ class RedisCluster:
             self.kill(node)
 
 
-def _bus(port: int) -> int:
-    """The port of a node for the cluster's own traffic."""
-    return port + _BUS if port + _BUS < 65536 else port - _BUS
-
-
 def _free_ports(number: int) -> list[int]:
-    """Ports that are free now, with the ones for the cluster's own traffic."""
+    """Ports that are free now, with the ones for the cluster's own traffic; of those that no system gives to outgoing
+    connections, which could take one before its node has started."""
     found: list[int] = []
-    while len(found) < number:
+    for port in random.sample(_PORTS, len(_PORTS)):
         with socket.socket() as probe, socket.socket() as second:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
             try:
-                second.bind(("127.0.0.1", _bus(port)))
+                probe.bind(("127.0.0.1", port))
+                second.bind(("127.0.0.1", port + _BUS))
             except OSError:
                 continue
-            if port not in found:
-                found.append(port)
-    return found
+            found.append(port)
+        if len(found) == number:
+            return found
+    raise OSError("too many ports are in use")

@@ -7,9 +7,12 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from anontrace.backend import peers
 from anontrace.backend.clockcheck import ClockCheck
 from anontrace.backend.errors import PeerError
 from anontrace.backend.http import reason_in
@@ -24,6 +27,36 @@ from anontrace_shared.errors import FormatError
 from tests.wire.samples import NETWORK, NOW, edition
 
 DEEP = b"[" * 100_000
+
+
+def test_what_is_missing_is_asked_for_at_once_then_less_and_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, asked = [0.0], []
+
+    class Lonely(Peers):
+        def __init__(self) -> None:
+            self._refreshed, self._doubtful = 0.0, False
+
+        def missing(self) -> list[int]:
+            return [3] if now[0] < 3600 else [3, 4]
+
+        async def refresh(self) -> None:
+            self._refreshed = now[0]
+            asked.append(now[0])
+
+    async def pass_by(seconds: float) -> None:
+        now[0] += seconds
+        if now[0] > 3700:
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr(peers, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(peers, "asyncio", SimpleNamespace(sleep=pass_by))
+    with suppress(asyncio.CancelledError):
+        asyncio.run(Lonely().keep_fresh())
+    gaps = [later - sooner for sooner, later in pairwise(asked)]
+    assert max(gaps[:3]) <= 4 and gaps[:10] == sorted(gaps[:10])
+    first_hour = [at for at in asked if at < 3600]
+    assert len(first_hour) < 60 and max(gaps) <= 122
+    assert 3600 <= asked[len(first_hour)] <= 3602  # another one is missing: soon again
 
 
 class Canned:

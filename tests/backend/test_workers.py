@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +9,7 @@ from itertools import cycle
 
 import pytest
 from anontrace.backend import keyfiles
+from anontrace.backend.init import _free_ports
 from anontrace.mixnet import blob, notification, surb, swap
 from anontrace.mixnet.header import NO_MAILBOX
 from anontrace.mixnet.message import forward
@@ -57,9 +57,7 @@ def second(name: str) -> str:
 def add_worker(servers: Servers, name: str) -> None:
     """The same server once more: a copy of its folder that listens elsewhere, under the same URL."""
     shutil.copytree(servers.folder / name, servers.folder / second(name))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    (port,) = _free_ports("127.0.0.1", 1)
     path = servers.folder / second(name) / "server.toml"
     lines = path.read_text().splitlines()
     lines = [f'listen = "127.0.0.1:{port}"' if line.startswith("listen") else line for line in lines]

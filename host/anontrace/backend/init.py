@@ -3,7 +3,9 @@
 docs/protocol.md section 10, "Network file". Refuses to touch a network that is there already.
 """
 
+import errno
 import json
+import random
 import socket
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,6 +22,8 @@ from .errors import ConfigError
 
 FEWEST_MIXES = 3
 MOST_MIXES = 253  # a nymserver and a mailbox server are mixes too
+_PORTS = range(23000, 32000)
+_TAKEN = (errno.EADDRINUSE, errno.EACCES)  # the latter where Windows has reserved a port
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +126,21 @@ def _ports(base: int, number: int) -> list[int]:
 
 
 def _free_ports(host: str, number: int) -> list[int]:
-    """Ports that are free now: bound all at once, so that none is drawn twice."""
+    """Ports that are free now, of those that no system gives to outgoing connections: one of these could take a port
+    before the server that it is for has started. Bound all at once, so that none is drawn twice."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    found: list[int] = []
     with ExitStack() as stack:
-        probes = []
-        for _ in range(number):
-            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        for port in random.sample(_PORTS, len(_PORTS)):
             probe = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
             try:
-                probe.bind((host, 0))
+                probe.bind((host, port))
             except OSError as error:
-                raise ConfigError(f"cannot listen on {host}: {error.strerror}") from None
-            probes.append(probe)
-        return [int(probe.getsockname()[1]) for probe in probes]
+                if error.errno not in _TAKEN:
+                    raise ConfigError(f"cannot listen on {host}: {error.strerror}") from None
+                probe.close()
+                continue
+            found.append(port)
+            if len(found) == number:
+                return found
+    raise ConfigError(f"cannot listen on {host}: too many ports are in use")

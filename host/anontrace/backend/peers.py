@@ -37,6 +37,7 @@ _MOST_ANSWER = 4 << 20  # bytes; no directory is longer
 _REFRESH_SECONDS = 600.0
 _LOOK_SECONDS = 2.0
 _SECONDS_BETWEEN_REFRESHES = 10.0
+_MISSING_PART, _MOST_MISSING_SECONDS = 0.25, 120.0  # what is missing for long is asked for less and less often
 _CLOCKS = 16  # asked for the time in one go
 _FIRST_COMPARISON_SECONDS = 3.0
 
@@ -132,9 +133,15 @@ class Peers:
 
         Raises PeerError when discovery cannot be asked; to be started again then.
         """
+        missing: list[int] = []
+        since = time.monotonic()
         while True:
-            age = time.monotonic() - self._refreshed
-            if age > _REFRESH_SECONDS or self.missing() or (self._doubtful and age > _SECONDS_BETWEEN_REFRESHES):
+            now = time.monotonic()
+            if (still := self.missing()) != missing:
+                missing, since = still, now
+            age = now - self._refreshed
+            is_due = age > _REFRESH_SECONDS or (self._doubtful and age > _SECONDS_BETWEEN_REFRESHES)
+            if is_due or (missing and age >= min(_MISSING_PART * (now - since), _MOST_MISSING_SECONDS)):
                 await self.refresh()
             await asyncio.sleep(_LOOK_SECONDS)
 
