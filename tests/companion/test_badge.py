@@ -324,6 +324,7 @@ def test_a_preset_is_set_and_nonsense_is_refused(world):
 
 
 def test_a_crash_is_shown_by_info(world):
+    world.pass_time(1)  # a badge takes twelve handshakes a minute, and the clock stands between two commands
     assert world.do("ada", "badge", "info")["crash_log"] == ""
     (world.folder / "ada" / "crash.txt").write_text("Traceback: something went wrong\n")
     assert "something went wrong" in world.do("ada", "badge", "info")["crash_log"]
@@ -341,6 +342,7 @@ def test_the_battery_is_shown_where_the_board_measures_it(world):
 
 
 def test_a_full_flash_gives_up_its_oldest_day_and_the_wearer_is_told(world):
+    world.pass_time(1)
     assert world.do("ada", "badge", "sync")["log_was_full"] is False
     badge = world.air.badges["ada"]
     firmware = badge.main

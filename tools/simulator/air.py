@@ -238,7 +238,9 @@ class Air:
         log = (self._log_dir or flash.parent) / f"{name}.log"
         main = (main or _ROOT / "firmware" / "main.py").absolute()
         folders = await asyncio.to_thread(image.folders, self._micropython)
-        heap = self._heap + await asyncio.to_thread(image.weight, tuple(self._micropython), folders[0])
+        heap = self._heap + await asyncio.to_thread(
+            image.weight, tuple(self._micropython), folders[0], (flash / "board.json").exists()
+        )
         if path is not None:
             folders[1:] = [one.absolute() for one in path]
         command = [*self._micropython, "-X", f"heapsize={heap}"]

@@ -49,9 +49,13 @@ def folders(micropython: Sequence[str]) -> list[Path]:
 
 
 @functools.cache
-def weight(micropython: tuple[str, ...], board: Path) -> int:
-    """Bytes of heap that the simulator's modules take in the badge's process: on the chip they are C and take none."""
-    script = "import gc; gc.collect(); a = gc.mem_free(); import _air, bluetooth, machine, time; gc.collect(); "
+def weight(micropython: tuple[str, ...], board: Path, has_hands: bool) -> int:
+    """Bytes of heap that the simulator's modules take in the badge's process: on the chip they are C and take none.
+
+    `has_hands`: what stands for the pins of a board that has any is loaded too.
+    """
+    modules = "_air, bluetooth, machine, time" + (", _adc, _pin" if has_hands else "")
+    script = f"import gc; gc.collect(); a = gc.mem_free(); import {modules}; gc.collect(); "
     environment = {"MICROPYPATH": f"{board}:.frozen"}
     command = [*micropython, "-c", script + "print(a - gc.mem_free())"]
     process = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True, env=environment)
