@@ -175,7 +175,7 @@ def _show(context: Context, state: "State", intent: "Intent", stored: "StoredUpl
         begun = "" if found.ends is None else f" and has to begin before {moment_text(found.ends)}, with its permit"
         warn(
             f"that may be too late: an upload may take {MOST_DAYS} days{begun}. Send it at once by the same command"
-            " without --hidden, or sooner by: anontrace run --level high"
+            " without --hidden, or sooner by: anontrace run --level high. Who watches your connection sees either."
         )
 
 
