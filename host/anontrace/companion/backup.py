@@ -23,6 +23,7 @@ from anontrace.companion.state import State
 
 MAGIC = b"anontrace backup 1\n"
 CHUNK = 65536
+_MOST = 1 << 30  # bytes of a backup
 _SETTINGS = struct.Struct(f"<{SALT}sII")
 _HEADER = bindings.crypto_secretstream_xchacha20poly1305_HEADERBYTES
 _OVERHEAD = bindings.crypto_secretstream_xchacha20poly1305_ABYTES
@@ -65,7 +66,10 @@ def write(folder: Path, key: bytes, target: Path, passphrase: str, progress: Pro
 def read(source: Path, passphrase: str, progress: Progress) -> tuple[bytes, bytes]:
     """The vault key and the database in a backup; StateError when it is damaged, SetupError for a wrong passphrase."""
     try:
-        data = source.read_bytes()
+        with source.open("rb") as file:
+            data = file.read(len(MAGIC))
+            if data == MAGIC:  # else it may be anything, and have no end
+                data += file.read(_MOST)
     except OSError as error:
         raise SetupError(f"the backup {source} cannot be read: {error.strerror}") from error
     begin = len(MAGIC) + _SETTINGS.size

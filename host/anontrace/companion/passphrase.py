@@ -13,6 +13,7 @@ from pathlib import Path
 from nacl import exceptions
 from nacl.pwhash import argon2id
 
+from anontrace.companion import files
 from anontrace.companion.errors import SetupError, StateError
 
 ENVIRONMENT = "ANONTRACE_PASSPHRASE_FILE"
@@ -48,10 +49,7 @@ class Stretching:
 
 def from_file(path: Path) -> str:
     """The first line of a file."""
-    try:
-        first = path.read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SetupError(f"the passphrase file {path} cannot be read") from error
+    first = files.read(path, "the passphrase file").partition("\n")[0].rstrip("\r")
     if not first:
         raise SetupError(f"the passphrase file {path} has an empty first line")
     return first

@@ -99,20 +99,17 @@ def init(context: Context, network: str, proxy: str | None, protect: str | None,
 
 
 def _read(network: str, proxy: str | None) -> str:
+    from anontrace.companion import files
     from anontrace.companion.errors import SetupError
 
-    if network.startswith(("https://", "http://")):
-        from anontrace.companion.client import Client
+    if not network.startswith(("https://", "http://")):
+        return files.read(Path(network), "the network file")
+    from anontrace.companion.client import Client
 
-        if network.startswith("http://"):
-            raise SetupError("a network file from the web must come by https://, since its keys are pinned")
-        with Client(proxy) as client:
-            data = client.get("the network file", network)
-    else:
-        try:
-            data = Path(network).read_bytes()
-        except OSError as error:
-            raise SetupError(f"the network file {network} cannot be read: {error.strerror}") from error
+    if network.startswith("http://"):
+        raise SetupError("a network file from the web must come by https://, since its keys are pinned")
+    with Client(proxy) as client:
+        data = client.get("the network file", network)
     try:
         return data.decode()
     except UnicodeDecodeError as error:
