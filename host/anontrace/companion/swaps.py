@@ -97,8 +97,8 @@ class Swaps:
     def settle(self, seconds: float, progress: Progress) -> "Settled":
         """Send and confirm all that is pending, for at most `seconds` of real time.
 
-        Of what is sent now, `rest` is not looked for but taken for confirmed once a sample is there, unless something
-        had to be sent again: then each is looked for.
+        Of what is sent now a few are looked for, then a sample; the rest is taken for confirmed when all these are
+        there, unless something had to be sent again: then each is looked for.
         """
         pending = self._state.addresses.pending()
         total = len(pending)
@@ -113,17 +113,14 @@ class Swaps:
             time.sleep(min(wait * _random.uniform(0.8, 1.2), max(end - time.monotonic(), 0)))
             wait = min(wait * 1.5, LONGEST_WAIT)
             missing = self._look(missing)
-            while not missing and rest:
-                if settled.resent:
-                    missing, rest = rest, []
-                elif sampled:
-                    self._state.addresses.set_confirmed([item.surb for item in rest], int(clock.now()), seen=False)
-                    rest = []
-                    break
-                else:
-                    size, sampled = self._sample_size(), True
-                    missing, rest = rest[:size], rest[size:]
-                missing = self._look(missing)
+            if rest and not (missing or sampled or settled.resent):
+                size, sampled = self._sample_size(), True
+                missing, rest = self._look(rest[:size]), rest[size:]
+            if rest and not missing and settled.resent:
+                missing, rest = self._look(rest), []
+            if rest and not missing:
+                self._state.addresses.set_confirmed([item.surb for item in rest], int(clock.now()), seen=False)
+                rest = []
             progress(total - len(missing) - len(rest), total)
             now = time.monotonic()
             if (missing or rest) and now >= end:
