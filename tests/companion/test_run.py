@@ -2,21 +2,23 @@
 
 import secrets
 from collections import Counter
+from dataclasses import replace
+from random import Random
 
 import pytest
 from anontrace import clock
-from anontrace.companion import looking, registration, run, swaps
+from anontrace.companion import asking, looking, registration, renewal, run, swaps
 from anontrace.companion.cases import assess
 from anontrace.companion.errors import BadgeNotFoundError, BluetoothError, CompanionError
 from anontrace.companion.levels import HIGH, LOW, NORMAL, Level
 from anontrace.companion.store import renewals
 from anontrace.companion.store.badges import RATCHET
-from anontrace.mixnet.sizes import MESSAGE
+from anontrace.mixnet.sizes import MESSAGE, PAYLOAD
 from anontrace.wire import poll
 from anontrace.wire.upload import CHUNK
 from anontrace_shared.slots import day_of, slot_of
 
-from tests.companion.paper import KINDS, START, Time, Wearer, exposure, make_transparent
+from tests.companion.paper import KINDS, MAILBOX, START, Time, Wearer, exposure, make_transparent
 
 HOUR, DAY = 3600, 86400
 
@@ -230,15 +232,14 @@ def test_further_badges_do_not_push_the_highest_level_over_its_bytes(badges):
 
 def test_what_an_answer_has_no_room_for_is_asked_for_first_the_next_time(wearer):
     wearer.until(START + 2 * DAY)
-    case, report = secrets.token_bytes(16), secrets.token_bytes(8)
-    met = list(wearer.addresses(slot_of(START) + 100, 4 * NORMAL.room).items())
-    for slot, contact_address in met:
-        wearer.network.notify(contact_address, slot, exposure(case, report))
-    polls = looked = 0
-    while not (told := assess(wearer.state)) or len(told[0].seconds) < len(met):
-        wearer.until(wearer.time.now + HOUR)
-        looked = sum(request.kind == "poll" for request in wearer.network.requests)
-        polls = polls or looked
-    # All 600 mailboxes of two days fit into two requests, so that each later one is for what was left.
-    assert 3 <= looked - polls <= 6
-    assert told[0].minutes == 5 * len(met)
+    level = replace(NORMAL, questions=100)  # of nearly 600 mailboxes: who has been asked waits for six requests
+    now = int(wearer.time.now)
+    addresses = wearer.state.addresses
+    full = addresses.to_ask(MAILBOX, renewal.slots_in_question(now), now, 3 * level.room)
+    for mailbox in full:
+        wearer.network.mailboxes.setdefault(mailbox.address, []).append(secrets.token_bytes(PAYLOAD))
+    with wearer._servers(wearer.state) as servers:
+        brought = [asking.ask(wearer.state, servers, level, Random(n)).messages for n in range(4)]
+    assert brought[:3] == [level.room] * 3
+    skips = {mailbox.number: mailbox.skip for mailbox in addresses.live_mailboxes(now)}
+    assert all(skips.get(mailbox.number, 255) > mailbox.skip for mailbox in full)  # one that is done with has gone
