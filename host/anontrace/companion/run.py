@@ -32,7 +32,7 @@ DAY_SECONDS = 86400
 SOON_SECONDS = 900  # what is overdue at the start is spread over so long
 BADGE_SYNCS = 24  # a day
 TOP_UPS = 4
-BETWEEN_SECONDS = 0.2  # real time, between two badges: who waits for the state folder looks more often
+BETWEEN_SECONDS = 0.2  # real time, between two tasks or badges: who waits for the state folder looks more often
 
 TOP_UP = "addresses"
 MESSAGES = "messages"
@@ -116,7 +116,9 @@ class Run:
         """Do what is due by now; returns how many tasks that were."""
         now = clock.now()
         due = sorted((due, task) for task, due in self._due.items() if due <= now)
-        for _, task in due:
+        for number, (_, task) in enumerate(due):
+            if number:
+                time.sleep(BETWEEN_SECONDS)
             self._do(task)
         return len(due)
 

@@ -53,7 +53,7 @@ def run(context: Context, level: str | None, once: bool, no_badge: bool) -> None
     from anontrace.companion.levels import LEVELS
     from anontrace.companion.lock import RUN_FILE, exclusive
     from anontrace.companion.notify import TEXT, there_is_news
-    from anontrace.companion.run import DIRECTORY_SECONDS, Run
+    from anontrace.companion.run import BETWEEN_SECONDS, DIRECTORY_SECONDS, Run
     from anontrace.companion.servers import Servers
 
     def say(event: "Event") -> None:
@@ -95,7 +95,7 @@ def run(context: Context, level: str | None, once: bool, no_badge: bool) -> None
                     written = last  # by another command, which may have chosen another level
                     with context.reading() as state:
                         running.set_level(LEVELS[state.timetable.level() or chosen])
-                time.sleep(min(max(running.next_due() - clock.now(), 0.05), LONGEST_SLEEP))
+                time.sleep(min(max(running.next_due() - clock.now(), BETWEEN_SECONDS), LONGEST_SLEEP))
         except KeyboardInterrupt:
             if not asked.terminated:
                 raise
