@@ -1,36 +1,49 @@
 # Everything one does with this project; `make help` lists it. The work is done in Python, under tools/.
 
 PYTHON ?= python3
-VENV   := .venv
-BIN    := $(VENV)/bin
-READY  := $(VENV)/.ready
+override VENV  := .venv
+override BIN   := $(VENV)/bin
+override READY := $(VENV)/.ready
+
+# What a user may give. None of it is expanded by make or read by a shell: $(value) is the text as it was given, and it
+# reaches the tools through the environment (tools/make.py). Make would expand what stands on its command line, known
+# here or not, to export it, so that is not exported.
+override VARIABLES := PYTHON CONTACTS PATIENT FROM TO STEP PEOPLE CLASS RULE PASSER SCALE KEEP ONLY \
+    PORT BOARD HARDWARE FIRMWARE UPGRADE BADGES NETWORK
+$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(eval unexport $(name))))
+$(foreach name,$(VARIABLES),$(eval export ANONTRACE_MAKE_$(name) := $$(value $(name))))
+
+# What is compiled is kept, whatever the shell says: each of the hundreds of processes that the demonstration and the tests
+# start would compile the whole program anew.
+override export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format vectors bench flash update provision clean
+.PHONY: help setup named pins demo badge test lint format vectors bench mutants soak man flash update provision clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(READY) ## virtual environment with pinned packages, MicroPython (done by the other targets when needed)
+setup: $(READY) ## virtual environment with pinned packages, MicroPython: [PYTHON=...] (done by the other targets when needed)
 
 $(READY): pyproject.toml tools/constraints.txt
-	@command -v $(PYTHON) >/dev/null || { echo "error: no $(PYTHON): install Python 3.11 or newer, or say make PYTHON=..." >&2; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	    { echo "error: $(PYTHON) is older than 3.11: install a newer one, or say make PYTHON=python3.12" >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
-	    { echo "error: Python's venv module is missing: install it (Debian: apt install python3-venv)" >&2; exit 1; }
-	@echo "Setting up $(VENV) ..."
-	@$(PYTHON) -m venv $(VENV)
-	@PIP_CONSTRAINT=tools/constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	    --editable '.[keyring,simulator,flash,dev]'
-	@$(BIN)/python -m tools.micropython >/dev/null
-	@touch $(READY)
+	@"$$ANONTRACE_MAKE_PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { printf \
+	    'error: %s is no Python 3.11 or newer: install one, or say make PYTHON=...\n' "$$ANONTRACE_MAKE_PYTHON" >&2; exit 1; }
+	@"$$ANONTRACE_MAKE_PYTHON" tools/set_up.py
 
-demo: $(READY) ## the whole chain on this machine; CONTACTS=FILE PATIENT=ID [FROM= TO= PEOPLE= CLASS= RULE=] plays a list, SCALE=60 at most 60 times as fast
-	@$(BIN)/python -m tools.demo $(if $(CONTACTS),--contacts '$(CONTACTS)') $(if $(PATIENT),--patient '$(PATIENT)') \
-	    $(if $(FROM),--from '$(FROM)') $(if $(TO),--to '$(TO)') $(if $(PEOPLE),--people '$(PEOPLE)') \
-	    $(if $(CLASS),--class '$(CLASS)') $(if $(RULE),--rule '$(RULE)') $(if $(PASSER),--passer '$(PASSER)') \
-	    $(if $(SCALE),--scale '$(SCALE)') $(if $(KEEP),--keep)
+# Who names a Python gets it, also when there is an environment already.
+ifneq ($(filter command environment,$(origin PYTHON)),)
+$(READY): named
+endif
+named:
+
+pins: $(READY) ## write tools/constraints.txt anew after a change to pyproject.toml: [UPGRADE=package, or all]
+	@$(BIN)/python -m tools.make pins
+
+demo: $(READY) ## the whole chain on this machine; CONTACTS=FILE PATIENT=ID [FROM= TO= STEP= PEOPLE= CLASS= RULE=] plays a list, SCALE=60 at most 60 times as fast
+	@$(BIN)/python -m tools.make demo
+
+badge: $(READY) ## a simulated badge in this terminal, and what to type in another one: [BADGES=2] [NETWORK=network.toml]
+	@$(BIN)/python -m tools.make badge
 
 test: lint ## style, types, and all tests on both interpreters
 	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
@@ -48,18 +61,25 @@ vectors: $(READY) ## write tests/vectors/ anew, after a change to a format
 	@for part in shared mixnet wire; do $(BIN)/python -m tests.$$part.make_vectors || exit 1; done
 
 bench: $(READY) ## measure badge, mix, stores and servers, print tables, write build/bench.json: [ONLY=NAME]
-	@$(BIN)/python -m tools.bench $(if $(ONLY),--only '$(ONLY)')
+	@$(BIN)/python -m tools.make bench
+
+mutants: $(READY) ## change a module line by line; its tests have to notice: minutes a module, hours in all: [ONLY=FILE, or mixnet, wire, nymserver, shared]
+	@$(BIN)/python -m tools.make mutants
+
+soak: $(READY) ## two months of a server's life in some minutes: fails unless it stays flat; writes build/soak.json
+	@$(BIN)/python -m tools.soak
+
+man: $(READY) ## write the man pages of both programs, build/man/*.1, from their own help
+	@$(BIN)/python -m tools.manpages build/man
 
 flash: $(READY) ## MicroPython and the firmware onto a badge: PORT=... [BOARD=ESP32_GENERIC_S3] [HARDWARE=name] [FIRMWARE=file.bin, else the pinned one]
-	@$(BIN)/python -m tools.flash flash --port '$(PORT)' $(if $(BOARD),--board '$(BOARD)') \
-	    $(if $(FIRMWARE),--firmware '$(FIRMWARE)') $(if $(HARDWARE),--hardware '$(HARDWARE)')
+	@$(BIN)/python -m tools.make flash
 
 update: $(READY) ## only the firmware files that changed; identity and log stay: PORT=... [BOARD=...] [HARDWARE=name]
-	@$(BIN)/python -m tools.flash update --port '$(PORT)' $(if $(BOARD),--board '$(BOARD)') \
-	    $(if $(HARDWARE),--hardware '$(HARDWARE)')
+	@$(BIN)/python -m tools.make update
 
 provision: $(READY) ## make a badge yours, over USB and then Bluetooth: PORT=...
-	@$(BIN)/python -m tools.flash provision --port '$(PORT)'
+	@$(BIN)/python -m tools.make provision
 
 clean: ## remove the virtual environment and all that was built
 	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

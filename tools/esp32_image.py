@@ -9,9 +9,12 @@ import argparse
 import contextlib
 import hashlib
 import re
+import struct
 import sys
 import tempfile
 import tomllib
+import urllib.parse
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +26,17 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 
 PINS = Path(__file__).with_name("esp32_images.toml")
 OLDEST = (1, 23)  # the oldest MicroPython whose loader takes this mpy-cross's native code
-LARGEST = 4 << 20  # bytes: the flash of a common board
+MAX_BYTES = 4 << 20  # bytes: the flash of a common board
 TIMEOUT = 30.0  # seconds without a byte
 INSTEAD = "or say FIRMWARE=file.bin with an image fetched elsewhere"
+MAX_FLASH = 32 << 20  # bytes: the largest flash of any board
+# Of an image as it lies in flash, by Espressif's manual of the partition table.
+_HEADER = 24
+_MAGIC = 0xE9
+_PARTITIONS = 0x8000  # where the table is, from the beginning of flash
+_PARTITIONS_SIZE = 0xC00
+_PARTITION = struct.Struct("<HBBI24s")
+_PARTITION_MAGIC = 0x50AA
 _BANNER = re.compile(rb"MicroPython v(\d+)\.(\d+)")  # as every build has it in sys.version
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -78,13 +89,14 @@ def pins() -> dict[str, Pin]:
 
 
 def check(image: Path, name: str) -> None:
-    """ImageError when the file is no MicroPython image for that board."""
+    """ImageError unless the file is a whole flash image for that board: bootloader, partitions and MicroPython."""
     board = BOARDS[name]
     try:
-        content = image.read_bytes()
+        with image.open("rb") as file:
+            content = file.read(MAX_FLASH + 1)
     except OSError as error:
         raise ImageError(f"{image} cannot be read: {error.strerror}") from None
-    if len(content) < 24 or content[0] != 0xE9:
+    if len(content) < _HEADER or content[0] != _MAGIC or len(content) > MAX_FLASH:
         raise ImageError(f"{image} is no ESP32 firmware image; take the .bin file for {name}")
     chip_id = int.from_bytes(content[12:14], "little")
     if chip_id != board.chip_id:
@@ -92,7 +104,16 @@ def check(image: Path, name: str) -> None:
         if meant is None:
             raise ImageError(f"{image} is for a chip that is not supported; take the .bin file for {name}")
         raise ImageError(f"{image} is for {meant}, not for {name}: take the right file, or say BOARD={meant}")
-    found = _BANNER.search(content)
+    start = _application(content, board)
+    if start is None:
+        raise ImageError(
+            f"{image} is no whole flash image: it lacks the partitions, as an update or an .app-bin does; "
+            f"take the .bin file for {name} from its download page"
+        )
+    for part in (content[: _PARTITIONS - board.offset], content[start:]):
+        if not _is_whole(part, board):
+            raise ImageError(f"{image} is damaged or cut short: fetch it again")
+    found = _BANNER.search(content, start)
     if found is None:
         raise ImageError(f"{image} holds no MicroPython; take the .bin file for {name} from its download page")
     version = (int(found[1]), int(found[2]))
@@ -100,6 +121,39 @@ def check(image: Path, name: str) -> None:
         raise ImageError(
             f"{image} is MicroPython {version[0]}.{version[1]}: take {board.oldest[0]}.{board.oldest[1]} or newer"
         )
+
+
+def _application(content: bytes, board: Board) -> int | None:
+    """Where in an image the application that starts first begins; None when there are no partitions that say so."""
+    table = content[_PARTITIONS - board.offset :][:_PARTITIONS_SIZE]
+    offsets = []
+    for at in range(0, len(table) - _PARTITION.size, _PARTITION.size):
+        magic, kind, subtype, offset, _ = _PARTITION.unpack_from(table, at)
+        if magic != _PARTITION_MAGIC:
+            break
+        if kind == 0 and (subtype == 0 or subtype >> 4 == 1):  # factory, or the first of several to update by turns
+            offsets.append((subtype, offset - board.offset))
+    start = min(offsets, default=(0, 0))[1]
+    return start if _PARTITIONS - board.offset < start < len(content) else None
+
+
+def _is_whole(part: bytes, board: Board) -> bool:
+    """Whether these bytes begin with an image for the chip that is complete, by its checksum and its hash."""
+    from esptool.bin_image import LoadFirmwareImage  # type: ignore[import-untyped]  # half a second
+    from esptool.logger import log  # type: ignore[import-untyped]
+    from esptool.util import FatalError  # type: ignore[import-untyped]
+
+    log.set_verbosity("silent")
+    try:
+        image = LoadFirmwareImage(board.chip, part)
+    except (FatalError, ValueError, TypeError, IndexError, struct.error):
+        return False
+    whole: bool = (
+        image.chip_id == board.chip_id
+        and image.checksum == image.calculate_checksum()
+        and (not image.append_digest or image.stored_digest == image.calc_digest)
+    )
+    return whole
 
 
 def fetch(name: str) -> Path:
@@ -158,10 +212,26 @@ def _accept(part: Path, name: str, pin: Pin, expected: str, record: Path) -> Non
     kept.replace(record)
 
 
+def _proxy(url: str) -> httpx.Proxy | None:
+    """The proxy that the system names for this address, if any; ImageError when it cannot be used."""
+    # By the standard library, which takes every form of NO_PROXY; httpx raises an error on some.
+    parts = urllib.parse.urlsplit(url)
+    if not parts.hostname or urllib.request.proxy_bypass(parts.netloc):
+        return None
+    proxies = urllib.request.getproxies()
+    named = proxies.get(parts.scheme) or proxies.get("all")
+    if not named:
+        return None
+    try:
+        return httpx.Proxy(named if "://" in named else f"http://{named}")
+    except (ValueError, httpx.InvalidURL):  # whose text may hold a password
+        raise ImageError(f"the proxy of {parts.scheme.upper()}_PROXY is no address: correct it, {INSTEAD}") from None
+
+
 def _download(url: str, target: Path) -> None:
     """The content of `url` into a file, with progress. ImageError if it does not come whole; OSError of the file."""
     print(f"Downloading {url} ...", file=sys.stderr, flush=True)
-    scheme = httpx.URL(url).scheme
+    scheme, proxy = httpx.URL(url).scheme, _proxy(url)
 
     def stay(request: httpx.Request) -> None:
         if request.url.scheme != scheme:
@@ -172,6 +242,8 @@ def _download(url: str, target: Path) -> None:
         with (
             httpx.Client(
                 verify=trust.client_context(None),
+                proxy=proxy,
+                trust_env=False,
                 timeout=TIMEOUT,
                 follow_redirects=True,
                 headers={"Accept-Encoding": "identity"},
@@ -190,7 +262,7 @@ def _download(url: str, target: Path) -> None:
             for block in answer.iter_raw():
                 file.write(block)
                 progress.advance(task, len(block))
-                if file.tell() > LARGEST:
+                if file.tell() > MAX_BYTES:
                     raise ImageError(f"{url} is larger than a board's flash: {INSTEAD}")
     except httpx.TimeoutException:
         raise ImageError(f"{url} sent nothing for {TIMEOUT:.0f} s: try again, {INSTEAD}") from None

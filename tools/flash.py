@@ -16,6 +16,7 @@ import time
 import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from serial.tools import list_ports  # type: ignore[import-untyped]
 
@@ -28,6 +29,10 @@ class FlashError(Exception):
 
 
 HARDWARE = mpy.ROOT / "firmware" / "boards"
+MAX_HARDWARE = 1000  # bytes of a board's file
+MAX_PIN = 48
+MAX_DIVIDER = 100
+_PAIRS = (("led", "led_on"), ("button", "pressed"), ("battery", "divider"))
 
 # Runs on the badge: what it is, and the hash of every file of the firmware that it holds.
 _INVENTORY = """
@@ -168,22 +173,58 @@ def inventory(port: str) -> Inventory:
     return Inventory((version[0], version[1]), architecture, machine, dict(lines[1:]))
 
 
-def hardware_file(hardware: str, name: str | None) -> Path:
-    """The file of that board, FlashError if there is none, or if it has another chip than `name`."""
+def hardware_file(hardware: str, name: str | None) -> bytes:
+    """What that board has, as board.json. FlashError if there is none of that name, or it is for another chip."""
     known = {path.stem: path for path in sorted(HARDWARE.glob("*.json"))}
     if hardware not in known:
         raise FlashError(f"no board is called {hardware!r}: HARDWARE= takes {', '.join(known)}")
-    chip = json.loads(known[hardware].read_text()).get("chip", name)
+    try:
+        with known[hardware].open("rb") as file:
+            content = file.read(MAX_HARDWARE + 1).removeprefix(b"\xef\xbb\xbf")
+        board: Any = json.loads(content) if len(content) <= MAX_HARDWARE else None
+    except OSError as error:
+        raise FlashError(f"{known[hardware]} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        raise FlashError(f"{known[hardware]} is no JSON: write it as docs/badge.md says") from None
+    fault = _fault(board) if len(content) <= MAX_HARDWARE else f"longer than {MAX_HARDWARE} bytes"
+    if fault:
+        raise FlashError(f"{known[hardware]} is {fault}: write it as docs/badge.md says")
+    chip = board.get("chip", name)
     if name is not None and chip != name:
         raise FlashError(f"{hardware} has another chip: say BOARD={chip}")
-    return known[hardware]
+    return content
 
 
-def configure(port: str, file: Path) -> None:
-    """Tell a badge what its board has: the file becomes board.json."""
-    _mpremote(port, "fs", "cp", "-f", str(file), ":board.json")
-    if hashlib.sha256(file.read_bytes()).hexdigest() not in _mpremote(port, "fs", "sha256sum", ":board.json"):
-        raise FlashError(f"board.json did not arrive whole on {port}: run make update HARDWARE={file.stem} again")
+def _fault(board: object) -> str:
+    """What is wrong with the content of a board's file, as what follows `is`; empty when a badge can use it."""
+    if not isinstance(board, dict):
+        return "no object: {...}"
+    unknown = sorted(board.keys() - {"chip"} - {each for pair in _PAIRS for each in pair})
+    if unknown:
+        return f"not right: nothing is called {unknown[0][:40]!r}"
+    if board.get("chip", "ESP32_GENERIC") not in sorted(BOARDS):
+        return f"not right: chip is one of {', '.join(BOARDS)}"
+    for pin, how in _PAIRS:
+        if (pin in board) != (how in board):
+            return f"not right: {pin} and {how} go together"
+        if pin in board and not (type(board[pin]) is int and 0 <= board[pin] <= MAX_PIN):
+            return f"not right: {pin} is the number of a pin, 0 to {MAX_PIN}"
+        if how != "divider" and not (type(board.get(how, 0)) is int and board.get(how, 0) in (0, 1)):
+            return f"not right: {how} is 0 or 1"
+    divider = board.get("divider", 1)
+    if type(divider) not in (int, float) or not 1 <= divider <= MAX_DIVIDER:
+        return f"not right: divider is a number from 1 to {MAX_DIVIDER}"
+    return ""
+
+
+def configure(port: str, content: bytes) -> None:
+    """Tell a badge what its board has: the content becomes board.json."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "board.json"
+        file.write_bytes(content)
+        _mpremote(port, "fs", "cp", "-f", str(file), ":board.json")
+    if hashlib.sha256(content).hexdigest() not in _mpremote(port, "fs", "sha256sum", ":board.json"):
+        raise FlashError(f"board.json did not arrive whole on {port}: run make update with HARDWARE= again")
 
 
 def _wait_for_badge(port: str, seconds: float = 20.0) -> Inventory:
@@ -238,14 +279,14 @@ def install(port: str, found: Inventory, name: str | None) -> tuple[int, int]:
 def flash(port: str, name: str, image: Path | None, hardware: str | None) -> None:
     """Everything that makes a badge of a bare board; with the pinned image unless one is given."""
     check_port(port)
-    file = hardware_file(hardware, name) if hardware else None
+    has = hardware_file(hardware, name) if hardware else None
     if image is None:
         image = esp32_image.fetch(name)
     esp32_image.check(image, name)
     write_micropython(port, name, image)
     found = _wait_for_badge(port)
-    if file is not None:
-        configure(port, file)
+    if has is not None:
+        configure(port, has)
     copied, _ = install(port, found, name)
     print(f"{copied} files copied and verified. Next: make provision PORT={port}")
 

@@ -28,7 +28,7 @@ class MissingRuntime(Exception):
 def version(command: list[str]) -> tuple[int, int] | None:
     """Version of the MicroPython that `command` starts; None when it is no MicroPython Unix port that works."""
     try:
-        process = subprocess.run([*command, "-c", _PROBE], capture_output=True, text=True, timeout=20, check=False)
+        process = subprocess.run([*command, "-c", _PROBE], capture_output=True, text=True, timeout=300, check=False)
         name, platform, major, minor = process.stdout.split()
     except (OSError, subprocess.TimeoutExpired, ValueError):
         return None

@@ -29,7 +29,7 @@ class MissingRedis(Exception):
 def version(command: list[str]) -> int | None:
     """Major version of the Redis or Valkey server that `command` starts; None when it is none that works."""
     try:
-        process = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=20, check=False)
+        process = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=300, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
     found = re.match(r"(?:Redis|Valkey) server v=(\d+)\.", process.stdout)

@@ -26,7 +26,7 @@ _SLOTS = 16384
 _PORTS = range(10000, 12700)
 _BUS = 10000  # above these, for the cluster's own traffic
 _WITH_A_REPLICA = 4  # items in a line of CLUSTER SLOTS: first and last slot, master, replica
-_PATIENCE = 60.0
+_PATIENCE = 300.0
 
 
 class RedisCluster:
@@ -112,7 +112,7 @@ class RedisCluster:
             host="127.0.0.1",
             port=self.ports[node],
             password=self.password,
-            socket_timeout=5.0,
+            socket_timeout=60.0,
             ssl=authorities is not None,
             ssl_ca_certs=authorities,
         )

@@ -28,10 +28,11 @@ _FONT = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)  # would be fetched from
 INTRODUCTION = """\
 # The first days with Anontrace
 
-What a first-time wearer does, in order, and what the companion answers. All of it was really run: servers, badges and
-radio as `make demo` has them, on a simulated Monday in January (times in UTC). `python -m tools.walkthrough` writes
-this page anew. A flash folder called `badge` stands in for the USB port here: with a badge of your own, write
-`--usb /dev/ttyUSB0`, or whatever port it is on.
+What a wearer does in their first days, in order, and what the companion answers. All of it is real output, from the
+same servers, badges and radio as in `make demo`, on a simulated Monday in January (times in UTC).
+`python -m tools.walkthrough` writes this page anew. A flash folder called `badge` stands in for the USB port here: with
+a badge of your own, write `--usb /dev/ttyUSB0`, or whatever port it is on. Without a board, `make badge` runs a
+simulated one in a terminal and says what to type in another.
 """
 
 
@@ -153,11 +154,11 @@ async def story(pages: Pages, ada: Wearer, you: Wearer, air: Air, backend: Backe
 
     pages.say("## Monday morning: join a network\n\nYour health authority gives you a network file.")
     await pages.show(you, "init", "network.toml")
-    pages.say("Typed on a terminal, `init` also asks for a passphrase. Is everything well here?")
+    pages.say("Run in a terminal, `init` also asks for a passphrase. To check that everything works:")
     await pages.show(you, "doctor", film=False)
     pages.say("## Addresses\n\nYour badge broadcasts a new address every five minutes; each is registered beforehand.")
     await pages.show(you, "register", "--slots", "48")
-    pages.say("## Make the badge yours\n\nOne key goes onto it by cable, once. The rest goes over Bluetooth.")
+    pages.say("## Make the badge yours\n\nOne key goes onto it by cable, once. Everything else goes over Bluetooth.")
     await pages.show(you, "badge", "provision", "--usb", "badge", "--usb-only", film=False)
     await own_badge(you, air)
     await pages.show(you, "badge", "provision")
@@ -171,7 +172,7 @@ async def story(pages: Pages, ada: Wearer, you: Wearer, air: Air, backend: Backe
     air.set_range("ada", "you", None)
     await air.run_for(6 * 60)
 
-    pages.say("## Later that day\n\nYou sat next to somebody for twenty minutes. Your badge wrote it down, sealed:"
+    pages.say("## Later that day\n\nYou sat next to somebody for twenty minutes. Your badge recorded it, sealed:"
               " not even you can read who it was.")  # fmt: skip
     await pages.show(you, "badge", "sync")
     await pages.show(you, "poll", film=False)
@@ -184,7 +185,7 @@ async def story(pages: Pages, ada: Wearer, you: Wearer, air: Air, backend: Backe
     await asyncio.sleep(backend.seconds_under_way(sent) + 2)
 
     pages.say(
-        "## Somebody tests positive\n\nYour neighbour hands in her log, the health authority approves, and you poll:"
+        "## Somebody tests positive\n\nYour neighbour hands in their log, the health authority approves, and you poll:"
     )
     told = await pages.show(you, "poll")
     matched = re.search(r"pass-on ([0-9a-f]{8})", told)
@@ -193,18 +194,18 @@ async def story(pages: Pages, ada: Wearer, you: Wearer, air: Air, backend: Backe
     case = matched[1]
     await pages.show(you, "exposures", "list", film=False)
     await pages.show(you, "exposures", "show", case, film=False)
-    pages.say("Without `--exact` you see the day and no more: the time of day may tell you who it was, who trusts that"
-              " you do not know.\n\n## Let those whom you met be told\n\nNothing is sent before you said yes, and you"
-              " may leave out any day or time first.")  # fmt: skip
+    pages.say("Without `--exact` you see only the day: the time of day might tell you who it was, and they rely on your"
+              " not knowing.\n\n## Let those whom you met be told\n\nNothing is sent before you say yes, and you can"
+              " leave out any day or time first.")  # fmt: skip
     await pages.show(you, "pass-on", case, answers=("", "y"))
     await pages.show(you, "status")
-    pages.say("## A positive test of your own\n\nWith the result comes a token: `anontrace report` asks for it, and"
-              " then as `pass-on` does.\n\n## A backup")  # fmt: skip
+    pages.say("## A positive test of your own\n\nWith the result you get a token: `anontrace report` asks for it,"
+              " and then goes on as `pass-on` does.\n\n## A backup")  # fmt: skip
     words = "three small green words"
     await pages.show(you, "backup", "monday.backup", answers=(words, words), film=False)
-    pages.say("`anontrace restore monday.backup` brings everything back on another computer. What is to be done each"
-              " day: `anontrace register`, `anontrace badge sync`, `anontrace poll`; or once,"
-              " `anontrace service install` ([run.md](run.md)).")  # fmt: skip
+    pages.say("`anontrace restore monday.backup` brings everything back on another computer. What you do each day:"
+              "\n`anontrace register`, `anontrace badge sync`, `anontrace poll`; or, once and for all,"
+              " `anontrace service install`\n([run.md](run.md)).")  # fmt: skip
 
 
 def main() -> None:

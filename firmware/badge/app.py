@@ -23,7 +23,7 @@ from .links import Links
 from .logbook import Logbook
 from .radio import Radio
 
-_LONGEST_SLEEP_MS = const(60000)  # well below the watchdog's patience
+_MAX_SLEEP_MS = const(60000)  # well below the watchdog's patience
 _NO_OWNER_MS = const(10000)  # how soon a key that arrives over USB is noticed
 _STABLE_MS = const(600000)
 _LAST_RESORT_S = const(60)
@@ -116,7 +116,7 @@ class Badge:
             if self.state.crashes and self.clock.uptime_ms() > _STABLE_MS:
                 self.state.crashes = 0
                 self.state.save()
-            most = _LONGEST_SLEEP_MS if self._owned else _NO_OWNER_MS
+            most = _MAX_SLEEP_MS if self._owned else _NO_OWNER_MS
             self._changed.clear()
             try:
                 await asyncio.wait_for_ms(self._changed.wait(), max(min(self.clock.left_ms(), most), 1))

@@ -16,13 +16,17 @@ from . import radio as air
 
 _THIRDS = const(3)  # a minute of being near: whoever passes by is not asked
 _NEAR_DBM = const(-75)
-_MOST = const(6)  # asked in one slot: three seconds of computing, and ten without scanning if nobody answers
+_MAX_ASKED = const(6)  # asked in one slot: three seconds of computing, and ten without scanning if nobody answers
 _PAUSE_MS = const(8000)
 _LEFT_MS = const(20000)  # of the slot, that a challenge may need
 _SEEK_MS = const(6000)
 _REACH_MS = const(2000)
 _GIVE_UP_MS = const(1000)
 _STEP_MS = const(4000)
+
+
+class ConnectionGone(OSError):
+    """The connection ended, or never came up."""
 
 
 class Asking:
@@ -43,9 +47,9 @@ class Asking:
 
     def handle(self, event, connection, value):
         """Take an event from the radio; those of other connections are none of ours."""
-        if event == air.REACHED:
+        if event == air.IRQ_PERIPHERAL_CONNECT:
             self._connection = connection
-        elif event == air.MISSED:
+        elif event == air.IRQ_PERIPHERAL_DISCONNECT:
             self._connection = None
         elif connection != self._connection:
             return
@@ -63,7 +67,7 @@ class Asking:
         """Challenge whom there is to challenge; never returns."""
         while True:
             await asyncio.sleep_ms(_PAUSE_MS + os.urandom(1)[0] * 32)  # so that two badges do not try at one time
-            if self._asked < _MOST and self._idle() and self._clock.known and self._clock.left_ms() > _LEFT_MS:
+            if self._asked < _MAX_ASKED and self._idle() and self._clock.known and self._clock.left_ms() > _LEFT_MS:
                 await self._challenge_one()
 
     async def _challenge_one(self):
@@ -77,8 +81,8 @@ class Asking:
         passed = self._put = False
         try:
             passed = await self._passes(address)
-        except (OSError, asyncio.TimeoutError, errors.FormatError):
-            pass  # it has gone, or does not answer
+        except (OSError, asyncio.TimeoutError, errors.AnontraceError):
+            pass  # it has gone, does not answer, or answers wrong
         finally:
             self._events.clear()
             self._radio.forget()
@@ -88,14 +92,14 @@ class Asking:
             self._missed = address
 
     async def _until(self, events, ms):
-        """Wait for one of these events. TimeoutError, and OSError when the connection is gone."""
+        """Wait for one of these events. TimeoutError, and ConnectionGone."""
         deadline = self._clock.uptime_ms() + ms
         while True:
             for event in events:
                 if event in self._events:
                     return event
-            if air.MISSED in self._events:
-                raise OSError("gone")
+            if air.IRQ_PERIPHERAL_DISCONNECT in self._events:
+                raise ConnectionGone
             self._wake.clear()
             await asyncio.wait_for_ms(self._wake.wait(), max(deadline - self._clock.uptime_ms(), 1))
 
@@ -117,21 +121,23 @@ class Asking:
             if connection is None:
                 return False
             radio.exchange_mtu(connection)
-            await self._until((air.MTU,), _STEP_MS)
+            await self._until((air.IRQ_MTU_EXCHANGED,), _STEP_MS)
             radio.find_challenge(connection)
-            await self._until((air.SEARCHED,), _STEP_MS)
-            if air.FOUND not in self._events:
+            await self._until((air.IRQ_GATTC_CHARACTERISTIC_DONE,), _STEP_MS)
+            if air.IRQ_GATTC_CHARACTERISTIC_RESULT not in self._events:
                 return False
-            radio.write(connection, self._events[air.FOUND], asked)
+            radio.write(connection, self._events[air.IRQ_GATTC_CHARACTERISTIC_RESULT], asked)
             self._put = True
-            await self._until((air.TOLD,), _STEP_MS)
+            await self._until((air.IRQ_GATTC_NOTIFY,), _STEP_MS)
             answer = radio.told()
         finally:
             if self._connection is not None:
                 radio.disconnect(self._connection)
-        passed = challenge.verify(secret, asked, answer, address, slots.slot_of(self._clock.unix()))
-        wipe(secret)
-        return passed
+        try:
+            challenge.verify(secret, asked, answer, address, slots.slot_of(self._clock.unix()))
+        finally:
+            wipe(secret)
+        return True
 
     async def _reach(self, peer_type, peer):
         """Connect or fail; the badge scans again after it."""
@@ -139,9 +145,9 @@ class Asking:
         try:
             radio.reach(peer_type, peer, _REACH_MS)
             try:
-                await self._until((air.REACHED, air.MISSED), _REACH_MS + _GIVE_UP_MS)
+                await self._until((air.IRQ_PERIPHERAL_CONNECT, air.IRQ_PERIPHERAL_DISCONNECT), _REACH_MS + _GIVE_UP_MS)
             except asyncio.TimeoutError:
                 radio.give_up()
-                await self._until((air.REACHED, air.MISSED), _GIVE_UP_MS)
+                await self._until((air.IRQ_PERIPHERAL_CONNECT, air.IRQ_PERIPHERAL_DISCONNECT), _GIVE_UP_MS)
         finally:
             radio.resume()

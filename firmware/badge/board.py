@@ -13,7 +13,7 @@ from micropython import const
 
 FILE = "board.json"
 _SAMPLES = const(16)
-_MOST_MV = const(0xFFFF)
+_MAX_MV = const(0xFFFF)
 
 
 def load():
@@ -43,6 +43,6 @@ def battery_mv():
         total = 0
         for _ in range(_SAMPLES):  # it is a noisy one
             total += adc.read_uv()
-        return min(max(int(total * board["divider"] / (_SAMPLES * 1000)), 0), _MOST_MV)
+        return min(max(int(total * board["divider"] / (_SAMPLES * 1000)), 0), _MAX_MV)
     except (ValueError, KeyError):  # a broken file, or a pin that this chip does not have
         return 0

@@ -14,7 +14,7 @@ INTERVAL_MS = 300000
 _PORT_EPOCH = 946684800 if time.gmtime(0)[0] == 2000 else 0  # the ESP32 counts from 2000, the Unix port from 1970
 _PLAUSIBLE = const(1735689600)  # 2025: an RTC that says less has lost the time
 _UNITS = const(10000000)  # of the rate, in one
-_MOST_RATE = const(500)  # 50 ppm: a bad crystal in the cold
+_MAX_RATE = const(500)  # 50 ppm: a bad crystal in the cold
 _SLACK_MS = const(2000)  # by which two of the companion's messages may differ in how long they took
 _HOUR_MS = const(3600000)
 _DAY_S = const(86400)
@@ -86,7 +86,7 @@ class Clock:
         passed = unix - state.synced
         if self._offset is not None and state.synced and 0 < passed and abs(correction) <= passed // 10 + _SLACK_MS:
             rate = state.rate + correction * 10000 // max(passed, _DAY_S)
-            state.rate = min(max(rate, -_MOST_RATE), _MOST_RATE)
+            state.rate = min(max(rate, -_MAX_RATE), _MAX_RATE)
         state.synced = unix
 
     def keep(self):

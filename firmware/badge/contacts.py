@@ -7,11 +7,11 @@ heard. Beyond 512 the strongest stay and the number dropped is counted. Figures:
 import struct
 
 import micropython
-from anontrace_shared import packing
+from anontrace_shared import badge_figures
 from micropython import const
 
-MOST = 512
-_MOST = const(512)
+MAX_CONTACTS = 512
+_MAX_CONTACTS = const(512)
 
 # Where the radio's ring holds an advert: address (20), tx power (1), RSSI (1), each of the last two plus 128.
 _CELL_TX = const(20)
@@ -46,7 +46,8 @@ _BITMAP = const(520)  # in bytes: 2 * (4 + 256)
 _BITS = const(4096)
 _ENTRIES = const(1032)  # in bytes: _BITMAP + _BITS / 8
 
-_TABLE = bytearray(_ENTRIES + MOST * _ENTRY)  # taken at import, while the heap is in one piece; there is one badge
+# taken at import, while the heap is in one piece; there is one badge
+_TABLE = bytearray(_ENTRIES + MAX_CONTACTS * _ENTRY)
 
 
 @micropython.viper
@@ -83,7 +84,7 @@ def _age(table: ptr8):  # noqa: F821
     """Turn every entry in use old."""
     words = ptr16(table)  # noqa: F821
     at = (_ENTRIES >> 1) + _THIRDS
-    end = at + _MOST * (_ENTRY >> 1)
+    end = at + _MAX_CONTACTS * (_ENTRY >> 1)
     while at < end:
         if words[at]:
             words[at] = int(words[at]) | _OLD
@@ -119,13 +120,13 @@ def _place(table: ptr8, ring: ptr8, cell: int) -> int:  # noqa: F821
     if index != _NONE:
         words[_FREE] = words[((_ENTRIES + index * _ENTRY) >> 1) + _NEXT]
         words[_LIVE] = int(words[_LIVE]) + 1
-    elif int(words[_LIVE]) < _MOST:
+    elif int(words[_LIVE]) < _MAX_CONTACTS:
         return _NONE
     else:
         least = 256
         at = _ENTRIES + _STRONGEST
         i = 0
-        while i < _MOST:
+        while i < _MAX_CONTACTS:
             if int(table[at]) < least:
                 least = int(table[at])
                 index = i
@@ -189,7 +190,7 @@ def _candidate(table: ptr8, thirds: int, signal: int) -> int:  # noqa: F821
     sums = ptr32(table)  # noqa: F821
     found = _NONE
     index = 0
-    while index < _MOST:
+    while index < _MAX_CONTACTS:
         start = _ENTRIES + index * _ENTRY
         heard = int(words[(start >> 1) + _THIRDS])
         if heard & _OLD or int(sums[(start >> 2) + _SUM]) & _ASKED:
@@ -215,7 +216,7 @@ class Contacts:
         self.waiting = 0  # old entries not yet taken
         self._next = 0
         self._set_word(_FREE, _NONE)
-        for index in range(MOST - 1, -1, -1):
+        for index in range(MAX_CONTACTS - 1, -1, -1):
             _release(self._table, index)
         _reset(self._table)
 
@@ -277,14 +278,14 @@ class Contacts:
         _release(self._table, index)
         present = 0
         first = last = -1
-        for third in range(packing.THIRDS):
+        for third in range(badge_figures.THIRDS):
             if thirds >> third & 1:
                 present += 1
                 last = third
                 if first < 0:
                     first = third
         mean = (total & _CODES) // sightings
-        return address, packing.pack(
+        return address, badge_figures.pack(
             bool(total & _VERIFIED), first, last, present, strongest - 128, mean - 128, tx_power - 128, sightings
         )
 

@@ -9,9 +9,9 @@ _GUESTS = (
     "badge.requests",
     "badge.board",
     "badge.owner",
-    "anontrace_shared.answering",
+    "anontrace_shared.badge_commands",
     "anontrace_shared.badge_session",
-    "anontrace_shared.noise_responder",
+    "anontrace_shared.badge_noise",
 )
 
 

@@ -1,4 +1,4 @@
-"""Light, button and service mode: how the badge shows its state to its wearer, and what he does to it by hand.
+"""Light, button and service mode: how the badge shows its state to its wearer, and what they do to it by hand.
 
 Loaded where there is a board.json or no owner. A press begins service mode, eight seconds of it erase everything;
 docs/badge.md is what a wearer knows of it. The interrupt handler sets a flag and returns; it allocates nothing.

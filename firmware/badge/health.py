@@ -16,7 +16,7 @@ from .version import BUILD, VERSION
 SAFE_AFTER = 3  # crashes in a row
 
 _PATH = const("crash.txt")
-_MOST = const(4096)
+_MAX_BYTES = const(4096)
 _TIMEOUT_MS = const(180000)
 _RELAXED_MS = const(3600000)
 
@@ -57,8 +57,8 @@ def record(error, uptime):
     except OSError:
         size = 0
     try:
-        with open(_PATH, "a" if size + len(text) <= _MOST else "w") as file:
-            file.write(text[-_MOST:])
+        with open(_PATH, "a" if size + len(text) <= _MAX_BYTES else "w") as file:
+            file.write(text[-_MAX_BYTES:])
     except OSError:
         pass
 

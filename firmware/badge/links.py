@@ -15,14 +15,14 @@ from . import store
 
 _STRANGER_MS = const(15000)
 _IDLE_MS = const(60000)
-_SMALLEST_MTU = const(23)
-_MOST_WAITING = const(2048)  # bytes from one companion not yet looked at
+_MIN_MTU = const(23)
+_MAX_WAITING = const(2048)  # bytes from one companion not yet looked at
 _AGAIN_MS = const(20)
 _TRIES = const(250)  # of one notification: five seconds
 _CHALLENGES = const(20)  # answered in one slot: a scalar multiplication each
 _HANDSHAKES = const(12)  # of recordings or the owner's own in a minute: two scalar multiplications each
 _MINUTE_MS = const(60000)
-_MOST_HANDLES = const(9)
+_MAX_HANDLES = const(9)
 
 
 class Link:
@@ -30,7 +30,7 @@ class Link:
 
     def __init__(self, connection):
         self.connection = connection
-        self.mtu = _SMALLEST_MTU
+        self.mtu = _MIN_MTU
         self.session = None
         self.by_owner = True  # the session is under the owner key, not under that of nobody
         self.inbox = bytearray()
@@ -63,26 +63,26 @@ class Links:
     def handle(self, event, connection, value):
         """Take an event from the radio."""
         link = self._links.get(connection)
-        if event == air.CONNECTED:
+        if event == air.IRQ_CENTRAL_CONNECT:
             link = self._links[connection] = Link(connection)
             link.task = asyncio.create_task(self._serve(link))
             self._radio.advertise()
-        elif event == air.GONE:
+        elif event == air.IRQ_CENTRAL_DISCONNECT:
             self._radio.advertise()
             if link is not None:
                 del self._links[connection]
                 self._close(link)
         elif link is None:
-            if event == air.WROTE:
+            if event == air.IRQ_GATTS_WRITE:
                 self._radio.received(value)  # over a connection that is not for this: forget it
-        elif event == air.MTU:
+        elif event == air.IRQ_MTU_EXCHANGED:
             link.mtu = value
-        elif event == air.WROTE:
+        elif event == air.IRQ_GATTS_WRITE:
             data = self._radio.received(value)
             if value == self._radio.inbox:
                 link.arrived = self._clock.uptime_ms()
                 link.inbox.extend(data)
-                if len(link.inbox) > _MOST_WAITING:
+                if len(link.inbox) > _MAX_WAITING:
                     self._end(link)
             elif value == self._radio.challenge:
                 link.question = data
@@ -105,7 +105,7 @@ class Links:
 
     def end_all(self):
         """End every connection there may be, known or not: events were lost."""
-        for connection in range(_MOST_HANDLES):
+        for connection in range(_MAX_HANDLES):
             if connection not in self._links:
                 self._radio.disconnect(connection)
         for link in list(self._links.values()):

@@ -7,14 +7,13 @@ power cut leaves half written is cut off at the next boot. Never seals and never
 import binascii
 import os
 
-from anontrace_shared import sealing, slots
+from anontrace_shared import badge_log, slots
 from micropython import const
 
 _FOLDER = const("log")
 _TEMPORARY = const("log/cut")
-_MOST_BYTES = const(65432)  # of a segment: what 16 blocks of 4096 hold, since littlefs keeps its pointers in them
+_MAX_BYTES = const(65432)  # of a segment: what 16 blocks of 4096 hold, since littlefs keeps its pointers in them
 _CHUNK = const(512)
-_KEEP_DAYS = const(30)
 _QUOTA = const(2097152)  # bytes of a log; a place badge has as many as its flash
 _RESERVE = const(32768)  # bytes of flash that the log leaves for everything else
 _DAY_HEAD = const(11)  # bytes of a block that tell its day
@@ -43,11 +42,11 @@ def _day_of(head):
 
     Where the time was not known, a number below 0 that stands for a day since a boot: -1 - boot * 256 - days.
     """
-    if len(head) < _DAY_HEAD or sealing.block_length(head) is None:
+    if len(head) < _DAY_HEAD or badge_log.block_length(head) is None:
         return None
-    if head[0] == sealing.CLOCK_ANCHOR:
+    if head[0] == badge_log.CLOCK_ANCHOR:
         return slots.day_of(slots.slot_of(int.from_bytes(head[7:11], "little")))
-    if head[0] == sealing.KNOWN_SLOT:
+    if head[0] == badge_log.KNOWN_SLOT:
         return slots.day_of(int.from_bytes(head[1:5], "little"))
     return -1 - (int.from_bytes(head[1:3], "little") << 8 | int.from_bytes(head[3:5], "little") // slots.SLOTS_PER_DAY)
 
@@ -70,19 +69,19 @@ def _whole(path):
     with file:
         while True:
             file.seek(whole)
-            length = sealing.block_length(file.read(sealing.HEAD))
+            length = badge_log.block_length(file.read(badge_log.HEAD))
             if length is None:
                 return whole
             file.seek(whole)
             crc = 0
-            left = length - sealing.CRC
+            left = length - badge_log.CRC
             while left > 0:
                 data = file.read(min(left, _CHUNK))
                 if not data:
                     return whole
                 crc = binascii.crc32(data, crc)
                 left -= len(data)
-            if file.read(sealing.CRC) != crc.to_bytes(sealing.CRC, "little"):
+            if file.read(badge_log.CRC) != crc.to_bytes(badge_log.CRC, "little"):
                 return whole
             whole += length
 
@@ -183,9 +182,9 @@ class Logbook:
         """A block follows that begins with these bytes (11 at least). Makes room, oldest day first. OSError."""
         if self._file is not None:
             raise OSError(_EBUSY)
-        length = sealing.block_length(head)
+        length = badge_log.block_length(head)
         day = _day_of(head)
-        if self._size and (self._size + length > _MOST_BYTES or self._day != day):
+        if self._size and (self._size + length > _MAX_BYTES or self._day != day):
             self._advance()
         self._day = day
         while self._free_bytes() < length + _RESERVE or (not self._state.place and self._total + length > _QUOTA):
@@ -242,7 +241,7 @@ class Logbook:
     # Age and room
 
     def expire(self, today, boot_day):
-        """Remove the segments of more than 30 days ago: `today` (None: nobody knows), so many days after the boot.
+        """Remove the segments of more days ago than are kept: `today` (None: nobody knows), so many after the boot.
 
         Each by its own day. One without, of another boot or of a day to come (the clock was wrong), is at least as old
         as the next that has one.
@@ -254,7 +253,7 @@ class Logbook:
                 age = today - day
             elif day is not None and day < 0 and -1 - day >> 8 == self._state.boot:
                 age = boot_day - (-1 - day & 0xFF)
-            if age is not None and age > _KEEP_DAYS:
+            if age is not None and age > self._state.keep_days:
                 if number == self._state.segment:
                     self._advance()
                 self._remove(number)

@@ -13,15 +13,15 @@ import micropython
 from anontrace_shared import advert, names
 from micropython import const
 
-CONNECTED = 1
-GONE = 2
-WROTE = 3
-MTU = 21
-REACHED = 7  # this and the next three: of the connection that the badge itself has asked for
-MISSED = 8
-FOUND = 11  # the attribute searched for, and the end of the search
-SEARCHED = 12
-TOLD = 18
+IRQ_CENTRAL_CONNECT = 1
+IRQ_CENTRAL_DISCONNECT = 2
+IRQ_GATTS_WRITE = 3
+IRQ_MTU_EXCHANGED = 21
+IRQ_PERIPHERAL_CONNECT = 7  # this and the next three: of the connection that the badge itself has asked for
+IRQ_PERIPHERAL_DISCONNECT = 8
+IRQ_GATTC_CHARACTERISTIC_RESULT = 11  # the attribute searched for, and the end of the search
+IRQ_GATTC_CHARACTERISTIC_DONE = 12
+IRQ_GATTC_NOTIFY = 18
 TX_POWER = 3  # dBm, what the ESP32 sends with
 
 # The ring of adverts: the prefix to compare with (8), read and write position, number lost (2 each), state of search
@@ -55,7 +55,7 @@ _PREFERRED_MTU = const(247)
 _INBOX_BUFFER = const(1024)  # one frame of 978: the companion sends one request at a time
 _CHALLENGE_BUFFER = const(33)  # a question of 32, and one more to tell it from a longer one
 _RX_BUFFER = const(2048)
-_MOST_TOLD = const(48)  # an answer to a challenge
+_MAX_TOLD = const(48)  # an answer to a challenge
 _NOBODY = const(0xFFFF)
 _LAST_HANDLE = const(0xFFFF)
 
@@ -153,7 +153,7 @@ class Radio:
         self._interval_us = 0
         self._scan = None
         self._reaching = False
-        self._told = bytearray(_MOST_TOLD)
+        self._told = bytearray(_MAX_TOLD)
         self._told_size = 0
         self._ble = bluetooth.BLE()
 
@@ -187,23 +187,28 @@ class Radio:
                     self._ring[_SEARCH] = _HEARD
                 if what:
                     self.activity.set()
-        elif event == CONNECTED or event == GONE or event == REACHED or event == MISSED:
+        elif (
+            event == IRQ_CENTRAL_CONNECT
+            or event == IRQ_CENTRAL_DISCONNECT
+            or event == IRQ_PERIPHERAL_CONNECT
+            or event == IRQ_PERIPHERAL_DISCONNECT
+        ):
             connection, _, _ = data
             if connection != _NOBODY:
-                self.connections += 1 if event == CONNECTED or event == REACHED else -1
+                self.connections += 1 if event == IRQ_CENTRAL_CONNECT or event == IRQ_PERIPHERAL_CONNECT else -1
             self._note(event, connection, 0)
-        elif event == FOUND:
+        elif event == IRQ_GATTC_CHARACTERISTIC_RESULT:
             connection, _, value, _, _ = data
             self._note(event, connection, value)
-        elif event == SEARCHED:
+        elif event == IRQ_GATTC_CHARACTERISTIC_DONE:
             connection, value = data
             self._note(event, connection, value)
-        elif event == TOLD:
+        elif event == IRQ_GATTC_NOTIFY:
             connection, value, payload = data
             self._told_size = len(payload)
-            _fetch(payload, self._told, min(len(payload), _MOST_TOLD), 0)
+            _fetch(payload, self._told, min(len(payload), _MAX_TOLD), 0)
             self._note(event, connection, value)
-        elif event == WROTE or event == MTU:
+        elif event == IRQ_GATTS_WRITE or event == IRQ_MTU_EXCHANGED:
             connection, value = data
             self._note(event, connection, value)
 
@@ -212,7 +217,11 @@ class Radio:
         at = self._write
         if at != self._read:  # a flood of writes to one attribute is one event until it is fetched
             last = (at or 3 * _EVENTS) - 3
-            if event == WROTE == events[last] and events[last + 1] == connection and events[last + 2] == value:
+            if (
+                event == IRQ_GATTS_WRITE == events[last]
+                and events[last + 1] == connection
+                and events[last + 2] == value
+            ):
                 return
         following = at + 3
         if following == 3 * _EVENTS:
@@ -312,17 +321,20 @@ class Radio:
         self._ring[_SEARCH] = _NOT_SOUGHT
         for at in range(_SOUGHT, _FIRST):
             self._ring[at] = 0
-        for at in range(_MOST_TOLD):
+        for at in range(_MAX_TOLD):
             self._told[at] = 0
 
     def reach(self, peer_type, peer, ms):
-        """Connect to a badge within so many ms: REACHED or MISSED comes. Not scanning until `resume()`. OSError."""
+        """Connect to a badge within so many ms: IRQ_PERIPHERAL_CONNECT or IRQ_PERIPHERAL_DISCONNECT comes. OSError.
+
+        Not scanning until `resume()`.
+        """
         self._ble.gap_scan(None)
         self._reaching = True
         self._ble.gap_connect(peer_type, peer, ms)
 
     def give_up(self):
-        """Stop trying to connect; MISSED comes."""
+        """Stop trying to connect; IRQ_PERIPHERAL_DISCONNECT comes."""
         try:
             self._ble.gap_connect(None)
         except OSError:
@@ -335,17 +347,20 @@ class Radio:
         self._speak()
 
     def exchange_mtu(self, connection):
-        """MTU comes."""
+        """IRQ_MTU_EXCHANGED comes."""
         self._ble.gattc_exchange_mtu(connection)
 
     def find_challenge(self, connection):
-        """Search for the other badge's challenge attribute: FOUND with its handle comes, then SEARCHED."""
+        """Search for the other badge's challenge attribute.
+
+        IRQ_GATTC_CHARACTERISTIC_RESULT with its handle comes, then IRQ_GATTC_CHARACTERISTIC_DONE.
+        """
         self._ble.gattc_discover_characteristics(connection, 1, _LAST_HANDLE, bluetooth.UUID(names.CHALLENGE))
 
     def write(self, connection, attribute, data):
-        """Write an attribute of the other badge; TOLD comes if it answers."""
+        """Write an attribute of the other badge; IRQ_GATTC_NOTIFY comes if it answers."""
         self._ble.gattc_write(connection, attribute, data, 1)
 
     def told(self):
         """What the other badge has told; longer than 48 is shown by its length only."""
-        return bytes(self._told[: self._told_size]) + bytes(max(self._told_size - _MOST_TOLD, 0))
+        return bytes(self._told[: self._told_size]) + bytes(max(self._told_size - _MAX_TOLD, 0))

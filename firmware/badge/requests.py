@@ -8,7 +8,7 @@ import asyncio
 
 import machine
 from anontrace_primitives import x25519
-from anontrace_shared import answering, errors, sealing, slots
+from anontrace_shared import badge_commands, badge_log, errors, slots
 from micropython import const
 
 from . import board, health, owner, store
@@ -16,9 +16,10 @@ from .version import BUILD, VERSION
 
 _MS_OF_2025 = 1735689600000
 _MS_OF_2100 = 4102444800000
-_MOST_INTERVAL_MS = const(10240)  # Bluetooth's limit for advertising and for scanning
-_LEAST_ADVERTISING_MS = const(20)
-_LEAST_SCAN_MS = const(3)
+_MAX_INTERVAL_MS = const(10240)  # Bluetooth's limit for advertising and for scanning
+_MIN_ADVERTISING_MS = const(20)
+_MIN_SCAN_MS = const(3)
+_MAX_KEEP_DAYS = const(30)
 _ANSWER_MS = const(1000)  # in which the radio sends an answer
 _SCALAR = b"\x08" * 32  # any: to try whether a key is of low order
 
@@ -38,24 +39,24 @@ async def answer(badge, request, reply, uptime_ms, by_owner):
     """
     op = request[0]
     try:
-        _require(by_owner or (op in _FOR_ANYBODY and badge.wants_owner()), answering.REFUSED)
-        op, values = answering.decode_request(request)
-        if op == answering.LOG_READ:
+        _require(by_owner or (op in _FOR_ANYBODY and badge.wants_owner()), badge_commands.REFUSED)
+        op, values = badge_commands.decode_request(request)
+        if op == badge_commands.LOG_READ:
             await _stream(op, _log_read(badge, *values), reply)
             return
-        if op == answering.CRASH_LOG:
+        if op == badge_commands.CRASH_LOG:
             await _stream(op, _pieces(health.crash_log()), reply)
             return
-        if op == answering.SET_TIME:
+        if op == badge_commands.SET_TIME:
             values += (uptime_ms,)
         result = await _OPERATIONS[op](badge, *values)
-        response = answering.encode_response(op, answering.DONE, *result)
+        response = badge_commands.encode_response(op, badge_commands.DONE, *result)
     except errors.FormatError:
-        response = bytes((op, answering.MALFORMED))
+        response = bytes((op, badge_commands.MALFORMED))
     except Refusal as refusal:
         response = bytes((op, refusal.status))
     except OSError:
-        response = bytes((op, answering.STORAGE_FAILED))
+        response = bytes((op, badge_commands.STORAGE_FAILED))
     await reply(response)
 
 
@@ -64,14 +65,14 @@ async def _stream(op, pieces, reply):
     last = b""
     for piece in pieces:
         if last:
-            await reply(answering.encode_response(op, answering.MORE, last))
+            await reply(badge_commands.encode_response(op, badge_commands.MORE, last))
         last = piece
-    await reply(answering.encode_response(op, answering.DONE, last))
+    await reply(badge_commands.encode_response(op, badge_commands.DONE, last))
 
 
 def _pieces(data):
-    for at in range(0, len(data), answering.MOST_DATA):
-        yield data[at : at + answering.MOST_DATA]
+    for at in range(0, len(data), badge_commands.MAX_DATA):
+        yield data[at : at + badge_commands.MAX_DATA]
 
 
 def _require(condition, status):
@@ -82,12 +83,12 @@ def _require(condition, status):
 async def _info(badge):
     state, clock, logbook = badge.state, badge.clock, badge.logbook
     flags = (
-        (answering.TIME_KNOWN if clock.known else 0)
-        | (answering.PROVISIONED if state.mode != store.UNPROVISIONED else 0)
-        | (answering.LIST_MODE if state.mode == answering.LIST else 0)
-        | (answering.PLACE_BADGE if state.place else 0)
-        | (answering.SAFE_MODE if badge.safe else 0)
-        | (answering.LOG_WAS_FULL if state.log_was_full else 0)
+        (badge_commands.TIME_KNOWN if clock.known else 0)
+        | (badge_commands.PROVISIONED if state.mode != store.UNPROVISIONED else 0)
+        | (badge_commands.LIST_MODE if state.mode == badge_commands.LIST else 0)
+        | (badge_commands.PLACE_BADGE if state.place else 0)
+        | (badge_commands.SAFE_MODE if badge.safe else 0)
+        | (badge_commands.LOG_WAS_FULL if state.log_was_full else 0)
     )
     numbers = logbook.numbers()
     return VERSION + (
@@ -106,7 +107,7 @@ async def _info(badge):
 
 
 async def _set_time(badge, unix_ms, uptime_ms):
-    _require(_MS_OF_2025 <= unix_ms < _MS_OF_2100, answering.REFUSED)
+    _require(_MS_OF_2025 <= unix_ms < _MS_OF_2100, badge_commands.REFUSED)
     clock = badge.clock
     async with badge.turning:
         badge.catch_up()
@@ -114,7 +115,7 @@ async def _set_time(badge, unix_ms, uptime_ms):
         badge.state.save()
         badge.addresses.clock_set(slots.slot_of(clock.unix()))
         if not badge.anchored:
-            badge.logbook.begin(sealing.clock_anchor(badge.state.boot, clock.uptime_ms() // 1000, clock.unix()))
+            badge.logbook.begin(badge_log.clock_anchor(badge.state.boot, clock.uptime_ms() // 1000, clock.unix()))
             badge.logbook.commit()
             badge.anchored = True
         await badge.turn(False)
@@ -125,7 +126,7 @@ async def _provision(badge, provision):
     try:
         x25519(_SCALAR, provision.log_key)
     except ValueError:  # nothing could be sealed to it
-        raise Refusal(answering.REFUSED) from None
+        raise Refusal(badge_commands.REFUSED) from None
     state = badge.state
     state.mode = provision.mode
     state.log_key = provision.log_key
@@ -133,7 +134,7 @@ async def _provision(badge, provision):
     state.day = provision.day or 0
     state.day_key = provision.day_key or bytes(32)
     state.save_over()
-    if provision.mode == answering.RATCHET:
+    if provision.mode == badge_commands.RATCHET:
         badge.addresses.erase()
     else:
         badge.addresses.forget()
@@ -144,13 +145,13 @@ async def _provision(badge, provision):
 
 
 async def _addresses(badge, first_slot, addresses):
-    _require(badge.state.mode == answering.LIST, answering.NOT_PROVISIONED)
+    _require(badge.state.mode == badge_commands.LIST, badge_commands.NOT_PROVISIONED)
     badge.addresses.store_list(first_slot, addresses)
     return ()
 
 
 async def _horizon(badge, slot):
-    _require(badge.state.mode != store.UNPROVISIONED, answering.NOT_PROVISIONED)
+    _require(badge.state.mode != store.UNPROVISIONED, badge_commands.NOT_PROVISIONED)
     badge.state.horizon = slot
     badge.state.save()
     if not badge.broadcasts_below(slot):
@@ -160,12 +161,12 @@ async def _horizon(badge, slot):
 
 async def _log_list(badge, first):
     numbers = [number for number in badge.logbook.numbers() if number >= first]
-    return ([(number, badge.logbook.size(number)) for number in numbers[: answering.MOST_SEGMENTS]],)
+    return ([(number, badge.logbook.size(number)) for number in numbers[: badge_commands.MAX_SEGMENTS]],)
 
 
 def _log_read(badge, number, offset, length):
-    _require(number in badge.logbook.numbers(), answering.NO_SUCH_THING)
-    return badge.logbook.read(number, offset, length, answering.MOST_DATA)
+    _require(number in badge.logbook.numbers(), badge_commands.NO_SUCH_THING)
+    return badge.logbook.read(number, offset, length, badge_commands.MAX_DATA)
 
 
 async def _log_free(badge, below):
@@ -177,17 +178,19 @@ async def _log_rotate(badge):
 
 
 async def _set(badge, setting, value):
-    _require(1 <= setting <= len(store.SETTINGS), answering.NO_SUCH_THING)
+    _require(1 <= setting <= len(store.SETTINGS), badge_commands.NO_SUCH_THING)
     state = badge.state
-    if setting == answering.ADVERTISING_INTERVAL_MS:
-        allowed = _LEAST_ADVERTISING_MS <= value <= _MOST_INTERVAL_MS
-    elif setting == answering.SCAN_WINDOW_MS:
-        allowed = value == 0 or _LEAST_SCAN_MS <= value <= state.scan_ms
-    elif setting == answering.SCAN_INTERVAL_MS:
-        allowed = max(_LEAST_SCAN_MS, state.window_ms) <= value <= _MOST_INTERVAL_MS
-    else:
+    if setting == badge_commands.ADVERTISING_INTERVAL_MS:
+        allowed = _MIN_ADVERTISING_MS <= value <= _MAX_INTERVAL_MS
+    elif setting == badge_commands.SCAN_WINDOW_MS:
+        allowed = value == 0 or _MIN_SCAN_MS <= value <= state.scan_ms
+    elif setting == badge_commands.SCAN_INTERVAL_MS:
+        allowed = max(_MIN_SCAN_MS, state.window_ms) <= value <= _MAX_INTERVAL_MS
+    elif setting == badge_commands.PLACE:
         allowed = value <= 1
-    _require(allowed, answering.REFUSED)
+    else:
+        allowed = 1 <= value <= _MAX_KEEP_DAYS
+    _require(allowed, badge_commands.REFUSED)
     setattr(state, store.SETTINGS[setting - 1], value)
     state.save()
     badge.tune()
@@ -200,7 +203,7 @@ async def _erase(badge):
 
 
 async def _own(badge, key):
-    _require(badge.wants_owner() and key != answering.NO_OWNER, answering.REFUSED)
+    _require(badge.wants_owner() and key != badge_commands.NO_OWNER, badge_commands.REFUSED)
     owner.own(key)
     badge.later = asyncio.create_task(_renew_soon(badge))
     return ()
@@ -223,17 +226,17 @@ async def _restart_soon(badge):
 
 
 _OPERATIONS = {
-    answering.INFO: _info,
-    answering.SET_TIME: _set_time,
-    answering.PROVISION: _provision,
-    answering.ADDRESSES: _addresses,
-    answering.HORIZON: _horizon,
-    answering.LOG_LIST: _log_list,
-    answering.LOG_FREE: _log_free,
-    answering.LOG_ROTATE: _log_rotate,
-    answering.SET: _set,
-    answering.ERASE: _erase,
-    answering.RESTART: _restart,
-    answering.OWN: _own,
+    badge_commands.INFO: _info,
+    badge_commands.SET_TIME: _set_time,
+    badge_commands.PROVISION: _provision,
+    badge_commands.ADDRESSES: _addresses,
+    badge_commands.HORIZON: _horizon,
+    badge_commands.LOG_LIST: _log_list,
+    badge_commands.LOG_FREE: _log_free,
+    badge_commands.LOG_ROTATE: _log_rotate,
+    badge_commands.SET: _set,
+    badge_commands.ERASE: _erase,
+    badge_commands.RESTART: _restart,
+    badge_commands.OWN: _own,
 }
-_FOR_ANYBODY = (answering.INFO, answering.OWN)
+_FOR_ANYBODY = (badge_commands.INFO, badge_commands.OWN)

@@ -6,7 +6,7 @@ tasks between records, so that the badge goes on hearing.
 
 import asyncio
 
-from anontrace_shared import errors, sealing
+from anontrace_shared import badge_log, errors
 
 
 async def seal(contacts, logbook, log_key, boot, known, number):
@@ -17,9 +17,11 @@ async def seal(contacts, logbook, log_key, boot, known, number):
     sealer = None
     try:
         if known:
-            sealer = sealing.Sealer(log_key, sealing.KNOWN_SLOT, number)
+            sealer = badge_log.Sealer(log_key, badge_log.KNOWN_SLOT, number)
         else:
-            sealer = sealing.Sealer(log_key, sealing.UNKNOWN_SLOT, sealing.unknown_slot(boot, min(number, 0xFFFF)))
+            sealer = badge_log.Sealer(
+                log_key, badge_log.UNKNOWN_SLOT, badge_log.unknown_slot(boot, min(number, 0xFFFF))
+            )
         logbook.begin(sealer.begin(count))
         while contacts.waiting:
             address, figures = contacts.take()

@@ -12,14 +12,14 @@ from anontrace_shared import names
 from micropython import const
 
 UNPROVISIONED = 0  # RATCHET and LIST are anontrace_shared.names'
-SETTINGS = ("advertising_ms", "window_ms", "scan_ms", "place")  # in the order of their numbers, 1 to 4
+SETTINGS = ("advertising_ms", "window_ms", "scan_ms", "place", "keep_days")  # in the order of their numbers, from 1
 
 _COPIES = const(("state.0", "state.1"))
 _OWNER_KEY = const("owner.key")
 _VERSION = const(1)
 # New fields come at the end: a state that an older build has left ends earlier, and what it lacks is as on a new badge.
 _FIRST_LAYOUT = const("<BIHBBIIIIHHHBBI32s32s")
-_LAYOUT = const("<BIHBBIIIIHHHBBI32s32sHhI")
+_LAYOUT = const("<BIHBBIIIIHHHBBI32s32sHhIB")
 _FIELDS = (
     "boot",  # number of this boot, 16 bits
     "mode",  # UNPROVISIONED, RATCHET or LIST
@@ -39,10 +39,11 @@ _FIELDS = (
     "doubted",  # day on which the clock was moved so far that a later day's sync has to confirm it, 0: none
     "rate",  # of the clock's correction, in tenths of ppm: positive where the crystal is slow
     "synced",  # unix time (s) of the companion's last message, 0: none yet
+    "keep_days",  # for which a day's log is kept
 )
 # Eleven adverts in a row, 500 ms apart, fall on eleven places of the scan interval 100 ms apart, and the window always
 # covers one of them: whoever stays in range is heard within 6 seconds.
-_DEFAULTS = (0, UNPROVISIONED, 0, 0, 0, 0, 0, 500, 150, 1100, 0, 0, 0, bytes(32), bytes(32), 0, 0, 0)
+_DEFAULTS = (0, UNPROVISIONED, 0, 0, 0, 0, 0, 500, 150, 1100, 0, 0, 0, bytes(32), bytes(32), 0, 0, 0, 30)
 
 
 class Store:

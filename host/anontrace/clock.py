@@ -9,6 +9,7 @@ import os
 import struct
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 ENVIRONMENT = "ANONTRACE_CLOCK"
@@ -21,9 +22,11 @@ def _open(path: str) -> Callable[[], float]:
     return lambda: float(layout.unpack_from(view)[0])
 
 
-_source = _open(os.environ[ENVIRONMENT]) if ENVIRONMENT in os.environ else time.time
+@cache
+def _source() -> Callable[[], float]:
+    return _open(os.environ[ENVIRONMENT]) if ENVIRONMENT in os.environ else time.time
 
 
 def now() -> float:
     """Unix time in seconds, simulated where a simulator runs this process."""
-    return _source()
+    return _source()()

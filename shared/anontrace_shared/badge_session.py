@@ -6,7 +6,7 @@ Holds at most one frame (978 bytes) of what has arrived. Never looks into a plai
 `session`, so that a badge need not hold code that it cannot use.
 """
 
-from . import noise_responder
+from . import badge_noise
 from .errors import FormatError
 
 try:
@@ -16,8 +16,8 @@ except ImportError:  # MicroPython, which does not evaluate annotations
 
 PROLOGUE = b"anontrace/1 session"
 LENGTH = 2
-MOST_BODY = 976
-MOST_PLAINTEXT = MOST_BODY - noise_responder.TAG  # 960
+MAX_BODY = 976
+MAX_PLAINTEXT = MAX_BODY - badge_noise.TAG  # 960
 
 HANDSHAKE, ESTABLISHED, CLOSED = "handshake awaited", "established", "closed"
 
@@ -65,12 +65,12 @@ class FrameBuffer:
 class Session:
     """What both sides share. `open` first, then `receive` and `send`; any error closes the session."""
 
-    def __init__(self, shake: "Callable[[bytes], noise_responder.Transport]") -> None:
+    def __init__(self, shake: "Callable[[bytes], badge_noise.Transport]") -> None:
         """`shake` takes the body of the other side's handshake frame; it and its keys are dropped after that."""
         self.state = HANDSHAKE
-        self._shake: Callable[[bytes], noise_responder.Transport] | None = shake
-        self._transport: noise_responder.Transport | None = None
-        self._frames = FrameBuffer(noise_responder.HANDSHAKE, noise_responder.HANDSHAKE)
+        self._shake: Callable[[bytes], badge_noise.Transport] | None = shake
+        self._transport: badge_noise.Transport | None = None
+        self._frames = FrameBuffer(badge_noise.HANDSHAKE, badge_noise.HANDSHAKE)
         self._opening = b""
 
     @property
@@ -95,8 +95,8 @@ class Session:
                 elif self._shake is not None:
                     self._transport = self._shake(body)
                     self._shake = None
-                    self._frames.least = noise_responder.TAG + 1
-                    self._frames.most = MOST_BODY
+                    self._frames.least = badge_noise.TAG + 1
+                    self._frames.most = MAX_BODY
                     self.state = ESTABLISHED
         except BaseException:
             self.close()
@@ -107,7 +107,7 @@ class Session:
         """The frame that carries this plaintext (1 to 960); FormatError if it is too long or no session stands."""
         if self._transport is None:
             raise FormatError("no session: " + self.state)
-        if not 1 <= len(plaintext) <= MOST_PLAINTEXT:
+        if not 1 <= len(plaintext) <= MAX_PLAINTEXT:
             raise FormatError("one frame carries 1 to 960 bytes")
         return frame(self._transport.encrypt(plaintext))
 
@@ -119,7 +119,7 @@ class Session:
         self._transport = None
         self._shake = None
         self._opening = b""
-        self._frames = FrameBuffer(noise_responder.HANDSHAKE, noise_responder.HANDSHAKE)
+        self._frames = FrameBuffer(badge_noise.HANDSHAKE, badge_noise.HANDSHAKE)
 
 
 class BadgeSession(Session):
@@ -129,9 +129,9 @@ class BadgeSession(Session):
     """
 
     def __init__(self, owner_key: bytes, ephemeral: bytes | None = None) -> None:
-        responder = noise_responder.Responder(owner_key, PROLOGUE, ephemeral)
+        responder = badge_noise.Responder(owner_key, PROLOGUE, ephemeral)
 
-        def shake(body: bytes) -> noise_responder.Transport:
+        def shake(body: bytes) -> badge_noise.Transport:
             responder.read(body)
             self._opening = frame(responder.write())
             return responder.transport()

@@ -6,7 +6,7 @@ Deniable: whoever can check the answer could have made it. Never decides whom to
 from anontrace_primitives import equal, hmac_sha256, x25519, x25519_base
 
 from . import hkdf
-from .errors import FormatError
+from .errors import AuthenticationError, FormatError
 from .schedule import contact_address
 from .slots import SLOT_LIMIT, slot_bytes
 
@@ -30,26 +30,23 @@ def answer(slot_secret: bytes, slot_public_key: bytes, asked: bytes, slot: int) 
     return slot_public_key + _mac(_key(slot_secret, asked), asked, slot_public_key, slot)
 
 
-def verify(secret: bytes, asked: bytes, answered: bytes, address: bytes, slot: int) -> bool:
-    """Whether `answered` proves that `address` is its sender's own in `slot` (the verifier's) or one beside it.
+def verify(secret: bytes, asked: bytes, answered: bytes, address: bytes, slot: int) -> None:
+    """Returns if `answered` proves that `address` is its sender's own in `slot` (the verifier's) or one beside it.
 
-    `secret` is n, `asked` the N made of it. False for anything else, whatever its length; one scalar multiplication,
-    and only when the answer belongs to the address.
+    `secret` is n, `asked` the N made of it. FormatError if it is no answer, AuthenticationError if it proves nothing;
+    one scalar multiplication, and only when the answer belongs to the address.
     """
     if len(answered) != ANSWER:
-        return False
+        raise FormatError("an answer is 48 bytes")
     slot_public_key = bytes(answered[:PUBLIC_KEY])
     if contact_address(slot_public_key) != bytes(address):
-        return False
-    try:
-        key = _key(secret, slot_public_key)
-    except FormatError:
-        return False
+        raise AuthenticationError("the answer belongs to another address")
+    key = _key(secret, slot_public_key)
     mac = bytes(answered[PUBLIC_KEY:])
     for near in (slot, slot - 1, slot + 1):
         if 0 <= near < SLOT_LIMIT and equal(_mac(key, asked, slot_public_key, near), mac):
-            return True
-    return False
+            return
+    raise AuthenticationError("the answer proves nothing")
 
 
 def _key(secret: bytes, public_key: bytes) -> bytes:

@@ -1,13 +1,13 @@
 """Exposure figures: what is kept of one contact in one slot, in 32 bits (docs/protocol.md, section 3).
 
-Knows the quantisation and nothing of keys or blocks. The badge's half is in `packing` and stands here too.
+Knows the quantisation and nothing of keys or blocks. The badge's half is in `badge_figures` and stands here too.
 """
 
 # ruff: noqa: F403, F405
 from collections import namedtuple
 
+from .badge_figures import *
 from .errors import FormatError
-from .packing import *
 
 Figures = namedtuple("Figures", "verified first last present strongest mean tx_power sightings")
 """verified: bool; first, last: third of the slot, 0-14; present: number of thirds, 1-15; strongest, mean, tx_power: in

@@ -2,7 +2,7 @@
 
 One context seals or opens many messages in order, so that the scalar multiplications are paid once. `wipe()` ends a
 context: nothing in it opens a message any more. There is no other mode, suite or export here. The sender's half is in
-`hpke_sender` and stands here too.
+`badge_hpke` and stands here too.
 
     sender = Sender(public_key, info)               .enc goes to the recipient first
     sealed = sender.seal(plaintext, aad)            TAG longer than the plaintext; sequence numbers 0, 1, 2 ...
@@ -13,8 +13,8 @@ context: nothing in it opens a message any more. There is no other mode, suite o
 # ruff: noqa: F403, F405
 from anontrace_primitives import aead_open, x25519, x25519_base
 
+from .badge_hpke import *
 from .errors import AuthenticationError, FormatError
-from .hpke_sender import *
 
 
 class Recipient(Context):

@@ -1,7 +1,7 @@
 """The sealed contact log: blocks of sealed records, clock anchors (docs/protocol.md, section 3).
 
-The writer's half is in `sealing` and stands here too. The reader meets hostile bytes: it stops at damage, never raises
-on it, and takes time and memory in proportion to what it is given. No files here, and no policy.
+The writer's half is in `badge_log` and stands here too. The reader meets hostile bytes: it stops at damage, never
+raises on it, and takes time and memory in proportion to what it is given. No files here, and no policy.
 """
 
 import struct
@@ -9,8 +9,7 @@ from binascii import crc32
 from collections import namedtuple
 
 from . import figures, hpke
-from .errors import AuthenticationError, FormatError
-from .sealing import (
+from .badge_log import (
     AAD,
     ADDRESS,
     ANCHOR,
@@ -21,7 +20,7 @@ from .sealing import (
     HEADER,
     INFO,
     KNOWN_SLOT,
-    MOST_RECORDS,
+    MAX_RECORDS,
     PERIOD_SECONDS,
     RECORD,
     UNKNOWN_SLOT,
@@ -30,6 +29,7 @@ from .sealing import (
     clock_anchor,
     unknown_slot,
 )
+from .errors import AuthenticationError, FormatError
 
 try:
     from collections.abc import Iterable, Iterator
@@ -45,7 +45,7 @@ __all__ = [
     "HEAD",
     "HEADER",
     "KNOWN_SLOT",
-    "MOST_RECORDS",
+    "MAX_RECORDS",
     "PERIOD_SECONDS",
     "RECORD",
     "UNKNOWN_SLOT",

@@ -1,6 +1,6 @@
 """What a badge must know when no companion is there: names of its GATT table, modes (docs/protocol.md, section 4).
 
-The rest of the section is in `answering`, which a badge loads for a session only.
+The rest of the section is in `badge_commands`, which a badge loads for a session only.
 """
 
 SERVICE = "a7ce0001-0a7e-4c1d-9a55-5f0a3c7e1b00"

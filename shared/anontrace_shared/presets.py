@@ -1,4 +1,4 @@
-"""How a badge shares the air between speaking and listening, by name: what `make bench` prints the merits of.
+"""How a badge shares the air between sending and listening, by name; `make bench` prints their merits.
 
 Values for the settings of docs/protocol.md, section 4, in ms. Never sets anything; the companion does.
 """

@@ -1,6 +1,6 @@
 """What a badge broadcasts when: day key, slot secret, contact address, beacon (docs/protocol.md, sections 1 and 2).
 
-Pure derivations. Never keeps a key: who ratchets a day key forward overwrites the old one.
+Pure derivations. Never keeps a key: whoever ratchets a day key forward overwrites the old one.
 """
 
 from anontrace_primitives import equal, hmac_sha256, sha256, x25519_base
@@ -14,7 +14,7 @@ ADDRESS = 20
 NYM_KEY = 32
 NONCE = 8
 MAC = 12
-MOST_DAYS = 3660  # ten years: a wild date must not keep a badge hashing for hours
+MAX_DAYS = 3660  # ten years: a wild date must not keep a badge hashing for hours
 
 
 def next_day_key(day_key: bytes) -> bytes:
@@ -25,10 +25,10 @@ def next_day_key(day_key: bytes) -> bytes:
 
 
 def day_key(key: bytes, from_day: int, to_day: int) -> bytes:
-    """D(to_day) from D(from_day), at most MOST_DAYS later; FormatError if to_day is earlier, or further off."""
+    """D(to_day) from D(from_day), at most MAX_DAYS later; FormatError if to_day is earlier, or further off."""
     if to_day < from_day:
         raise FormatError("a day key cannot be turned back to an earlier day")
-    if to_day - from_day > MOST_DAYS:
+    if to_day - from_day > MAX_DAYS:
         raise FormatError("that day is more than ten years after the day key's")
     for _ in range(to_day - from_day):
         key = next_day_key(key)

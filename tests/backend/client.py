@@ -2,25 +2,37 @@
 
 import os
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
 import jwt
-from anontrace.backend import keyfiles
-from anontrace.mixnet import blob, message, notification, surb, swap
+from anontrace.backend.keys import keyfiles
+from anontrace.mixnet import blob, notification, packet, receipt, surb, swap
 from anontrace.mixnet.header import NO_MAILBOX
 from anontrace.mixnet.notification import Notification
 from anontrace.mixnet.path import Hop
-from anontrace.wire import directory, network, paths, poll, upload
-from anontrace.wire.keylist import KeyList
+from anontrace.mixnet.receipt import NymAnswer, NymQuestion
+from anontrace.mixnet.surb import SurbSecrets
+from anontrace.wire import directory, mixes, network, upload
+from anontrace.wire.choosing_paths import Paths
+from anontrace.wire.directory import Directory
+from anontrace.wire.look import MAX_PLAIN, Answer, Look
+from anontrace.wire.mixes import Mix
 from anontrace.wire.upload import ChainAuthorization, PermitAuthorization, Reply, Upload
 from anontrace_shared import figures, log
 from anontrace_shared.schedule import nym_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from .servers import Servers, eventually
+from tests.patience import eventually
+
+from .servers import Servers
+
+RECEIPT_SECONDS = 30.0  # without an answer for so long a receipt is asked again
+
+KNOWN_SECONDS = 5.0  # for so long messages are made by the directory last seen, as long as no server is started anew
 
 SLOW = 3  # the mix that the tests kill; it holds messages longer
 
@@ -43,34 +55,57 @@ class Registered:
 class Client:
     """Talks to a network of test servers."""
 
+    known_seconds = KNOWN_SECONDS
+
     def __init__(self, servers: Servers) -> None:
         self.servers = servers
         self.http = servers.http
         self.network = network.load(servers.folder / "network.toml")
         self.nymserver = self.network.with_role("nymserver")[0]
         self.mailbox = self.network.with_role("mailbox")[0]
+        self.receipt_hops: Counter[int] = Counter()  # how often receipts and their answers went through each mix
+        self._known: dict[int, Mix] = {}
+        self._known_at = (float("-inf"), 0)  # when, and how many servers had been started
 
     @property
-    def lists(self) -> dict[int, KeyList]:
-        answer = self.http.get(self.network.discovery.url + "/v1/directory")
-        found = directory.verify(directory.read(answer.content), self.network.discovery.key)
-        return directory.usable(found, self.network.pins, time.time()).lists
+    def directory(self) -> Directory:
+        """What discovery serves now."""
+        answer = self.http.get(self.network.discovery.url + "/v2/directory")
+        return directory.parse(answer.content, self.network.discovery.key)
+
+    def now(self) -> float:
+        return time.time()
+
+    @property
+    def mixes(self) -> dict[int, Mix]:
+        """The mixes in force now."""
+        found = mixes.known(self.directory.content, self.network.pins, self.now())
+        self._known = mixes.in_force(found.mixes.values(), self.now())
+        self._known_at = time.monotonic(), self.servers.started
+        return self._known
+
+    @property
+    def known(self) -> dict[int, Mix]:
+        """The mixes in force when the directory was last read, which is not done for every message."""
+        moment, started = self._known_at
+        if started == self.servers.started and time.monotonic() - moment < self.known_seconds:
+            return self._known
+        return self.mixes
 
     def path(self, last: int, exclude: Sequence[int] = (SLOW,)) -> list[Hop]:
-        return paths.choose(self.lists, last, time.time(), exclude=exclude)
+        return Paths(self.known, self.now(), exclude).choose(last)
 
     def hops(self, *numbers: int) -> list[Hop]:
         """A path through exactly these mixes."""
-        lists = self.lists
-        keys = {number: paths.usable_key(lists[number], time.time()) for number in numbers}
-        return [Hop(n, key.day % 256, key.key) for n, key in keys.items() if key is not None]
+        paths = Paths(self.known, self.now())
+        return [paths.hop(number) for number in numbers]
 
     def post(self, first: int, *messages: bytes) -> int:
         headers = {"Content-Type": "application/octet-stream"}
-        url = self.lists[first].url + "/v1/messages"
+        url = self.known[first].url + "/v1/messages"
         return self.http.post(url, content=b"".join(messages), headers=headers).status_code
 
-    def arm(self, who: Registered, way: Sequence[Hop] | None = None) -> bytes:
+    def arm(self, who: Registered) -> bytes:
         """A fresh SURB for an address; the swap (encoded) that stores it in place of the one before."""
         before = who.blob
         made, who.secrets = surb.make(self.path(self.mailbox), who.mailbox)
@@ -81,35 +116,58 @@ class Client:
     def send_swap(self, payload: bytes, way: Sequence[Hop] | None = None) -> bytes:
         """Send a swap through four hops; the message as it was posted."""
         way = way or self.path(self.nymserver)
-        made = message.forward(way, NO_MAILBOX, payload)
+        made = packet.forward(way, NO_MAILBOX, payload)
         assert self.post(way[0].number, made) == 202
         return made
 
-    def fingerprints(self, key: bytes) -> list[bytes]:
-        listed = self.lists[self.nymserver]
-        assert listed.bucket_bits is not None
-        index = swap.bucket_index(key, listed.bucket_bits)
-        body = self.http.get(f"{listed.url}/v1/buckets/{index}").content
-        return [body[at : at + 8] for at in range(0, len(body), 8)]
-
     def is_stored(self, who: Registered) -> bool:
-        return swap.fingerprint(who.key, who.blob) in self.fingerprints(who.key)
+        return self.holds(who.key, who.blob)
+
+    def are_stored(self, everyone: Sequence[Registered]) -> bool:
+        return all(self.held([(who.key, who.blob) for who in everyone]))
+
+    def holds(self, key: bytes, stored: bytes) -> bool:
+        """Whether the nymserver holds this blob."""
+        return self.held([(key, stored)])[0]
+
+    def held(self, wanted: Sequence[tuple[bytes, bytes]]) -> list[bool]:
+        """Whether the nymserver holds these blobs, as receipts say that come through the mixes at the same time; one
+        that gets lost is asked again."""
+        questions = [_Question(self, NymQuestion(key, swap.fingerprint(key, stored))) for key, stored in wanted]
+        for question in questions:
+            question.ask()
+        return [eventually("the receipt is answered", question.answers)[0] for question in questions]
 
     def register(self, slot: int) -> Registered:
         """A new address, its registration confirmed."""
-        who = Registered(os.urandom(20), slot)
-        self.send_swap(self.arm(who))
-        eventually("the swap is stored", lambda: self.is_stored(who))
-        return who
+        return self.register_all(slot, 1)[0]
 
-    def ask(self, mailboxes: Sequence[tuple[bytes, int]], room: int) -> bytes:
-        """The mailbox server's answer to a poll."""
+    def register_all(self, slot: int, count: int) -> list[Registered]:
+        """As `register`, so many at once."""
+        everyone = [Registered(os.urandom(20), slot) for _ in range(count)]
+        for who in everyone:
+            self.send_swap(self.arm(who))
+        eventually("the swaps are stored", lambda: self.are_stored(everyone))
+        return everyone
+
+    def look(self, asked: Look, url: str | None = None) -> Answer:
+        """The mailbox server's answer to a look."""
         headers = {"Content-Type": "application/octet-stream"}
-        body = poll.encode_request(mailboxes, room)
-        return self.http.post(self.servers.url("mailbox") + "/v1/poll", content=body, headers=headers).content
+        url = (url or self.servers.url("mailbox")) + "/v2/look"
+        answer = self.http.post(url, content=asked.encode(), headers=headers)
+        assert answer.status_code == 200, answer.text
+        return Answer.parse(asked, answer.content)
 
-    def poll(self, mailbox: bytes, skip: int = 0) -> list[bytes]:
-        return poll.parse_reply(self.ask([(mailbox, skip)], poll.OPEN), 1, poll.OPEN).get(0, [])
+    def poll(self, mailbox: bytes, skip: int = 0, url: str | None = None) -> list[bytes]:
+        """What a mailbox of its own holds, beyond that."""
+        found: list[bytes] = []
+        while len(found) % MAX_PLAIN == 0:
+            asked = Look(0, 0, MAX_PLAIN, os.urandom(16), [], [(mailbox, min(skip + len(found), 255))])
+            more = [row[4:] for _, row in self.look(asked, url).plain]
+            found += more
+            if not more:
+                break
+        return found
 
     def told(self, who: Registered, skip: int = 0) -> Notification:
         """The next notification in an address's mailbox, opened."""
@@ -119,7 +177,7 @@ class Client:
 
     def make_log(self, slot: int, heard: Sequence[Registered], present: int = 3) -> bytes:
         """A block of what a badge heard in a slot."""
-        log_key = self.lists[self.nymserver].log_key
+        log_key = self.known[self.nymserver].log_key
         assert log_key is not None
         sealer = log.Sealer(log_key, log.KNOWN_SLOT, slot)
         packed = figures.pack(True, 0, present - 1, present, -60, -70, 3, 9)
@@ -131,7 +189,7 @@ class Client:
 
     def chunk(self, body: bytes) -> Reply:
         headers = {"Content-Type": "application/octet-stream"}
-        answer = self.http.post(self.lists[self.nymserver].url + "/v1/upload", content=body, headers=headers)
+        answer = self.http.post(self.known[self.nymserver].url + "/v1/upload", content=body, headers=headers)
         assert answer.status_code == 200, answer.text
         return upload.parse_reply(answer.content)
 
@@ -143,8 +201,8 @@ class Client:
     def staff(self, method: str, path: str, body: Any = None) -> Any:
         """A request of the authority's staff, without the command line."""
         token = keyfiles.read(self.servers.folder / "authority", keyfiles.STAFF).hex()
-        url = f"{self.network.authority.url}/v1/staff/{path}"
-        return self.http.request(method, url, json=body, headers={"Authorization": f"Bearer {token}"})
+        http = self.servers.for_staff("authority")
+        return http.request(method, f"/v1/staff/{path}", json=body, headers={"Authorization": f"Bearer {token}"})
 
     def reports(self) -> list[dict[str, Any]]:
         return list(self.staff("GET", "reports").json()["reports"])
@@ -173,6 +231,35 @@ class Client:
             return None
 
         return dict(eventually("the report is there", find))
+
+
+class _Question:
+    """A question to the nymserver, and its answers."""
+
+    def __init__(self, client: Client, question: NymQuestion) -> None:
+        self._client = client
+        self._question = question
+        self._asked: list[tuple[bytes, SurbSecrets]] = []  # by which mailbox
+        self._last = 0.0
+
+    def ask(self) -> None:
+        client, mailbox = self._client, os.urandom(32)
+        back, there = client.path(client.mailbox), client.path(client.nymserver)
+        reply, kept = surb.make_reply(back, mailbox)
+        client.receipt_hops.update(hop.number for hop in (*there, *back))
+        client.send_swap(receipt.Receipt(self._question, reply).encode(), there)
+        self._asked.append((mailbox, kept))
+        self._last = time.monotonic()
+
+    def answers(self) -> list[bool]:
+        """Whether it is as asked, once that is known; asks again when that takes long."""
+        if time.monotonic() - self._last > RECEIPT_SECONDS:
+            self.ask()
+        return [
+            found == receipt.expected(kept, NymAnswer(True))
+            for mailbox, kept in self._asked
+            for found in self._client.poll(mailbox)
+        ]
 
 
 def signed_by(key: Ed25519PrivateKey, method: str, path: str, body: bytes, **changed: object) -> dict[str, str]:

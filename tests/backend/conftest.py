@@ -23,8 +23,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     try:
         servers.configure("mix-3", "delay = 0.02", "delay = 1.0")
         servers.configure("nymserver", "network =", "scrub_seconds = 0.5\nnetwork =")
-        servers.start(*STEADY)
-        servers.start(*SLOW)
+        servers.start_apart(STEADY, SLOW)
         servers.ready((*STEADY, *SLOW))
         yield Client(servers)
     finally:

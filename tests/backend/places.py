@@ -1,7 +1,8 @@
 """Where the stores of tests are: in folders, and in corners of a real six-node Redis Cluster."""
 
+import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +24,19 @@ class Place:
         if cluster is not None and buckets is not None:
             cluster = replace(cluster, buckets=buckets)
         return await open_store(self.folder, cluster=cluster)
+
+
+def within(place: Place, body: Callable[[Store], Awaitable[None]]) -> None:
+    """Run a piece of test against the store in a place, opened and closed around it."""
+
+    async def around() -> None:
+        store = await place.open()
+        try:
+            await body(store)
+        finally:
+            await store.close()
+
+    asyncio.run(around())
 
 
 class SharedCluster(RedisCluster):

@@ -1,36 +1,30 @@
-"""Real servers for tests: made by `anontrace-server init`, run as processes, on free ports of the loopback."""
+"""Real servers for tests: made as by `anontrace-server init`, run as processes, on free ports of the loopback."""
 
 import json
 import os
 import subprocess
 import sys
-import time
 import tomllib
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import httpx
+from anontrace.backend.cli import group
+from anontrace.backend.cli.network import init
+
+from tests.backend.loaded import PROGRAM
+from tests.loaded import Forked
+from tests.patience import HANG_SECONDS, eventually
 
 COMMAND = str(Path(sys.executable).with_name("anontrace-server"))
-PATIENCE = 20.0
 
 
 def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run `anontrace-server` to its end."""
-    return subprocess.run([COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=60)
-
-
-def eventually(what: str, check: Callable[[], Any], patience: float = PATIENCE) -> Any:
-    """The first true result of a check that is made again and again."""
-    deadline = time.monotonic() + patience
-    while True:
-        result = check()
-        if result:
-            return result
-        assert time.monotonic() < deadline, f"still not so after {patience} s: {what}"
-        time.sleep(0.02)
+    words = [*map(str, arguments)]
+    return subprocess.CompletedProcess([COMMAND, *words], *PROGRAM.run(words, os.environ))
 
 
 class Servers:
@@ -39,12 +33,15 @@ class Servers:
     def __init__(self, folder: Path, *options: str, clock: Path | None = None, made: bool = False) -> None:
         """`made`: the folder holds a network already."""
         if not made:
-            done = command("init", folder, "--loops", "0", *options)
-            assert done.returncode == 0, done.stderr
+            arguments = [str(folder), "--loops", "0", *options]
+            init.main(arguments, standalone_mode=False, **group.context_settings)  # click keeps the first context's
         self.folder = folder
-        self.http = httpx.Client(trust_env=False, timeout=20)
+        self.http = httpx.Client(trust_env=False, timeout=HANG_SECONDS)
+        self.started = 0  # so often was a process
         self._clock = clock
-        self._processes: dict[tuple[str, ...], subprocess.Popen[str]] = {}
+        self._processes: dict[tuple[str, ...], Forked] = {}
+        self._said: dict[tuple[str, ...], TextIO] = {}  # what their processes print
+        self._for_staff: dict[str, httpx.Client] = {}
 
     def start(self, *names: str, clock: Path | None = None, log: Path | None = None) -> None:
         """Run these servers in one process, and wait until they serve. `clock`: one of their own; `log`: a file that
@@ -52,29 +49,39 @@ class Servers:
         self.launch(*names, clock=clock, log=log)
         self.await_start(*names)
 
+    def start_apart(self, *groups: Sequence[str], log: Path | None = None) -> None:
+        """As `start`, each group in a process of its own, all at once."""
+        for names in groups:
+            self.launch(*names, log=log)
+        for names in groups:
+            self.await_start(*names)
+
     def launch(self, *names: str, clock: Path | None = None, log: Path | None = None) -> None:
         """As `start`, without waiting."""
         environment = dict(os.environ)
         if clock is not None or self._clock is not None:
             environment["ANONTRACE_CLOCK"] = str(clock or self._clock)
-        with nullcontext() if log is None else log.open("ab") as sink:
-            process = subprocess.Popen(
-                [COMMAND, "run", *(["--log-json"] if log else []), *(str(self.folder / name) for name in names)],
-                stdout=subprocess.PIPE,
-                stderr=sink,
-                text=True,
-                env=environment,
-            )
-        self._processes[names] = process
+        arguments = ["run", *(["--log-json"] if log else []), *(str(self.folder / name) for name in names)]
+        reading, writing = os.pipe()
+        self._said[names] = os.fdopen(reading)
+        self.started += 1
+        with ExitStack() as stack:
+            said = stack.enter_context(os.fdopen(writing, "w"))
+            nothing = stack.enter_context(Path(os.devnull).open())
+            sink = 2 if log is None else stack.enter_context(log.open("ab")).fileno()
+            streams = [nothing.fileno(), said.fileno(), sink]
+            self._processes[names] = PROGRAM.start(arguments, environment, streams)
 
     def await_start(self, *names: str) -> None:
         """Wait until servers that were launched in one process serve."""
-        process = self._processes[names]
-        assert process.stdout is not None
-        for name in names:
-            assert process.stdout.readline() == f"ready {self.config(name)['name']} {self.config(name)['url']}\n"
+        said = self._said[names]
+        expected = {f"listening {self.config(name)['name']} {self.config(name)['url']}\n" for name in names}
+        while expected:
+            line = said.readline()
+            assert line, f"{names} ended"
+            expected.discard(line)
 
-    def process(self, *names: str) -> "subprocess.Popen[str]":
+    def process(self, *names: str) -> Forked:
         """The process that runs these servers."""
         return self._processes[names]
 
@@ -82,23 +89,22 @@ class Servers:
         """kill -9."""
         process = self._processes.pop(names)
         process.kill()
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
+        process.wait(HANG_SECONDS)
+        self._said.pop(names).close()
 
     def terminate(self, *names: str) -> int:
         """SIGTERM; the exit status."""
         process = self._processes.pop(names)
         process.terminate()
-        status = process.wait(15)
-        assert process.stdout is not None
-        process.stdout.close()
+        status = process.wait(HANG_SECONDS)
+        self._said.pop(names).close()
         return status
 
     def close(self) -> None:
         for names in list(self._processes):
             self.kill(*names)
-        self.http.close()
+        for http in (self.http, *self._for_staff.values()):
+            http.close()
 
     def configure(self, name: str, old: str, new: str) -> None:
         """Change a line of a server's configuration."""
@@ -120,8 +126,17 @@ class Servers:
         urls = [self.url(name) + "/readyz" for name in names]
         eventually("all know each other", lambda: all(self.http.get(url).is_success for url in urls))
 
+    def for_staff(self, name: str) -> httpx.Client:
+        """A client of what the server answers to its staff and operators only. It keeps no connection: one that lay
+        idle ends at the moment at which it is used."""
+        if name not in self._for_staff:
+            none = httpx.Limits(max_keepalive_connections=0)
+            door = httpx.HTTPTransport(uds=str(self.folder / name / "staff.sock"), limits=none)
+            self._for_staff[name] = httpx.Client(transport=door, base_url=f"http://{name}", timeout=20)
+        return self._for_staff[name]
+
     def status(self, name: str) -> dict[str, Any]:
-        return dict(self.http.get(self.url(name) + "/v1/status").json())
+        return dict(self.for_staff(name).get("/v1/status").json())
 
     def count(self, name: str, counter: str) -> int:
         return int(self.status(name)["counters"].get(counter, 0))

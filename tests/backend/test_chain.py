@@ -10,8 +10,9 @@ from anontrace.mixnet.notification import Kind
 from anontrace.wire.upload import ChainAuthorization, Reason, State
 from anontrace_shared.slots import slot_of
 
+from tests.patience import eventually
+
 from .client import Client, Registered
-from .servers import eventually
 
 
 def now_slot() -> int:

@@ -11,19 +11,20 @@ from pathlib import Path
 import httpx
 import pytest
 from anontrace.backend.store.partitions import Partitions
-from anontrace.mixnet import keydays, message
+from anontrace.mixnet import keydays, packet
 from anontrace.mixnet.header import NO_MAILBOX
-from anontrace.wire.keylist import KeyList
+from anontrace.wire.mixes import Mix
 from anontrace_shared.slots import slot_of
 
+from tests.patience import HANG_SECONDS, eventually
+
 from .client import Client, Registered
-from .servers import Servers, eventually
+from .servers import Servers
 
 MIXES = ("mix-1", "mix-2", "mix-3", "nymserver", "mailbox")
 NAMES = ("discovery", *MIXES, "authority")
 MESSAGES, SWAPS, BATCH = 920, 80, 40
 MAILBOXES = 40
-PATIENCE = 180.0
 REPLAY_TAG = 16  # bytes
 
 
@@ -32,10 +33,10 @@ class Steadfast(Client):
 
     def __init__(self, servers: Servers) -> None:
         super().__init__(servers)
-        self._kept = super().lists
+        self._kept = super().mixes
 
     @property
-    def lists(self) -> dict[int, KeyList]:
+    def mixes(self) -> dict[int, Mix]:
         return self._kept
 
     def hand_over(self, first: int, batch: list[bytes]) -> None:
@@ -45,7 +46,7 @@ class Steadfast(Client):
             except httpx.HTTPError:
                 return False
 
-        eventually("the messages are taken", taken, PATIENCE)
+        eventually("the messages are taken", taken)
 
 
 @pytest.fixture
@@ -65,10 +66,10 @@ def apart(tmp_path: Path) -> Iterator[Servers]:
 
 def passed(folder: Path) -> int:
     """How many messages have passed the uniqueness test of the mix in this folder, whose process is gone."""
-    partitions = Partitions(folder / "store", set())
+    partitions = Partitions(folder / "store")
     try:
-        tables = [f"key-{day}" for day in keydays.published_days(time.time())]
-        seen = [key for table in tables for partition in partitions.of(table) for key in partition.rows.keys()]  # noqa: SIM118
+        tables = [f"key-{day}" for day in keydays.accepted_days(time.time())]
+        seen = [key for table in tables for partition in partitions.of(table) for key, _ in partition.rows()]
         return sum(len(key) == REPLAY_TAG for key in seen)
     finally:
         partitions.close()
@@ -84,12 +85,12 @@ def test_a_thousand_messages_arrive_although_every_server_is_killed_meanwhile(ap
         mailbox = list(sent)[number % MAILBOXES]
         way = client.path(client.mailbox, exclude=())
         payload = os.urandom(239)  # told from all others: what arrives is what was sent
-        by_first.setdefault(way[0].number, []).append(message.forward(way, mailbox, payload))
+        by_first.setdefault(way[0].number, []).append(packet.forward(way, mailbox, payload))
         hops.update(hop.number for hop in way)
         sent[mailbox].append(payload)
     for who in people:
         way = client.path(client.nymserver, exclude=())
-        by_first.setdefault(way[0].number, []).append(message.forward(way, NO_MAILBOX, client.arm(who)))
+        by_first.setdefault(way[0].number, []).append(packet.forward(way, NO_MAILBOX, client.arm(who)))
         hops.update(hop.number for hop in way)
     batches = [(n, some[at : at + BATCH]) for n, some in by_first.items() for at in range(0, len(some), BATCH)]
     random.shuffle(batches)
@@ -108,18 +109,19 @@ def test_a_thousand_messages_arrive_although_every_server_is_killed_meanwhile(ap
         apart.launch(name)
     for name in NAMES:
         apart.await_start(name)
-    sending.join(PATIENCE)
+    sending.join(HANG_SECONDS)
     assert not sending.is_alive()
 
     def arrived() -> bool:
         return all(len(client.poll(mailbox)) >= len(expected) for mailbox, expected in sent.items())
 
-    eventually("all messages are in their mailboxes", arrived, PATIENCE)
-    eventually("all swaps are stored", lambda: all(client.is_stored(who) for who in people), PATIENCE)
-    eventually("nothing is under way", lambda: not any(apart.status(name)["queues"] for name in MIXES), PATIENCE)
+    eventually("all messages are in their mailboxes", arrived)
+    eventually("all swaps are stored", lambda: client.are_stored(people))
+    eventually("nothing is under way", lambda: not any(apart.status(name)["queues"] for name in MIXES))
     for mailbox, expected in sent.items():
         assert sorted(client.poll(mailbox)) == sorted(expected)  # what was appended again after a crash is there once
     assert client.staff("POST", "tokens", {"disease": "U07.1"}).is_success
     numbers = {name: apart.config(name)["number"] for name in MIXES}
     apart.close()
+    hops += client.receipt_hops
     assert {name: passed(apart.folder / name) for name in MIXES} == {name: hops[n] for name, n in numbers.items()}

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from anontrace.mixnet import keydays, message
+from anontrace.mixnet import keydays, packet
 from anontrace.mixnet.path import Hop
-from anontrace.wire import directory
-from anontrace.wire.keylist import KeyList
+
+from tests.patience import eventually
 
 from .client import Client
-from .servers import Servers, eventually
+from .servers import Servers
 
 DAY = 86400
 NOON = int(time.time()) // DAY * DAY + DAY // 2
@@ -35,25 +35,34 @@ class Clock:
 class Later(Client):
     """A client that lives in the simulated time."""
 
+    known_seconds = 0.0  # real ones, in which days may pass
+
     def __init__(self, servers: Servers, clock: Clock) -> None:
         super().__init__(servers)
         self.clock = clock
+        self.keys: dict[int, bytes] = {}  # of the mailbox server, that have been announced so far
 
-    @property
-    def lists(self) -> dict[int, KeyList]:
-        answer = self.http.get(self.network.discovery.url + "/v1/directory")
-        found = directory.verify(directory.read(answer.content), self.network.discovery.key)
-        return directory.usable(found, self.network.pins, self.clock.now).lists
+    def now(self) -> float:
+        return self.clock.now
+
+    def announced(self) -> list[int]:
+        """The days whose keys of the mailbox server are in the directory."""
+        mix = self.mixes.get(self.mailbox)
+        if mix is None:
+            return []
+        self.keys |= {key.day: key.key for key in mix.keys}
+        return [key.day for key in mix.keys]
 
     def has_rolled_over(self) -> bool:
-        """Whether the mailbox server publishes the keys of today's days."""
-        listed = self.lists.get(self.mailbox)
-        days = list(keydays.published_days(self.clock.now))
-        return listed is not None and [key.day for key in listed.keys] == days
+        """Whether the mailbox server announces the keys of today and tomorrow."""
+        return self.announced() == list(keydays.accepted_days(self.clock.now))[-2:]
 
     def to_mailbox(self, mailbox: bytes, day: int) -> bytes:
-        (key,) = [key for key in self.lists[self.mailbox].keys if key.day == day]
-        return message.forward([Hop(self.mailbox, keydays.key_select(day), key.key)], mailbox, os.urandom(239))
+        return packet.forward([self.way(day)], mailbox, os.urandom(239))
+
+    def way(self, day: int) -> Hop:
+        """The mailbox server by its key of a day."""
+        return Hop(self.mailbox, keydays.key_select(day), self.keys[day])
 
 
 @pytest.fixture
@@ -63,7 +72,7 @@ def later(tmp_path: Path) -> Iterator[Later]:
     try:
         servers.start("discovery", "mailbox")
         client = Later(servers, clock)
-        eventually("the list is published", lambda: client.mailbox in client.lists)
+        eventually("its keys are announced", client.has_rolled_over)
         yield client
     finally:
         servers.close()
@@ -72,7 +81,7 @@ def later(tmp_path: Path) -> Iterator[Later]:
 def test_a_mailbox_ends_30_days_after_it_was_first_seen_and_keys_roll_over(later: Later) -> None:
     today = keydays.day_at(NOON)
     old, young = os.urandom(32), os.urandom(32)
-    kept = later.to_mailbox(old, today - 29)
+    kept = later.to_mailbox(old, today)
     assert later.post(later.mailbox, later.to_mailbox(old, today), later.to_mailbox(old, today + 1)) == 202
     eventually("both arrived", lambda: len(later.poll(old)) == 2)
 
@@ -85,8 +94,6 @@ def test_a_mailbox_ends_30_days_after_it_was_first_seen_and_keys_roll_over(later
         "last_key_day": today + 30,
         "losses": {},
     }
-    assert later.post(later.mailbox, kept) == 202
-    assert later.servers.count("mailbox", "dropped_key") == 1
     assert later.post(later.mailbox, later.to_mailbox(young, today + 29), later.to_mailbox(old, today)) == 202
     eventually("the young one arrived", lambda: len(later.poll(young)) == 1)
     eventually("the old one too", lambda: len(later.poll(old)) == 3)
@@ -94,6 +101,8 @@ def test_a_mailbox_ends_30_days_after_it_was_first_seen_and_keys_roll_over(later
     later.clock.set(NOON + 31 * DAY)
     eventually("the old mailbox is gone", lambda: later.poll(old) == [])
     assert len(later.poll(young)) == 1
+    assert later.post(later.mailbox, kept) == 202
+    assert later.servers.count("mailbox", "dropped_key") == 1
 
 
 def test_a_mix_that_retires_makes_no_more_keys_and_serves_until_the_last_one_is_dead(later: Later) -> None:
@@ -107,12 +116,8 @@ def test_a_mix_that_retires_makes_no_more_keys_and_serves_until_the_last_one_is_
         told = later.servers.status("mailbox")["roles"]["mix"]
         return told["first_key_day"], told["last_key_day"]
 
-    def published() -> list[int]:
-        listed = later.lists.get(later.mailbox)
-        return [] if listed is None else [key.day for key in listed.keys]
-
     later.clock.set(NOON + 29 * DAY)
-    eventually("the keys that are left are published", lambda: published() == [today, today + 1])
+    eventually("the keys that are left are published", lambda: later.announced() == [today, today + 1])
     assert days() == (today, today + 1)
     assert later.post(later.mailbox, later.to_mailbox(mailbox, today), last) == 202
     eventually("what comes by them arrives", lambda: len(later.poll(mailbox)) == len(later.poll(bytes(32))) == 1)
@@ -127,11 +132,11 @@ def test_a_mix_that_retires_makes_no_more_keys_and_serves_until_the_last_one_is_
 def test_a_restart_keeps_the_keys_and_what_they_have_seen(later: Later) -> None:
     sent = later.to_mailbox(bytes(32), keydays.day_at(NOON))
     assert later.post(later.mailbox, sent) == 202
-    keys = later.lists[later.mailbox].keys
+    published = later.directory.content
     eventually("it arrived", lambda: len(later.poll(bytes(32))) == 1)
     assert later.servers.terminate("discovery", "mailbox") == 0
     later.servers.start("discovery", "mailbox")
-    assert later.lists[later.mailbox].keys == keys
+    assert later.directory.content == published
     assert later.post(later.mailbox, sent) == 202
     assert later.servers.count("mailbox", "dropped_replay") == 1
     assert len(later.poll(bytes(32))) == 1
@@ -140,11 +145,10 @@ def test_a_restart_keeps_the_keys_and_what_they_have_seen(later: Later) -> None:
 def test_a_mailbox_that_is_flooded_hits_its_quota_and_no_other_is_affected(later: Later) -> None:
     flooded, other = os.urandom(32), os.urandom(32)
     today = keydays.day_at(NOON)
-    (key,) = [key for key in later.lists[later.mailbox].keys if key.day == today]
-    way = [Hop(later.mailbox, keydays.key_select(today), key.key)]
-    messages = [message.forward(way, flooded, os.urandom(239)) for _ in range(256)]
+    way = [later.way(today)]
+    messages = [packet.forward(way, flooded, os.urandom(239)) for _ in range(256)]
     assert later.post(later.mailbox, *messages) == 202
-    assert later.post(later.mailbox, message.forward(way, other, os.urandom(239))) == 202
+    assert later.post(later.mailbox, packet.forward(way, other, os.urandom(239))) == 202
     eventually("the other arrived", lambda: len(later.poll(other)) == 1)
     eventually("the flooded one is full", lambda: later.servers.count("mailbox", "mailbox_full") == 1)
     assert len(later.poll(flooded)) == 255

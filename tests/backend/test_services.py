@@ -8,18 +8,24 @@ from collections.abc import Iterator
 
 import jwt
 import pytest
-from anontrace.backend import keyfiles
-from anontrace.mixnet import message
-from anontrace.wire import keylist, onetime, poll, upload
+from anontrace.backend.keys import keyfiles
+from anontrace.mixnet import packet, surb
+from anontrace.mixnet.header import GROUPED
+from anontrace.wire import announcement, description, look, onetime, sums, upload
+from anontrace.wire.content import Content
+from anontrace.wire.description import Description
+from anontrace.wire.look import Group, Look
 from anontrace.wire.upload import Chunk, Reason, State
+from anontrace_primitives import x25519_base
 from anontrace_shared.slots import slot_of
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.utils import base64url_encode
 from nacl.signing import SigningKey
 
+from tests.patience import eventually
+
 from .client import Client, signed_by
-from .servers import eventually
 
 OCTETS, JSON = "application/octet-stream", "application/json"
 
@@ -57,43 +63,68 @@ def test_a_body_of_another_type_is_refused(client: Client) -> None:
         assert set(answer.json()) == {"error"}
 
 
-@pytest.mark.parametrize("size", [0, 2, 33, 34, 36, 2 + 33 * 1001])
-def test_a_mailbox_server_refuses_a_malformed_poll(client: Client, size: int) -> None:
-    url = client.servers.url("mailbox") + "/v1/poll"
-    assert client.http.post(url, content=bytes(size), headers={"Content-Type": OCTETS}).status_code in (400, 413)
-    too_much = b"\xff\xff" + bytes(33)
-    assert client.http.post(url, content=too_much, headers={"Content-Type": OCTETS}).status_code == 422
+@pytest.mark.parametrize("size", [0, 20, 22, 22 + 33, 10_241])
+def test_a_mailbox_server_refuses_a_malformed_look(client: Client, size: int) -> None:
+    url = client.servers.url("mailbox") + "/v2/look"
+    answer = client.http.post(url, content=bytes(size), headers={"Content-Type": OCTETS})
+    assert answer.status_code in (400, 413, 422) and set(answer.json()) == {"error"}
+    for head in (b"\xff\xff\0\0", b"\0\0\x41\0", b"\0\0\0\x41"):  # room for more than there may be
+        assert client.http.post(url, content=head + bytes(17), headers={"Content-Type": OCTETS}).status_code == 422
     assert client.poll(bytes(32)) == []
 
 
-def test_an_answer_to_a_poll_has_the_size_asked_for_and_what_it_has_no_room_for_comes_with_a_later_one(
-    client: Client,
-) -> None:
+def test_who_polls_as_by_protocol_1_is_told_so(client: Client) -> None:
+    answer = client.http.post(client.servers.url("mailbox") + "/v1/poll", content=bytes(35))
+    assert (answer.status_code, answer.json()) == (
+        410, {"error": "this network speaks protocol 2; a companion from 0.3 on is needed"}
+    )  # fmt: skip
+
+
+def test_mailboxes_of_their_own_are_answered_in_plain_as_many_messages_as_there_is_room_for(client: Client) -> None:
     boxes = [os.urandom(32) for _ in range(5)]
     sent = {1: {os.urandom(239) for _ in range(2)}, 3: {os.urandom(239)}, 4: {os.urandom(239)}}
     way = client.hops(client.mailbox)
-    assert client.post(client.mailbox, *(message.forward(way, boxes[i], p) for i in sent for p in sent[i])) == 202
+    assert client.post(client.mailbox, *(packet.forward(way, boxes[i], p) for i in sent for p in sent[i])) == 202
     eventually("all are there", lambda: sum(len(client.poll(box)) for box in boxes) == 4)
-    for asked in (boxes, [os.urandom(32)]):  # something is there or not
-        assert len(client.ask([(box, 0) for box in asked], 6)) == 6 * 241
-    assert poll.parse_reply(client.ask([(box, 0) for box in boxes], 6), 5, 6).keys() == sent.keys()
-    skips, found = [0] * 5, []
+    found = client.look(Look(0, 0, 6, bytes(16), [], [(box, 0) for box in boxes])).plain
+    assert {place for place, _ in found} == sent.keys() and {row[:4] for _, row in found} == {bytes(4)}
+    skips, payloads = [0] * 5, []
     for _ in range(2):  # three, then the last one
-        answer = poll.parse_reply(client.ask(list(zip(boxes, skips, strict=True)), 3), 5, 3)
-        for index, payloads in answer.items():
-            skips[index] += len(payloads)
-            found += payloads
+        for place, row in client.look(Look(0, 0, 3, bytes(16), [], list(zip(boxes, skips, strict=True)))).plain:
+            skips[place] += 1
+            payloads.append(row[4:])
         assert skips in ([0, 2, 0, 1, 0], [0, 2, 0, 1, 1])
-    assert sorted(found) == sorted(set().union(*sent.values()))
+    assert sorted(payloads) == sorted(set().union(*sent.values()))
 
 
-def test_unknown_paths_methods_and_buckets_are_told_in_json(client: Client) -> None:
+def test_what_arrives_in_mailboxes_of_a_group_is_told_by_digests_sums_and_in_plain(client: Client) -> None:
+    """Through the mixes, to addresses whose routing says that they are of a group; its other mailboxes are empty."""
+    group, other = os.urandom(16), os.urandom(16)
+    boxes, way = [os.urandom(16) for _ in range(3)], client.path(client.mailbox)
+    rows = []
+    for box in boxes:
+        made, kept = surb.make(way, group + box, version=GROUPED)
+        payload = os.urandom(239)
+        rows.append(box[:4] + kept.arrives(payload))
+        opened = surb.parse(made)
+        assert client.post(opened.first_mix, surb.use(opened, payload)) == 202
+    asked = Look(5, 4, 3, os.urandom(16), [Group(other, 0, 0), Group(group, 0, 0)])
+    eventually("all are there", lambda: len(client.look(asked).told[1]) == 3)
+    answer = client.look(asked)
+    assert answer.told[0] == [] and set(answer.told[1]) == {look.digest(row) for row in rows}
+    held = sorted(rows, key=lambda row: answer.told[1].index(look.digest(row)))
+    assert answer.plain == [(look.FIRST_GROUP + 1, row) for row in held]
+    assert answer.sums == sums.add_up(asked.seed, 4, [[], held], look.ROW)
+    assert client.poll(group + boxes[0]) == []  # it has no list of its own
+
+
+def test_unknown_paths_methods_and_what_is_gone_are_told_in_json(client: Client) -> None:
     nymserver = client.servers.url("nymserver")
     for path, status in (
         ("/", 404),
         ("/v1/messages", 405),
-        ("/v1/buckets/256", 404),
-        ("/v1/buckets/x", 422),
+        ("/v1/buckets/256", 410),
+        ("/v1/buckets/x", 410),
         ("/healthz/", 404),
     ):
         answer = client.http.get(nymserver + path)
@@ -147,7 +178,8 @@ def test_an_upload_that_nobody_permitted_is_refused_at_its_first_chunk(client: C
     assert first(3, 129) is Reason.MALFORMED
     assert first(2, 136, length=1 << 30) is Reason.TOO_LARGE
     assert client.chunk(os.urandom(16384)).reason is Reason.MALFORMED
-    assert client.chunk(Chunk(os.urandom(16), 0, 0, b"").encode()).state is State.ACCEPTED
+    dummy_of_0_2 = os.urandom(16).ljust(upload.CHUNK, b"\0")
+    assert client.chunk(dummy_of_0_2).reason is Reason.MALFORMED
     url = client.servers.url("nymserver") + "/v1/upload"
     assert client.http.post(url, content=bytes(16383), headers={"Content-Type": OCTETS}).status_code == 400
 
@@ -202,9 +234,9 @@ def test_only_the_authority_sees_reports_and_each_request_counts_once(client: Cl
 
 
 def test_the_staff_interface_wants_the_staff_token(client: Client) -> None:
-    url = client.network.authority.url + "/v1/staff/reports"
+    http = client.servers.for_staff("authority")
     for headers in ({}, {"Authorization": "Bearer " + "0" * 64}):
-        assert client.http.get(url, headers=headers).status_code == 401
+        assert http.get("/v1/staff/reports", headers=headers).status_code == 401
 
 
 def test_a_decision_that_makes_no_sense_is_refused_with_a_reason(client: Client) -> None:
@@ -213,52 +245,70 @@ def test_a_decision_that_makes_no_sense_is_refused_with_a_reason(client: Client)
     report = client.report_with(None, 0)["report"]
     for where, decision, status, reason in (
         (report, {"exposures": [77]}, 422, "no such exposure"),
-        (report, {"message": "x" * 59}, 422, "too long"),
+        (report, {"message": "x" * 59}, 422, "59 bytes in UTF-8, and a notification takes 58 at most"),
         (report, {"minutes": -1}, 422, "minutes"),
         (report, {"surprise": 1}, 422, "surprise"),
         (report, {"approve": 1}, 422, "approve"),  # without a key for a retraction if it were taken for true
         (report, {"approve": "yes"}, 422, "approve"),
         ("00" * 8, {}, 404, "no such report"),
-        ("nothing", {}, 422, "parameter"),
+        ("nothing", {}, 422, "report: "),
     ):
         answer = client.staff("POST", f"reports/{where}/decision", {"approve": True} | decision)
         assert (answer.status_code, reason in answer.json()["error"]) == (status, True)
     token = keyfiles.read(client.servers.folder / "authority", keyfiles.STAFF).hex()
     headers = {"Authorization": f"Bearer {token}", "Content-Type": JSON}
-    url = f"{client.network.authority.url}/v1/staff/reports/{report}/decision"
+    http = client.servers.for_staff("authority")
     for body in (b"[" * 100_000, b"[]", b"9" * 5000, b"\xff", b'{"approve": NaN}'):
-        answer = client.http.post(url, content=body, headers=headers)
+        answer = http.post(f"/v1/staff/reports/{report}/decision", content=body, headers=headers)
         assert (answer.status_code, set(answer.json())) == (422, {"error"})
     client.refuse(report)
     assert client.staff("POST", f"reports/{report}/decision", {"approve": False}).status_code == 409
 
 
-def test_discovery_takes_lists_of_pinned_mixes_only_and_none_that_is_older(client: Client) -> None:
-    url = client.network.discovery.url + "/v1/lists/1"
-    now = int(time.time())
-    current = client.lists[1]
+def test_discovery_takes_what_pinned_mixes_publish_only_and_no_older_description(client: Client) -> None:
+    base = client.network.discovery.url + "/v2/announcements"
+    now, today = int(time.time()), int(time.time()) // 86400
+    before = client.directory.content
+    current = description.parse(before.descriptions[1])
     seed = keyfiles.read(client.servers.folder / "mix-1", keyfiles.SIGNING)
 
-    def put(document: keylist.KeyList, key: bytes = seed, to: str = url) -> int:
-        body = keylist.sign(document, key).to_json()
-        return client.http.put(to, content=body, headers={"Content-Type": JSON}).status_code
+    def put(made: Description, day: int = today, signing_key: bytes = seed, to: int = 1) -> int:
+        text = made.encode()
+        key = x25519_base(os.urandom(32))
+        each = announcement.sign(made.number, day, key, (), text, signing_key).encode()
+        body = Content({made.number: text}, {made.number: {day: each}}).encode()
+        headers = {"Content-Type": "application/octet-stream"}
+        return client.http.put(f"{base}/{to}", content=body, headers=headers).status_code
 
-    changed = current.model_copy(update={"issued": now, "expires": now + 1000, "name": "other"})
-    assert put(changed, SigningKey.generate().encode()) == 403
+    changed = current.model_copy(update={"issued": now + 1, "name": "other"})
+    assert put(changed, signing_key=SigningKey.generate().encode()) == 403
     assert put(changed.model_copy(update={"number": 77})) == 422
-    assert put(changed.model_copy(update={"number": 77}), to=url[:-1] + "77") == 403
-    assert put(changed.model_copy(update={"issued": now - 2000, "expires": now - 1000})) == 403
+    assert put(changed.model_copy(update={"number": 77}), to=77) == 403
+    assert put(changed.model_copy(update={"roles": ("mix", "mailbox")})) == 403
+    assert put(changed.model_copy(update={"issued": now + 3600})) == 403
+    assert [put(changed, day) for day in (today - 1, today + 2)] == [403, 403]
     assert put(changed.model_copy(update={"issued": current.issued - 100})) == 409
-    assert client.http.put(url, content=b"{}", headers={"Content-Type": JSON}).status_code == 422
-    assert client.lists[1] == current
+    assert put(changed.model_copy(update={"issued": current.issued})) == 409  # or two would take turns
+    assert put(current) == 409  # another key of a day that has one
+    headers = {"Content-Type": "application/octet-stream"}
+    assert client.http.put(f"{base}/1", content=bytes(7), headers=headers).status_code == 422
+    assert client.directory.content == before
 
 
 def test_who_has_the_directory_is_not_sent_it_again(client: Client) -> None:
-    url = client.network.discovery.url + "/v1/directory"
-    answer = client.http.get(url)
-    again = client.http.get(url, headers={"If-None-Match": answer.headers["etag"]})
-    assert (again.status_code, again.content) == (304, b"")
-    assert json.loads(answer.json()["document"])["sequence"] > 1
+    whole = client.network.discovery.url + "/v2/directory"
+    for url in (whole, f"{whole}/{client.directory.content.day}"):
+        answer = client.http.get(url)
+        again = client.http.get(url, headers={"If-None-Match": answer.headers["etag"]})
+        assert (answer.status_code, again.status_code, again.content) == (200, 304, b"")
+    assert client.directory.head.sequence > 1
+
+
+def test_who_speaks_protocol_1_is_told_so(client: Client) -> None:
+    for method, path in (("GET", "directory"), ("GET", "directory/chain/0"), ("PUT", "lists/1")):
+        answer = client.http.request(method, f"{client.network.discovery.url}/v1/{path}")
+        assert answer.status_code == 410
+        assert answer.json() == {"error": "this network speaks protocol 2; a companion from 0.3 on is needed"}
 
 
 def test_no_counter_and_no_status_names_anybody(client: Client) -> None:

@@ -10,10 +10,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from anontrace.mixnet.message import forward
+from anontrace.mixnet.packet import forward
+
+from tests.patience import eventually
 
 from .client import Client
-from .servers import Servers, eventually
+from .servers import Servers
 
 FIRST, OTHERS = "mix-1", ("discovery", "mix-2", "mix-3", "nymserver", "mailbox")
 LIMIT = 200  # messages that mix 1 holds; half of them for one next mix
@@ -101,8 +103,7 @@ def crawling(tmp_path: Path) -> Iterator[tuple[Client, Crawler]]:
     try:
         servers.configure("mix-2", f'url = "{servers.url("mix-2")}"', f'url = "{crawler.url}"')
         servers.configure(FIRST, "[mix]\n", f"[http]\npeer_seconds = 1.0\n\n[mix]\nqueue_limit = {LIMIT}\n")
-        servers.start(*OTHERS)
-        servers.start(FIRST)
+        servers.start_apart(OTHERS, [FIRST])
         servers.ready([FIRST])
         yield Client(servers), crawler
     finally:
@@ -161,7 +162,7 @@ def test_a_next_mix_and_clients_that_crawl_stop_nobody_else_and_lose_nothing(
         eventually("nothing else waits", lambda: queues() == {"to-2": LIMIT // 2})
 
         crawler.speed_up()
-        eventually("what was held arrives", lambda: len(client.poll(slow)) == 60, 60)
+        eventually("what was held arrives", lambda: len(client.poll(slow)) == 60)
         eventually("nothing is left", lambda: queues() == {})
         assert (sorted(client.poll(slow)), sorted(client.poll(other))) == (sorted(held), sorted(passed))
         assert client.servers.count("mix-2", "accepted") == LIMIT // 2

@@ -8,20 +8,21 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle
 
 import pytest
-from anontrace.backend import keyfiles
-from anontrace.backend.init import _free_ports
+from anontrace.backend.keys import keyfiles
+from anontrace.backend.operating.init import free_ports
 from anontrace.mixnet import blob, notification, surb, swap
 from anontrace.mixnet.header import NO_MAILBOX
-from anontrace.mixnet.message import forward
-from anontrace.wire import poll
+from anontrace.mixnet.packet import forward
 from anontrace.wire.upload import State
 from anontrace_shared.slots import slot_of
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from tests.backend.nymserver.test_decisions import decide_at_once
+from tests.patience import eventually
+
 from .client import Client, Registered, signed_by
 from .places import SharedCluster
-from .servers import Servers, eventually
-from .test_decisions import decide_at_once
+from .servers import Servers
 
 SHARED = ("nymserver", "mailbox")
 OTHERS = ("discovery", "mix-1", "mix-2", "mix-3", "authority")
@@ -42,11 +43,9 @@ class Workers(Client):
         url = next(self._turns["nymserver"]) + "/v1/messages"
         return self.http.post(url, content=b"".join(messages), headers=OCTETS).status_code
 
-    def poll(self, mailbox: bytes, skip: int = 0) -> list[bytes]:
+    def poll(self, mailbox: bytes, skip: int = 0, url: str | None = None) -> list[bytes]:
         """What both workers of the mailbox server say, which has to be the same."""
-        body = poll.encode_request([(mailbox, skip)], poll.OPEN)
-        answers = [self.http.post(f"{url}/v1/poll", content=body, headers=OCTETS) for url in self.urls["mailbox"]]
-        first, other = (poll.parse_reply(answer.content, 1, poll.OPEN).get(0, []) for answer in answers)
+        first, other = (super(Workers, self).poll(mailbox, skip, each) for each in self.urls["mailbox"])
         return first if first == other else []
 
 
@@ -56,8 +55,8 @@ def second(name: str) -> str:
 
 def add_worker(servers: Servers, name: str) -> None:
     """The same server once more: a copy of its folder that listens elsewhere, under the same URL."""
-    shutil.copytree(servers.folder / name, servers.folder / second(name))
-    (port,) = _free_ports("127.0.0.1", 1)
+    shutil.copytree(servers.folder / name, servers.folder / second(name), ignore=shutil.ignore_patterns("staff.sock"))
+    (port,) = free_ports("127.0.0.1", 1)
     path = servers.folder / second(name) / "server.toml"
     lines = path.read_text().splitlines()
     lines = [f'listen = "127.0.0.1:{port}"' if line.startswith("listen") else line for line in lines]
@@ -94,10 +93,10 @@ def test_state_is_in_the_cluster_and_not_in_the_folders(workers: Workers) -> Non
 
 def test_the_chain_goes_through_either_worker(workers: Workers) -> None:
     slot = slot_of(time.time())
-    contacts = [workers.register(slot) for _ in range(4)]
+    contacts = workers.register_all(slot, 4)
     for who in contacts[:2]:
         workers.send_swap(workers.arm(who))
-        eventually("the replaced blob is stored", lambda who=who: workers.is_stored(who))  # type: ignore[misc]
+    eventually("the replaced blobs are stored", lambda: workers.are_stored(contacts[:2]))
     contact_log = workers.make_log(slot, contacts)
     assert workers.upload(workers.permit(contact_log), contact_log).state is State.ACCEPTED
     report = workers.report_with(None, 0)
@@ -109,7 +108,7 @@ def test_the_chain_goes_through_either_worker(workers: Workers) -> None:
 
 def test_of_swaps_that_compete_at_both_workers_one_wins(workers: Workers) -> None:
     slot = slot_of(time.time())
-    contacts = [workers.register(slot) for _ in range(8)]
+    contacts = workers.register_all(slot, 8)
     hops = workers.hops(workers.nymserver)
     for who in contacts:
         before, blobs = swap.authentication(who.blob), []
@@ -121,8 +120,8 @@ def test_of_swaps_that_compete_at_both_workers_one_wins(workers: Workers) -> Non
             assert set(pool.map(lambda message: workers.post(workers.nymserver, message), messages)) == {202}
 
         def winners(who: Registered = who, blobs: list[bytes] = blobs) -> list[bytes]:
-            stored = workers.fingerprints(who.key)
-            return [each for each in blobs if swap.fingerprint(who.key, each) in stored]
+            held = workers.held([(who.key, each) for each in blobs])
+            return [each for each, is_held in zip(blobs, held, strict=True) if is_held]
 
         assert len(eventually("one of them is stored", winners)) == 1
     refused = eventually("all were decided", lambda: workers_count(workers, "swap_refused") >= 8 * 7)

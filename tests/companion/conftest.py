@@ -2,13 +2,11 @@
 
 import json
 import os
-import signal
 import struct
 import subprocess
 import sys
-import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +14,14 @@ from typing import Any
 import httpx
 import pytest
 
+from tests import loaded
+from tests.backend.loaded import PROGRAM as SERVERS
+from tests.companion.loaded import PROGRAM
+from tests.patience import HANG_SECONDS, eventually
+
 BIN = Path(sys.executable).parent
 START = 1_767_600_000  # 2026-01-05 08:00 UTC, the beginning of a slot
 SLOT_SECONDS = 300
-PATIENCE = 30.0  # real seconds
 
 
 class SimulatedClock:
@@ -72,18 +74,37 @@ class Cli:
         return [str(BIN / "anontrace"), *arguments]
 
     def run(self, *arguments: str, stdin: str | None = None) -> Result:
+        """A command in a process that has loaded the program already; by the script where that is not the same."""
+        if not loaded.fits(self.environment):
+            return self.script(*arguments, stdin=stdin)
+        return _checked(*PROGRAM.run(arguments, self.environment, stdin))
+
+    def start(self, arguments: Sequence[str], environment: Mapping[str, str], streams: Sequence[int]) -> loaded.Forked:
+        """A command with these three file descriptors as its streams, in a process that has loaded the program."""
+        return PROGRAM.start(arguments, environment, streams)
+
+    def piped(self, *arguments: str) -> loaded.Piped:
+        """A command that is read while it runs, in a process that has loaded the program."""
+        return loaded.Piped(PROGRAM, arguments, self.environment)
+
+    def script(self, *arguments: str, stdin: str | None = None) -> Result:
+        """A command by the script that is installed."""
         done = subprocess.run(
             self.command(*arguments),
-            env=self.environment, capture_output=True, text=True, input=stdin, timeout=240, check=False,
+            env=self.environment, capture_output=True, text=True, input=stdin, timeout=HANG_SECONDS, check=False,
         )  # fmt: skip
-        assert "Traceback" not in done.stderr + done.stdout, done.stderr
-        return Result(done.returncode, done.stdout, done.stderr)
+        return _checked(done.returncode, done.stdout, done.stderr)
 
     def do(self, *arguments: str) -> dict[str, Any]:
         """A command that must succeed; its JSON document."""
         result = self.run("--json", *arguments)
         assert result.code == 0, result.err
         return result.json
+
+
+def _checked(code: int, out: str, err: str) -> Result:
+    assert "Traceback (most recent" not in err + out, err
+    return Result(code, out, err)
 
 
 class Network:
@@ -97,25 +118,26 @@ class Network:
         self._server("init", str(folder), "--delay", "0.02", "--pace", "0.01")
         homes = [str(path.parent) for path in sorted(folder.glob("*/server.toml"))]
         log = folder / "servers.log"
-        with log.open("w") as output:
-            self._process = subprocess.Popen(
-                [str(BIN / "anontrace-server"), "run", *homes],
-                env=self._environment,
-                stdout=output,
-                stderr=subprocess.STDOUT,
+        with log.open("w") as output, Path(os.devnull).open() as nothing:
+            streams = [nothing.fileno(), output.fileno(), output.fileno()]
+            self._process = SERVERS.start(["run", *homes], self._environment, streams)
+        eventually("all servers serve", lambda: log.read_text().count("ready ") == len(homes), self._process)
+        self.ready()
+
+    def ready(self) -> None:
+        """Wait until all servers know each other's keys, as they do again some seconds after the clock was moved."""
+        urls = [tomllib.loads(path.read_text())["url"] for path in self.folder.glob("*/server.toml")]
+        with httpx.Client(trust_env=False, timeout=HANG_SECONDS) as client:
+            eventually(
+                "the servers know each other",
+                lambda: all(client.get(f"{url}/readyz").is_success for url in urls),
+                self._process,
             )
-        wait_for(lambda: log.read_text().count("ready ") == len(homes), "servers to start")
-        urls = [tomllib.loads(path.read_text())["url"] for path in folder.glob("*/server.toml")]
-        with httpx.Client(trust_env=False) as client:
-            wait_for(lambda: all(client.get(f"{url}/readyz").is_success for url in urls), "servers to know each other")
 
     def _server(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [str(BIN / "anontrace-server"), *arguments],
-            env=self._environment, capture_output=True, text=True, check=False, timeout=60,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        code, out, err = SERVERS.run(arguments, self._environment)
+        assert code == 0, err
+        return out
 
     def staff(self, *arguments: str) -> Any:
         return json.loads(self._server("authority", *arguments, "--json", "--config", str(self.folder / "authority")))
@@ -132,7 +154,7 @@ class Network:
             found[:] = [each for each in reports if each["case"] == case and each["state"] == "pending"]
             return bool(found)
 
-        wait_for(is_there, "the report to be pending")
+        eventually("the report is pending", is_there, self._process)
         return found[0]
 
     def approve(self, case: str, minutes: int, depth: int = 2) -> None:
@@ -140,15 +162,8 @@ class Network:
         self.staff("approve", report, "--minutes", str(minutes), "--depth", str(depth), "--message", "Call 116117")
 
     def stop(self) -> None:
-        self._process.send_signal(signal.SIGTERM)
-        assert self._process.wait(20) == 0, (self.folder / "servers.log").read_text()
-
-
-def wait_for(condition: Any, what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.1)
+        self._process.terminate()
+        assert self._process.wait(HANG_SECONDS) == 0, (self.folder / "servers.log").read_text()
 
 
 @pytest.fixture(scope="module")

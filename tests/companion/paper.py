@@ -4,8 +4,10 @@ It answers as the servers do, at once and in this process. `transparent` replace
 size that anybody can read, for tests of many days.
 """
 
+import copy
 import hashlib
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,21 +17,27 @@ from typing import Any
 
 import pytest
 from anontrace import clock
-from anontrace.companion import database, renewal, servers, state, swaps
 from anontrace.companion.errors import OfflineError
-from anontrace.companion.levels import Level
-from anontrace.companion.run import DIRECTORY_SECONDS, Event, Run, Sync
-from anontrace.companion.servers import Servers
-from anontrace.companion.state import State
+from anontrace.companion.network import servers
+from anontrace.companion.network.servers import Servers
+from anontrace.companion.schedule.levels import Level
+from anontrace.companion.schedule.run import DIRECTORY_SECONDS, Event, Run, Sync
+from anontrace.companion.store import database, state
 from anontrace.companion.store.badges import RATCHET
 from anontrace.companion.store.network import StoredNetwork
-from anontrace.mixnet import blob, keydays, lioness, message, notification, surb, swap
-from anontrace.mixnet.message import MacError, Relay
+from anontrace.companion.store.state import State
+from anontrace.mixnet import blob, fragment, keydays, kinds, lioness, notification, packet, receipt, relay, surb, swap
+from anontrace.mixnet.fragment import Fragment
+from anontrace.mixnet.header import ALONE, GROUPED
 from anontrace.mixnet.notification import Kind, Notification
+from anontrace.mixnet.packet import MacError, Relay
 from anontrace.mixnet.sizes import MESSAGE, PAYLOAD
-from anontrace.wire import directory, keylist, poll, upload
-from anontrace.wire.directory import PAGE, Edition, Page
-from anontrace.wire.keylist import KeyList, MixKey
+from anontrace.wire import announcement, directory, look, sums, upload
+from anontrace.wire.content import Content
+from anontrace.wire.description import Description
+from anontrace.wire.directory import Difference, Directory
+from anontrace.wire.fields import Role
+from anontrace.wire.look import Answer, Look
 from anontrace.wire.network import Named, Network, PinnedMix, Service
 from anontrace_primitives import x25519_base
 from anontrace_shared import schedule
@@ -38,9 +46,11 @@ from nacl.signing import SigningKey
 
 START = 1_767_600_000  # 2026-01-05 08:00 UTC, the beginning of a slot
 NYMSERVER, MAILBOX = 6, 7
-BUCKET_BITS = 10
-KINDS = frozenset(("directory", "messages", "poll", "upload", "buckets"))
-_ROLES = dict.fromkeys(range(1, 6), ("mix",)) | {NYMSERVER: ("mix", "nymserver"), MAILBOX: ("mix", "mailbox")}
+KINDS = frozenset(("directory", "messages", "look"))
+_ROLES: dict[int, tuple[Role, ...]] = dict.fromkeys(range(1, 6), ("mix",)) | {
+    NYMSERVER: ("mix", "nymserver"),
+    MAILBOX: ("mix", "mailbox"),
+}
 
 
 @dataclass(frozen=True)
@@ -71,38 +81,48 @@ NETWORK = Network(
     authority=Service(url="http://authority", key=_verify_key(101)),
     mix=tuple(PinnedMix(number=n, key=_verify_key(n), roles=roles) for n, roles in _ROLES.items()),
 )
-_editions: dict[int, Edition] = {}
+_editions: dict[int, Directory] = {}
 
 
-def _edition(day: int) -> Edition:
-    """The directory of a day, with that day's keys alone; one a day since the start."""
+def _announced(number: int, day: int) -> dict[int, bytes]:
+    """The keys of a day and the next."""
+    return {
+        each: announcement.sign(
+            number, each, x25519_base(_secret(number, each)), (), _DESCRIBED[number], _seed(number)
+        ).encode()
+        for each in (day, day + 1)
+    }
+
+
+_DESCRIBED = {
+    number: Description(
+        number=number, roles=roles, issued=START - 86400, name=f"mix-{number}", url=f"http://{number}",
+        log_key=x25519_base(_seed(number)) if number == NYMSERVER else None,
+        bucket_bits=0 if number == NYMSERVER else None,
+    ).encode()
+    for number, roles in _ROLES.items()
+}  # fmt: skip
+
+
+def _edition(day: int) -> Directory:
+    """The directory of a day; one a day since the start."""
     if day not in _editions:
-        lists = tuple(
-            keylist.sign(
-                KeyList(
-                    number=number, name=f"mix-{number}", roles=roles, url=f"http://{number}",
-                    issued=day * 86400, expires=(day + 2) * 86400,
-                    keys=(MixKey(day=day, key=x25519_base(_secret(number, day))),),
-                    log_key=x25519_base(_seed(number)) if number == NYMSERVER else None,
-                    bucket_bits=BUCKET_BITS if number == NYMSERVER else None,
-                ),
-                _seed(number),
-            )
-            for number, roles in _ROLES.items()
-        )  # fmt: skip
-        before = _edition(day - 1).document if day > keydays.day_at(START) else "before"
-        _editions[day] = directory.make(day, directory.digest(before), day * 86400, lists, _seed(100))
+        made = Content(_DESCRIBED, {number: _announced(number, day) for number in _ROLES})
+        before = _edition(day - 1).head.digest if day > keydays.day_at(START) else bytes(31) + b"\1"
+        _editions[day] = directory.make(day, before, day * 86400, made, _seed(100))
     return _editions[day]
 
 
-def _page(number: int) -> Page:
-    """What is past of a page of the directory's chain."""
-    first = max(number * PAGE, keydays.day_at(START))
-    return Page(heads=tuple(_edition(day).document for day in range(first, min((number + 1) * PAGE, _today()))))
-
-
-def _today() -> int:
-    return keydays.day_at(clock.now())
+def _news(since: int, today: int) -> bytes:
+    """What is new since the edition that first had most keys of a day."""
+    past = [_edition(day) for day in range(max(since - 1, keydays.day_at(START)), today + 1)]
+    known, newest = past[0].content, past[-1]
+    new = {
+        number: {day: each for day, each in days.items() if day not in known.announcements[number]}
+        for number, days in newest.content.announcements.items()
+    }
+    news = Content({}, {number: days for number, days in new.items() if days})
+    return Difference([each.head for each in past], newest.signature, frozenset(_ROLES), news).encode()
 
 
 @dataclass
@@ -111,9 +131,14 @@ class PaperNetwork:
 
     requests: list[Request] = field(default_factory=list)
     nyms: dict[bytes, bytes] = field(default_factory=dict)  # blobs
-    _buckets: dict[int, dict[bytes, None]] = field(default_factory=dict)  # their keys
-    mailboxes: dict[bytes, list[bytes]] = field(default_factory=dict)
-    uploads: list[upload.Chunk] = field(default_factory=list)
+    asked: list[receipt.NymQuestion | receipt.UploadQuestion] = field(default_factory=list)
+    relayed: set[bytes] = field(default_factory=set)  # headers by which the nymserver sent
+    mailboxes: dict[bytes, list[bytes]] = field(default_factory=dict)  # by the whole address, whatever its version
+    groups: dict[bytes, list[bytes]] = field(default_factory=dict)
+    alone: dict[bytes, list[bytes]] = field(default_factory=dict)
+    looks: list[Look] = field(default_factory=list)
+    fragments: dict[bytes, dict[int, bytes]] = field(default_factory=dict)  # by upload-ID and number
+    lose_fragments: int = 0  # so many of those that come next
     seen: set[bytes] = field(default_factory=set)
     cover: int = 0
     down: frozenset[str] = frozenset()  # kinds of requests that nobody answers
@@ -121,10 +146,11 @@ class PaperNetwork:
     lose_first: int = 0  # one in so many swaps that replace another is lost, but not when it comes again
     lost: dict[bytes, bytes] = field(default_factory=dict)  # nym keys, by the blobs of those swaps
     transparent: bool = False
+    ahead: float = 0.0  # seconds by which the wearer's clock is ahead of the servers'
 
     def __exit__(self, *_: object) -> None: ...
 
-    def get(self, server: str, url: str) -> bytes:
+    def get(self, server: str, url: str, most: int | None = None) -> bytes:
         return self._note(server, url, b"", self._answer(url, b""))
 
     def post(self, server: str, url: str, body: bytes) -> bytes:
@@ -139,57 +165,102 @@ class PaperNetwork:
         if kind in self.down:
             raise OfflineError("nobody can be reached; try again when you are online")
         if kind == "directory":
-            return (_page(int(rest[1])) if rest else _edition(_today())).model_dump_json().encode()
+            today = keydays.day_at(clock.now() - self.ahead)
+            return _news(int(rest[0]), today) if rest else _edition(today).encode()
         if kind == "messages":
             for at in range(0, len(body), MESSAGE):
                 self._mix(int(host), body[at : at + MESSAGE])
             return b""
-        if kind == "buckets":
-            keys = self._buckets.get(int(rest[0]), {})
-            return b"".join(swap.fingerprint(key, self.nyms[key]) for key in keys)
-        if kind == "poll":
-            asked, room = poll.parse_request(body)
-            left, found = room or poll.MOST_ROOM, {}
-            for index, (box, skip) in enumerate(asked):
-                found[index] = self.mailboxes.get(box, [])[skip : skip + left]
-                left -= len(found[index])
-            return poll.encode_reply(found, room)
-        assert kind == "upload"
-        chunk = upload.parse_chunk(body)
-        self.uploads.append(chunk)
-        end = chunk.offset + len(chunk.data)
-        if end == chunk.total:
-            return upload.Reply(upload.State.ACCEPTED).encode()
-        return upload.Reply(upload.State.RECEIVING, end).encode()
+        assert kind == "look"
+        asked = Look.parse(body)
+        self.looks.append(asked)
+        return self._look(asked).encode(asked)
+
+    def _look(self, asked: Look) -> Answer:
+        left = asked.digests
+        told, rows = [], []
+        for group in asked.groups:
+            held = self.groups.get(group.address, [])
+            fresh = held[group.known :][:left]
+            left -= len(fresh)
+            told.append([look.digest(row) for row in fresh])
+            rows.append(held[group.start : group.known + len(fresh)])
+        plain = [
+            (place, bytes(4) + payload)
+            for place, (box, skip) in enumerate(asked.old)
+            for payload in self.alone.get(box, [])[skip:]
+        ]
+        plain += [(place, row) for place, some in enumerate(rows, look.FIRST_GROUP) for row in some]
+        return Answer(told, sums.add_up(asked.seed, asked.sums, rows, look.ROW), plain[: asked.plain])
 
     def _mix(self, number: int, data: bytes) -> None:
-        if self.lose or message.replay_tag(data) in self.seen:
+        if self.lose or packet.replay_tag(data) in self.seen:
             return
-        self.seen.add(message.replay_tag(data))
+        self.seen.add(packet.replay_tag(data))
         if self.transparent:
-            self._deliver(data[1], data[2:34], lioness.decrypt(_layer(data), data[-PAYLOAD:]))
+            self._deliver(data[1], data[2:34], data[66], lioness.decrypt(_layer(data), data[-PAYLOAD:]))
             return
         while True:
-            day = keydays.selected_day(message.key_select(data), clock.now())
+            day = keydays.selected_day(packet.key_select(data), clock.now())
             assert day is not None
             secret = _secret(number, day)
             try:
-                found = message.unwrap(secret, x25519_base(secret), data)
+                found = packet.unwrap(secret, x25519_base(secret), data)
             except MacError:  # made when packets were transparent
-                return self._deliver(data[1], data[2:34], lioness.decrypt(_layer(data), data[-PAYLOAD:]))
+                return self._deliver(data[1], data[2:34], data[66], lioness.decrypt(_layer(data), data[-PAYLOAD:]))
             if not isinstance(found, Relay):
-                return self._deliver(number, found.mailbox, found.payload)
+                return self._deliver(number, found.mailbox, found.version, found.payload)
             number, data = found.next_mix, found.message
 
-    def _deliver(self, number: int, mailbox: bytes, payload: bytes) -> None:
+    def _deliver(self, number: int, mailbox: bytes, version: int, payload: bytes) -> None:
         if number == MAILBOX:
-            self.mailboxes.setdefault(mailbox, []).append(payload)
+            self.arrive(mailbox, payload, version)
             return
         assert number == NYMSERVER
-        if payload[-1]:
+        kind = kinds.of(payload)
+        if kind is None:
             self.cover += 1
-            return
-        wanted = swap.Swap.decode(payload)
+        elif kind is kinds.Kind.SWAP:
+            self._swap(swap.Swap.decode(payload))
+        elif kind is kinds.Kind.FRAGMENT:
+            self._fragment(Fragment.decode(payload))
+        elif kind is kinds.Kind.RELAY:
+            asked = relay.Relay.decode(payload)
+            self._send(asked.first_mix, asked.header, asked.payload())
+        else:
+            question = receipt.Receipt.decode(payload)
+            self.asked.append(question.question)
+            reply = question.parsed()
+            self._send(reply.first_mix, reply.header, receipt.seal(reply.message_key, self._told(question.question)))
+
+    def _send(self, first_mix: int, header: bytes, payload: bytes) -> None:
+        """As the nymserver does: by no header twice."""
+        if header not in self.relayed:
+            self.relayed.add(header)
+            self._mix(first_mix, header + payload)
+
+    def _told(self, question: receipt.NymQuestion | receipt.UploadQuestion) -> receipt.Answer:
+        if isinstance(question, receipt.NymQuestion):
+            stored = self.nyms.get(question.key)
+            return receipt.NymAnswer(
+                stored is not None and swap.fingerprint(question.key, stored) == question.fingerprint
+            )
+        here = self.fragments.get(question.upload_id)
+        if here is None:
+            return receipt.UploadAnswer(receipt.UploadState.UNKNOWN)
+        end = 1 + fragment.count(upload.parse_opening(here[0]).log_length)
+        missing = [(number, 1) for number in range(max(question.first, 1), end) if number not in here]
+        if missing:
+            return receipt.UploadAnswer(receipt.UploadState.RECEIVING, 0, tuple(missing[: receipt.MAX_RANGES]))
+        return receipt.UploadAnswer(receipt.UploadState.ACCEPTED)
+
+    def _fragment(self, piece: Fragment) -> None:
+        if self.lose_fragments:
+            self.lose_fragments -= 1
+        elif piece.number == 0 or piece.upload_id in self.fragments:
+            self.fragments.setdefault(piece.upload_id, {}).setdefault(piece.number, piece.data)
+
+    def _swap(self, wanted: swap.Swap) -> None:
         may_be_lost = self.lose_first and wanted.authentication != swap.NEW and wanted.blob not in self.lost
         if may_be_lost and wanted.blob[0] % self.lose_first == 0:
             self.lost[wanted.blob] = wanted.key
@@ -197,13 +268,19 @@ class PaperNetwork:
         stored = self.nyms.get(wanted.key)
         if wanted.authentication == (swap.NEW if stored is None else swap.authentication(stored)):
             self.nyms[wanted.key] = wanted.blob
-            self._buckets.setdefault(swap.bucket_index(wanted.key, BUCKET_BITS), {})[wanted.key] = None
+
+    def arrive(self, mailbox: bytes, payload: bytes, version: int = GROUPED) -> None:
+        """A payload comes to a mailbox."""
+        self.mailboxes.setdefault(mailbox, []).append(payload)
+        if version == GROUPED:
+            self.groups.setdefault(mailbox[:16], []).append(mailbox[16:20] + payload)
+        else:
+            self.alone.setdefault(mailbox, []).append(payload)
 
     def notify(self, contact_address: bytes, slot: int, content: Notification) -> None:
         """Send as the nymserver does."""
         opened = surb.parse(blob.open(contact_address, slot, self.nyms[schedule.nym_key(contact_address, slot)]))
-        payload = notification.seal(opened.message_key, content)
-        self._mix(opened.first_mix, surb.use(opened, payload))
+        self._send(opened.first_mix, opened.header, notification.seal(opened.message_key, content))
 
 
 def _layer(data: bytes) -> bytes:
@@ -214,34 +291,36 @@ def _layer(data: bytes) -> bytes:
 def make_transparent(patch: pytest.MonkeyPatch) -> None:
     """Messages and SURBs that name their end and mailbox in the clear: all the rest is as ever."""
 
-    def header(path: Any, mailbox: bytes) -> tuple[bytes, bytes]:
+    def header(path: Any, mailbox: bytes, version: int = ALONE) -> tuple[bytes, bytes]:
         seed = secrets.token_bytes(32)
-        return bytes((path[0].key_select, path[-1].number)) + mailbox + seed + secrets.token_bytes(75), seed
+        named = bytes((path[0].key_select, path[-1].number)) + mailbox + seed + bytes((version,))
+        return named + secrets.token_bytes(74), seed
 
     def forward(path: Any, mailbox: bytes, payload: bytes) -> bytes:
         built, seed = header(path, mailbox)
         return built + lioness.encrypt(lioness.keys_from(seed), payload)
 
-    @dataclass(frozen=True)
-    class Kept:
-        seed: bytes
-        message_secret: bytes
-
-        def to_bytes(self) -> bytes:
-            return self.message_secret + self.seed
-
-    def make(path: Any, mailbox: bytes) -> tuple[bytes, Kept]:
-        built, seed = header(path, mailbox)
+    def make(path: Any, mailbox: bytes, version: int) -> tuple[bytes, surb.SurbSecrets]:
+        built, seed = header(path, mailbox, version)
         secret = secrets.token_bytes(32)
-        return bytes((path[0].number,)) + built + x25519_base(secret), Kept(seed, secret)
+        return bytes((path[0].number,)) + built + x25519_base(secret), surb.SurbSecrets((seed,), secret)
+
+    def make_reply(path: Any, mailbox: bytes, version: int) -> tuple[bytes, surb.SurbSecrets]:
+        built, seed = header(path, mailbox, version)
+        key = secrets.token_bytes(32)
+        return bytes((path[0].number,)) + built + key, surb.SurbSecrets((seed,), key)
 
     def undo(kept: surb.SurbSecrets, payload: bytes) -> bytes:
         return lioness.encrypt(lioness.keys_from(kept.seeds[0]), payload)
 
-    for module in (swaps, renewal):
-        patch.setattr(module.message, "forward", forward)
+    def arrives(kept: surb.SurbSecrets, payload: bytes) -> bytes:
+        return lioness.decrypt(lioness.keys_from(kept.seeds[0]), payload)
+
+    patch.setattr(packet, "forward", forward)
     patch.setattr(surb, "make", make)
+    patch.setattr(surb, "make_reply", make_reply)
     patch.setattr(surb.SurbSecrets, "undo", undo)
+    patch.setattr(surb.SurbSecrets, "arrives", arrives)
 
 
 @dataclass
@@ -264,14 +343,30 @@ class Wearer:
         self._level = level
         self._rng = Random(seed)
         state.create(folder)
-        self.state = State(folder)
-        self.state._db.run("PRAGMA synchronous = OFF")
+        self._open()
         self.state.network.put(StoredNetwork("paper", NETWORK.to_toml(), None), int(time.now))
         slot = slot_of(time.now)
         badge = self.state.badges.ensure(day_of(slot))
         self.state.badges.set_provisioned(badge, RATCHET, slot, slot + 100 * 288, int(time.now))
         self.days = {0: int(time.now)}
         self.begin()
+
+    def _open(self) -> None:
+        self.state = State(self.folder)
+        self.state._db.run("PRAGMA synchronous = OFF")
+
+    def copy(self, folder: Path, time: Time, patch: pytest.MonkeyPatch) -> "Wearer":
+        """Another one with the same past, in a folder of its own, whose `run` was started again just now."""
+        self.close()  # until then not all is in the file
+        shutil.copytree(self.folder, folder)
+        self._open()
+        other = copy.copy(self)
+        other.folder, other.time, other._patch = folder, time, patch
+        other.network, other.events, other._rng = copy.deepcopy((self.network, self.events, self._rng))
+        time.now = self.time.now
+        other._open()
+        other.begin()
+        return other
 
     def begin(self) -> None:
         """Start `run`, or start it again."""

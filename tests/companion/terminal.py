@@ -3,11 +3,19 @@
 import os
 import pty
 import re
-import select
-import subprocess
-import time
-from collections.abc import Callable
-from typing import Protocol
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, Self
+
+from tests.patience import HANG_SECONDS, Process, eventually
+
+
+class Command(Process, Protocol):
+    """A command that was started: a Popen, or what a test needs of it."""
+
+    def wait(self, timeout: float) -> int: ...
+
+    def kill(self) -> None: ...
 
 
 class Cli(Protocol):
@@ -15,10 +23,49 @@ class Cli(Protocol):
 
     environment: dict[str, str]
 
-    def command(self, *arguments: str) -> list[str]: ...
+    def start(self, arguments: Sequence[str], environment: Mapping[str, str], streams: Sequence[int]) -> Command:
+        """A command of it with these three file descriptors as its streams."""
 
 
-PATIENCE = 40.0
+class Terminal:
+    """A pseudo-terminal, read all the time: a program that writes to one that nobody reads stands still.
+
+    `follower` is what a program is given as its terminal; `screen` is all that was written to it so far.
+    """
+
+    def __init__(self) -> None:
+        self._leader, self.follower = pty.openpty()
+        self.screen = ""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._reader.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.follower)  # the last one: the reader comes to the end
+        self._reader.join(HANG_SECONDS)
+        os.close(self._leader)
+
+    def _read(self) -> None:
+        while True:
+            try:
+                data = os.read(self._leader, 4096)
+            except OSError:  # the other end is closed
+                return
+            if not data:
+                return
+            self.screen += data.decode(errors="replace")
+
+    def until(self, pattern: str, process: Process, start: int = 0) -> int:
+        """Wait until the pattern stands on the screen at or after `start`; where it ends."""
+        found = eventually(
+            f"on the terminal: {pattern}", lambda: re.compile(pattern).search(self.screen, start), process
+        )
+        return int(found.end())
+
+    def type(self, line: str) -> None:
+        os.write(self._leader, (line + "\n").encode())
 
 
 def talk(cli: Cli, arguments: list[str], answers: list[tuple[str, str | Callable[[], str]]]) -> tuple[int, str]:
@@ -28,34 +75,16 @@ def talk(cli: Cli, arguments: list[str], answers: list[tuple[str, str | Callable
 
     Returns the exit code and all that was on the screen.
     """
-    leader, follower = pty.openpty()
-    process = subprocess.Popen(
-        cli.command(*arguments), env=cli.environment | {"COLUMNS": "120"}, stdin=follower, stdout=follower,
-        stderr=follower, start_new_session=True,
-    )  # fmt: skip
-    os.close(follower)
-    screen, seen, waiting = "", 0, list(answers)
-    deadline = time.monotonic() + PATIENCE
-    try:
-        while True:
-            assert time.monotonic() < deadline, screen
-            if select.select([leader], [], [], 0.2)[0]:
-                try:
-                    data = os.read(leader, 4096)
-                except OSError:  # the other end is closed
-                    break
-                if not data:
-                    break
-                screen += data.decode(errors="replace")
-            # What is typed before the whole prompt is there may be thrown away.
-            if waiting and (asked := re.compile(re.escape(waiting[0][0]) + "[^\n]*: ").search(screen, seen)):
-                seen = asked.end()
-                answer = waiting.pop(0)[1]
-                os.write(leader, ((answer if isinstance(answer, str) else answer()) + "\n").encode())
-        assert not waiting, f"never asked: {waiting[0][0]}; on the screen: {screen}"
-        return process.wait(PATIENCE), screen
-    finally:
-        os.close(leader)
-        if process.poll() is None:
+    with Terminal() as terminal:
+        process = cli.start(arguments, cli.environment | {"COLUMNS": "120"}, [terminal.follower] * 3)
+        try:
+            seen = 0
+            for question, answer in answers:
+                # What is typed before the whole prompt is there may be thrown away.
+                seen = terminal.until(re.escape(question) + "[^\n]*: ", process, seen)
+                terminal.type(answer if isinstance(answer, str) else answer())
+            code = process.wait(HANG_SECONDS)
+        finally:
             process.kill()
-            process.wait()
+            process.wait(HANG_SECONDS)
+    return code, terminal.screen

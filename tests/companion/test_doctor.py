@@ -6,8 +6,8 @@ import stat
 import pytest
 from anontrace.companion.errors import FAILED
 
+from tests.companion.commands.test_cli import NETWORK
 from tests.companion.conftest import START
-from tests.companion.test_cli import NETWORK
 
 
 def checks(result):

@@ -13,6 +13,7 @@ from anontrace.companion.badge.radio import Radio
 from anontrace_primitives import x25519_base
 from anontrace_shared import commands, names, schedule, slots
 
+from tests.patience import HANG_SECONDS
 from tools.simulator.air import Air
 
 START = 1_750_000_200  # the first second of a slot
@@ -149,7 +150,7 @@ def play(tmp_path: Path) -> Play:
                 yield Town(air, tmp_path)
 
         async def main() -> None:
-            async with asyncio.timeout(100), town() as place:
+            async with asyncio.timeout(HANG_SECONDS), town() as place:
                 await story(place)
 
         asyncio.run(main())

@@ -9,7 +9,7 @@ import asyncio
 import pytest
 from anontrace_shared import log
 
-from tools.bench.crowd import LOG_SECRET, MOST_HEAP, PEOPLE, SECONDS, Crowd
+from tools.bench.crowd import LOG_SECRET, MAX_HEAP, PEOPLE, SECONDS, Crowd
 
 FIRST_SLOT = 6_000_000
 TABLE = 512
@@ -39,8 +39,8 @@ def test_every_address_up_to_512_is_logged_and_the_firmware_needs_100_kb_at_most
     assert heard(outcome.pulled) == expected, "what the companion pulled while 700 were around"
     assert heard(outcome.log) == expected | {FIRST_SLOT + 2: TABLE}
     assert outcome.info.dropped == later - TABLE and outcome.figures["dropped"] == 2 * (later - TABLE)
-    assert outcome.figures["heap_used"] <= MOST_HEAP
-    alone = crowd.play_within(MOST_HEAP, outcome.figures, SECONDS // 2)
+    assert outcome.figures["heap_used"] <= MAX_HEAP
+    alone = crowd.play_within(MAX_HEAP, outcome.figures, SECONDS // 2)
     assert heard(alone.log) == expected | {FIRST_SLOT + 2: TABLE}
     with pytest.raises(asyncio.IncompleteReadError):  # the heap is what it is said to be
-        crowd.play_within(MOST_HEAP * 3 // 4, outcome.figures, SECONDS // 2)
+        crowd.play_within(MAX_HEAP * 3 // 4, outcome.figures, SECONDS // 2)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from anontrace.companion.badge.bumble_backend import BumbleClient
 from anontrace.companion.badge.radio import Radio
-from anontrace.companion.bumble_backend import BumbleClient
 from anontrace_shared import challenge, commands, schedule, slots
 from bleak import BleakClient
 

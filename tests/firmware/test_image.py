@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from anontrace.companion.badge.link import BadgeLink
 from anontrace_primitives import x25519, x25519_base
-from anontrace_shared import commands, hkdf, hpke, log, noise_responder, schedule, slots
+from anontrace_shared import badge_noise, commands, hkdf, hpke, log, schedule, slots
 
 from tests.firmware.conftest import LOG_SECRET, Town, Wearer
 from tests.primitives.test_scrub import memory_of
@@ -159,7 +159,7 @@ def test_nothing_on_the_badge_opens_an_ended_slot(tmp_path: Path, monkeypatch: p
 
             await air.run_until(slots.slot_start(last - 1) + 60)
             with monkeypatch.context() as known:
-                known.setattr(noise_responder, "random_bytes", lambda _: EPHEMERAL)
+                known.setattr(badge_noise, "random_bytes", lambda _: EPHEMERAL)
                 secrets = await ada.talk(session)
             (opening,) = asked["ada"].openings
             secrets["X25519 result of the session"] = x25519(EPHEMERAL, opening)

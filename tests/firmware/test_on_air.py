@@ -12,11 +12,13 @@ from anontrace.companion.errors import BadgeRefusedError
 from anontrace_primitives import x25519_base
 from anontrace_shared import challenge, commands, log, schedule, slots
 from anontrace_shared.advert import decode
+from anontrace_shared.errors import AuthenticationError
 from anontrace_shared.schedule import nym_key
 from bleak import BleakClient
 
 from tests.firmware.conftest import LOG_SECRET, START, Play, Town, Wearer
 from tests.firmware.test_hands import BOARD, Light
+from tests.patience import HANG_SECONDS
 from tools.simulator.air import Sighting
 
 SLOT = slots.slot_of(START)
@@ -37,7 +39,7 @@ async def challenge_answer(
     wearer: Wearer, address: bytes, question: bytes = challenge.question(SECRET), scale: float = 1
 ) -> bytes | None:
     """What the badge that broadcasts `address` answers to a question, None if it hangs up."""
-    from anontrace.companion.bumble_backend import BumbleClient
+    from anontrace.companion.badge.bumble_backend import BumbleClient
 
     wearer.air.realtime(scale)
     answers: asyncio.Queue[bytes | None] = asyncio.Queue()
@@ -51,7 +53,7 @@ async def challenge_answer(
             await client.connect()
             await client.start_notify(commands.CHALLENGE, lambda _, data: answers.put_nowait(bytes(data)))
             await client.write_gatt_char(commands.CHALLENGE, question, response=True)
-            answer = await asyncio.wait_for(answers.get(), 10)
+            answer = await asyncio.wait_for(answers.get(), HANG_SECONDS)
             if answer is not None:
                 await client.disconnect()
             return answer
@@ -264,8 +266,9 @@ def test_a_challenge_is_answered_once_per_connection_and_holds_for_the_slot(play
         slot = slots.slot_of(town.air.now)
         answer = await challenge_answer(ada, ada.address(slot))
         assert answer is not None
-        assert challenge.verify(SECRET, challenge.question(SECRET), answer, ada.address(slot), slot)
-        assert not challenge.verify(SECRET, challenge.question(SECRET), answer, ada.address(slot), slot + 2)
+        challenge.verify(SECRET, challenge.question(SECRET), answer, ada.address(slot), slot)
+        with pytest.raises(AuthenticationError):
+            challenge.verify(SECRET, challenge.question(SECRET), answer, ada.address(slot), slot + 2)
 
     play(story)
 
@@ -302,13 +305,17 @@ def test_settings_erase_and_restart(play: Play) -> None:
         await ada.provision()
 
         async def settings(link: BadgeLink) -> None:
-            for setting, value in ((9, 1), (commands.PLACE, 2), (commands.SCAN_WINDOW_MS, 2000)):
+            for setting, value in (
+                (9, 1), (commands.PLACE, 2), (commands.SCAN_WINDOW_MS, 2000),
+                (commands.KEEP_DAYS, 0), (commands.KEEP_DAYS, 31),
+            ):  # fmt: skip
                 with pytest.raises(BadgeRefusedError):
                     await link.ask(commands.SET, setting, value)
             with pytest.raises(BadgeRefusedError):
                 await link.ask(commands.SET_TIME, 1000)
             await link.ask(commands.SET, commands.ADVERTISING_INTERVAL_MS, 2000)
             await link.ask(commands.SET, commands.PLACE, 1)
+            await link.ask(commands.SET, commands.KEEP_DAYS, 14)
             assert (await link.info()).flags & commands.PLACE_BADGE
 
         await ada.talk(settings)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import HANG_SECONDS
 from tools import micropython, mpy
 
 HERE = Path(__file__).parent
@@ -42,7 +43,7 @@ def test_on_badge(module: str, function: str, tmp_path: Path, request: pytest.Fi
     command = [*micropython.find(), "-X", f"heapsize={heap}", str(HERE / "on_badge" / "run.py"), module, function]
     environment = os.environ | {"MICROPYPATH": ":".join(map(str, [".frozen", *sources]))}
     done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=HANG_SECONDS, check=False
     )
     print(done.stdout)
     assert done.returncode == 0 and done.stdout.endswith("passed\n"), done.stdout + done.stderr

@@ -12,10 +12,11 @@ from anontrace.companion.badge.link import BadgeLink
 from anontrace.companion.badge.radio import GattPipe, Radio
 from anontrace.companion.errors import BadgeLinkError, CompanionError
 from anontrace_shared import commands, slots
-from anontrace_shared.session import MOST_BODY, CompanionSession
+from anontrace_shared.session import MAX_BODY, CompanionSession
 
 from tests.firmware.conftest import Play, Town
 from tests.firmware.test_on_air import contacts
+from tests.patience import HANG_SECONDS
 
 Attack = Callable[[GattPipe], Awaitable[None]]
 
@@ -23,7 +24,7 @@ Attack = Callable[[GattPipe], Awaitable[None]]
 async def hung_up(pipe: GattPipe) -> None:
     """The badge ends the connection without a word."""
     with pytest.raises(BadgeLinkError):
-        raise AssertionError(await asyncio.wait_for(pipe.read(), 60))
+        raise AssertionError(await asyncio.wait_for(pipe.read(), HANG_SECONDS))
 
 
 def test_ten_clients_at_once_cost_no_contact_and_the_owner_gets_in_afterwards(play: Play) -> None:
@@ -75,7 +76,7 @@ def test_ten_clients_at_once_cost_no_contact_and_the_owner_gets_in_afterwards(pl
 
         async def oversize_frame(pipe: GattPipe) -> None:
             await opened(pipe)
-            await pipe.write((MOST_BODY + 1).to_bytes(2, "little") + bytes(100))
+            await pipe.write((MAX_BODY + 1).to_bytes(2, "little") + bytes(100))
             await hung_up(pipe)
 
         async def vanish(pipe: GattPipe) -> None:

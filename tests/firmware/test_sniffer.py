@@ -9,8 +9,8 @@ import statistics
 from collections import defaultdict
 from typing import Any
 
+from anontrace.companion.badge.bumble_backend import BumbleClient
 from anontrace.companion.badge.radio import Radio
-from anontrace.companion.bumble_backend import BumbleClient
 from anontrace_shared import commands, slots
 from anontrace_shared.advert import PREFIX, decode
 from bleak import BleakClient
@@ -22,7 +22,7 @@ from tools.simulator.air import Sighting
 DAY = 86400
 FAST = 40  # ppm: as cheap crystals go
 INTERVAL = 0.5  # seconds between a badge's adverts, before the random delay
-MOST_DELAY = 0.010
+MAX_DELAY = 0.010
 
 
 def longest_common(one: bytes, other: bytes) -> int:
@@ -112,10 +112,10 @@ def test_timing_tells_nothing_that_lasts_beyond_a_slot(play: Play) -> None:
             whole = [at for at in heard.values() if len(at) > 500][:-1]
             assert len(whole) >= 10
             gaps = [later - earlier for at in whole for earlier, later in itertools.pairwise(at)]
-            assert all(INTERVAL <= gap < INTERVAL + MOST_DELAY + 1e-6 for gap in gaps)
+            assert all(INTERVAL <= gap < INTERVAL + MAX_DELAY + 1e-6 for gap in gaps)
             # Bluetooth's advDelay: spread over the whole of its range, and no advert's follows from the one before.
             delays = [gap - INTERVAL for gap in gaps]
-            assert abs(statistics.mean(delays) - MOST_DELAY / 2) < 0.0005
+            assert abs(statistics.mean(delays) - MAX_DELAY / 2) < 0.0005
             assert abs(statistics.correlation(delays[:-1], delays[1:])) < 0.06
             # No phase outlives the slot: what the gap over the boundary leaves modulo the interval is all over.
             over = [(after[0] - before[-1]) % INTERVAL for before, after in itertools.pairwise(whole)]

@@ -1,4 +1,4 @@
-"""Writes tests/vectors/{lioness,mix,surb,swap,notification}.json from the reference and fixed inputs.
+"""Writes tests/vectors/{lioness,mix,surb,swap,receipt,relay,fragment,notification}.json from the reference.
 
     python -m tests.mixnet.make_vectors
 
@@ -44,7 +44,7 @@ def _hop(state: HopState, message: bytes) -> dict[str, Any]:
         "blinding": state.blinding.hex(),
         "lioness_keys": state.lioness.hex(),
         "received": message.hex(),
-        "tag": message[33:49].hex(),
+        "tag": message[r.TAG].hex(),
         "replay_tag": r.replay_tag(message).hex(),
     }
 
@@ -83,7 +83,7 @@ def mix() -> dict[str, Any]:
     dropped = [{"why": f"a bit of byte {offset} is flipped", "message": m.hex()} for offset, m in flipped.items()]
     for u in (0, 1):
         altered = bytearray(message)
-        altered[1:33] = u.to_bytes(32, "little")
+        altered[r.ALPHA] = u.to_bytes(32, "little")
         dropped.append({"why": "the key is a point of low order", "message": altered.hex()})
     return {
         "mixes": [
@@ -132,7 +132,76 @@ def swap() -> dict[str, Any]:
             "payload": (key + r.authentication(old) + new + b"\0").hex(),
         },
         "fingerprint": r.fingerprint(key, new).hex(),
-        "buckets": [{"bits": bits, "index": int(f"0{key.hex()}"[:9], 16) >> (32 - bits)} for bits in (0, 1, 8, 20, 32)],
+    }
+
+
+def _arrived(states: list[HopState], payload: bytes) -> bytes:
+    for state in states:
+        payload = r.lioness_decrypt(state.lioness, payload)
+    return payload
+
+
+def receipt() -> dict[str, Any]:
+    key, secret, fill = fixed("reply key"), fixed("reply first secret"), fixed("receipt padding", 23)
+    states = r.hops(MIXES, secret)
+    block = bytes([MIXES[0].number]) + r.header(states, MAILBOX, b"") + key
+    nym, blob, upload_id = fixed("some nym key"), fixed("new blob", 174), fixed("upload", 16)
+    last = (1 << 32) - 1
+    questions: list[tuple[dict[str, Any], bytes]] = [
+        ({"nym_key": nym.hex(), "fingerprint": r.fingerprint(nym, blob).hex()}, r.nym_question(nym, blob)),
+        ({"upload_id": upload_id.hex(), "first": 0}, r.upload_question(upload_id, 0)),
+        ({"upload_id": upload_id.hex(), "first": last}, r.upload_question(upload_id, last)),
+    ]
+    many = [(10 * i, 1 + i % 9) for i in range(27)]
+    answers: list[tuple[dict[str, Any], bytes]] = [({"held": held}, r.nym_answer(held)) for held in (False, True)]
+    for state, reason, missing in ((0, 0, []), (1, 0, [(4, 1), (9, last)]), (1, 0, many), (2, 0, []), (3, 4, [])):
+        told = {"state": state, "reason": reason, "missing": missing}
+        answers.append((told, r.upload_answer(state, reason, missing)))
+    return {
+        "mixes": [m.number for m in MIXES],
+        "mailbox": MAILBOX.hex(),
+        "key": key.hex(),
+        "first_secret": secret.hex(),
+        "reply_block": block.hex(),
+        "seeds": [state.seed.hex() for state in states],
+        "padding": fill.hex(),
+        "questions": [told | {"payload": r.receipt(question, block, fill).hex()} for told, question in questions],
+        "answers": [
+            told
+            | {
+                "content": content.hex(),
+                "sent": r.answer(key, content).hex(),
+                "arrived": _arrived(states, r.answer(key, content)).hex(),
+            }
+            for told, content in answers
+        ],
+    }
+
+
+def relay() -> dict[str, Any]:
+    surbs = surb()
+    old, seed, fill = bytes.fromhex(surbs["surb"]), fixed("relay seed"), fixed("relay padding", 64)
+    header, sent = old[1:142], r.expanded(seed, 239)
+    states = r.hops(MIXES, fixed("surb first secret"))
+    return {
+        "surb": surbs["surb"],
+        "seeds": surbs["seeds"],
+        "seed": seed.hex(),
+        "padding": fill.hex(),
+        "payload": r.relay(old[0], header, seed, fill).hex(),
+        "message": (header + sent).hex(),
+        "arrived": _arrived(states, sent).hex(),
+    }
+
+
+def fragment() -> dict[str, Any]:
+    upload_id, full = fixed("upload", 16), fixed("fragment", 218)
+    cases = [(0, full), (1, full), ((1 << 32) - 1, bytes(218))]
+    return {
+        "upload_id": upload_id.hex(),
+        "cases": [
+            {"number": at, "data": data.hex(), "payload": r.fragment(upload_id, at, data).hex()} for at, data in cases
+        ],
     }
 
 
@@ -147,9 +216,7 @@ def notification() -> dict[str, Any]:
         chained = token if kind == 1 else bytes(96)
         content = r.content(kind, case, report, chained, "U07.1", 4, 62, 15, text)
         sealed = r.notification(public(message_secret), content, ephemeral)
-        arrived = sealed
-        for state in states:
-            arrived = r.lioness_decrypt(state.lioness, arrived)
+        arrived = _arrived(states, sealed)
         cases.append(
             {
                 "kind": kind,
@@ -189,6 +256,9 @@ ALL = {
     "mix.json": mix,
     "surb.json": surb,
     "swap.json": swap,
+    "receipt.json": receipt,
+    "relay.json": relay,
+    "fragment.json": fragment,
     "notification.json": notification,
 }
 

@@ -15,6 +15,9 @@ from tests.shared.reference import Hpke, number, public, sha256, x25519
 
 L = 2**252 + 27742317777372353535851937790883648493
 
+# Where the fields of a message lie: key select is its first byte.
+ALPHA, TAG, ROUTING, PAYLOAD = slice(1, 33), slice(33, 49), slice(49, 141), slice(141, 380)
+
 
 @dataclass
 class Mix:
@@ -188,7 +191,7 @@ def replay_tag(message: bytes) -> bytes:
 
 def unwrap(mix: Mix, message: bytes) -> tuple[int, bytes]:
     """Number of the next mix and the message for it; or 0, and mailbox and payload."""
-    alpha, claimed, routing, payload = message[1:33], message[33:49], message[49:141], message[141:380]
+    alpha, claimed, routing, payload = message[ALPHA], message[TAG], message[ROUTING], message[PAYLOAD]
     seed = blake2b(32, mix.key, x25519(mix.secret, alpha), b"anontrace/1 hop")
     stream = expanded(seed, 302)
     assert blake2b(16, routing, stream[0:32], b"anontrace/1 tag") == claimed
@@ -240,3 +243,39 @@ def chain_token(key: bytes, nonce: bytes, case: bytes, nym_key: bytes, generatio
     plain = case + nym_key + number(generation, 1) + number(expiry_day, 4) + bytes(3)
     inner = ChaCha20Poly1305(hchacha20(key, nonce[:16]))
     return nonce + inner.encrypt(bytes(4) + nonce[16:], plain, b"anontrace/1 chain")
+
+
+def receipt(question: bytes, reply_block: bytes, padding: bytes) -> bytes:
+    """`question`: subject, and what is asked about."""
+    return question + reply_block + padding + b"\1"
+
+
+def nym_question(nym_key: bytes, stored_blob: bytes) -> bytes:
+    return b"\0" + nym_key + fingerprint(nym_key, stored_blob)
+
+
+def upload_question(upload_id: bytes, first: int) -> bytes:
+    return b"\1" + upload_id + number(first, 4) + bytes(20)
+
+
+def nym_answer(held: bool) -> bytes:
+    return number(int(held), 1) + bytes(222)
+
+
+def upload_answer(state: int, reason: int, missing: list[tuple[int, int]]) -> bytes:
+    data = number(state, 1) + number(reason, 1) + number(len(missing), 2)
+    for first, count in missing:
+        data += number(first, 4) + number(count, 4)
+    return data.ljust(223, b"\0")
+
+
+def answer(key: bytes, content: bytes) -> bytes:
+    return ChaCha20Poly1305(key).encrypt(bytes(12), content, None)
+
+
+def relay(first_mix: int, header: bytes, seed: bytes, padding: bytes) -> bytes:
+    return bytes([first_mix]) + header + seed + padding + b"\2"
+
+
+def fragment(upload_id: bytes, at: int, data: bytes) -> bytes:
+    return upload_id + number(at, 4) + data.ljust(218, b"\0") + b"\3"

@@ -5,8 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from anontrace.mixnet import blob, chain, lioness, message, notification, surb
+from anontrace.mixnet import blob, chain, kinds, lioness, notification, packet, receipt, surb
+from anontrace.mixnet.fragment import Fragment
 from anontrace.mixnet.notification import Notification
+from anontrace.mixnet.receipt import NymAnswer, Receipt, UploadAnswer
+from anontrace.mixnet.relay import Relay
 from anontrace.mixnet.surb import SurbSecrets
 from anontrace.mixnet.swap import Swap
 from anontrace_shared.errors import AuthenticationError, FormatError
@@ -18,12 +21,19 @@ from tests.mixnet.travel import KEYS, NUMBERS, SECRETS
 SURB_SECRETS = SurbSecrets((bytes(32), bytes(range(32))), bytes(range(32, 64)))
 
 PARSERS: dict[str, tuple[int, Callable[[bytes], Any]]] = {
-    "message": (380, lambda data: message.unwrap(SECRETS[NUMBERS[0]], KEYS[NUMBERS[0]], data)),
-    "key select": (380, message.key_select),
+    "message": (380, lambda data: packet.unwrap(SECRETS[NUMBERS[0]], KEYS[NUMBERS[0]], data)),
+    "key select": (380, packet.key_select),
     "surb": (174, surb.parse),
     "surb secrets": (96, SurbSecrets.from_bytes),
     "blob": (174, lambda data: surb.parse(blob.open(bytes(20), 0, data))),
+    "kind": (239, kinds.of),
     "swap": (239, Swap.decode),
+    "receipt": (239, Receipt.decode),
+    "answer about a nym": (223, NymAnswer.decode),
+    "answer about an upload": (223, UploadAnswer.decode),
+    "sealed answer": (239, lambda data: receipt.open(SURB_SECRETS, data)),
+    "relay": (239, Relay.decode),
+    "fragment": (239, Fragment.decode),
     "notification": (191, Notification.decode),
     "sealed notification": (239, lambda data: notification.open(SURB_SECRETS, data)),
     "chain token": (96, lambda data: chain.open(bytes(32), data)),

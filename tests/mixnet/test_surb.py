@@ -36,7 +36,7 @@ notifications = st.builds(
     present=st.integers(0, 255),
     attenuation=st.integers(0, 255),
     rule_minutes=st.integers(0, 65535),
-    message=texts(58, st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
+    message=texts(58, st.characters(exclude_categories=["Cc", "Cf", "Cs", "Zl", "Zp"])),
 )
 SAMPLE = Notification(Kind.NOTIFICATION, bytes(16), bytes(8), bytes(96), "U07.1", 3, 60, 15, "call us")
 
@@ -135,13 +135,10 @@ def test_a_swap_survives_its_encoding(key: bytes, authentication: bytes, stored:
 def test_what_is_no_swap_is_refused() -> None:
     with pytest.raises(FormatError):
         Swap.decode(bytes(238))
-    with pytest.raises(FormatError, match="not zero"):
+    with pytest.raises(FormatError, match="not a swap: its last byte is not 0"):
         Swap.decode(bytes(238) + b"\1")
     with pytest.raises(FormatError):
         Swap(bytes(32), swap.NEW, bytes(173)).encode()
-    for key, bits in ((bytes(31), 4), (bytes(32), 33), (bytes(32), -1)):
-        with pytest.raises(FormatError):
-            swap.bucket_index(key, bits)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +221,7 @@ NOON = 20000 * 86400 + 43200
 def test_a_key_is_alive_for_thirty_days_from_its_own() -> None:
     assert keydays.day_at(NOON) == 20000
     assert list(keydays.live_days(NOON)) == list(range(19971, 20001))
-    assert list(keydays.published_days(NOON)) == list(range(19971, 20002))
+    assert list(keydays.accepted_days(NOON)) == list(range(19971, 20002))
     assert [keydays.days_left(day, NOON) for day in (20000, 19971, 19970)] == [29, 0, -1]
     midnight = 20001 * 86400
     assert 19971 in keydays.live_days(midnight - 0.001)
@@ -232,7 +229,7 @@ def test_a_key_is_alive_for_thirty_days_from_its_own() -> None:
 
 
 def test_key_select_finds_the_day_again() -> None:
-    for day in keydays.published_days(NOON):
+    for day in keydays.accepted_days(NOON):
         assert keydays.selected_day(keydays.key_select(day), NOON) == day
     for day in (19970, 20002):
         assert keydays.selected_day(keydays.key_select(day), NOON) is None

@@ -5,11 +5,35 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from anontrace.mixnet import blinding, blob, chain, header, hop, lioness, message, notification, stream, surb, swap
+from anontrace.mixnet import (
+    blinding,
+    blob,
+    chain,
+    header,
+    hop_keys,
+    lioness,
+    notification,
+    packet,
+    receipt,
+    relay,
+    stream,
+    surb,
+    swap,
+)
 from anontrace.mixnet.chain import ChainClaim
-from anontrace.mixnet.message import Delivery, MacError, Relay
+from anontrace.mixnet.fragment import Fragment
 from anontrace.mixnet.notification import Kind, Notification
+from anontrace.mixnet.packet import Delivery, MacError, Relay
 from anontrace.mixnet.path import Hop
+from anontrace.mixnet.receipt import (
+    Answer,
+    NymAnswer,
+    NymQuestion,
+    Receipt,
+    UploadAnswer,
+    UploadQuestion,
+    UploadState,
+)
 from anontrace.mixnet.surb import SurbSecrets
 from anontrace.mixnet.swap import Swap
 from anontrace_primitives import x25519, x25519_base
@@ -67,7 +91,7 @@ def test_lioness(case: dict[str, str]) -> None:
 def test_a_message_is_built_as_in_the_vectors(case: dict[str, Any]) -> None:
     hops = path([each["mix"] for each in case["hops"]])
     random_bytes = draws(h(case["first_secret"]), h(case["padding"]))
-    assert message.forward(hops, h(case["mailbox"]), h(case["payload"]), random_bytes) == h(case["message"])
+    assert packet.forward(hops, h(case["mailbox"]), h(case["payload"]), random_bytes) == h(case["message"])
 
 
 @pytest.mark.parametrize("case", MIX["cases"])
@@ -78,13 +102,13 @@ def test_every_intermediate_value_of_a_header_agrees(case: dict[str, Any]) -> No
         public_key = h(MIXES[each["mix"]]["public_key"])
         assert x25519(h(each["scalar"]), public_key) == h(each["shared"])
         assert x25519_base(h(each["scalar"])) == h(each["alpha"])
-        assert hop.seed_of(h(each["shared"]), public_key) == seed == h(each["seed"])
-        _, _, blind, lioness_keys = keys = hop.expand(seed)
+        assert hop_keys.seed_of(h(each["shared"]), public_key) == seed == h(each["seed"])
+        keys = hop_keys.expand(seed)
         assert keys == (h(each["tag_key"]), h(each["pad"]), h(each["blinding"]), h(each["lioness_keys"]))
-        assert hop.lioness_keys(seed) == lioness_keys
-        assert hop.tag(keys[0], h(each["received"])[49:141]) == h(each["tag"])
+        assert hop_keys.lioness_keys(seed) == keys.lioness_keys
+        assert hop_keys.tag(keys.tag_key, h(each["received"])[packet.ROUTING_FIELD]) == h(each["tag"])
         if number + 1 < len(seeds):
-            product = blinding.times(h(each["scalar"]), blind)
+            product = blinding.times(h(each["scalar"]), keys.blinding)
             assert blinding.representative(product) == h(case["hops"][number + 1]["scalar"])
 
 
@@ -94,9 +118,9 @@ def test_every_mix_unwraps_as_in_the_vectors(case: dict[str, Any]) -> None:
     for number, each in enumerate(case["hops"]):
         assert received == h(each["received"])
         mix = MIXES[each["mix"]]
-        assert message.key_select(received) == mix["key_select"]
-        assert message.replay_tag(received) == h(each["replay_tag"])
-        result = message.unwrap(h(mix["secret"]), h(mix["public_key"]), received)
+        assert packet.key_select(received) == mix["key_select"]
+        assert packet.replay_tag(received) == h(each["replay_tag"])
+        result = packet.unwrap(h(mix["secret"]), h(mix["public_key"]), received)
         assert result.replay_tag == h(each["replay_tag"])
         if number + 1 < len(case["hops"]):
             assert isinstance(result, Relay)
@@ -112,7 +136,7 @@ def test_every_mix_unwraps_as_in_the_vectors(case: dict[str, Any]) -> None:
 def test_altered_messages_are_dropped(case: dict[str, str]) -> None:
     mix = MIX["mixes"][0]
     with pytest.raises(MacError):
-        message.unwrap(h(mix["secret"]), h(mix["public_key"]), h(case["message"]))
+        packet.unwrap(h(mix["secret"]), h(mix["public_key"]), h(case["message"]))
 
 
 def test_surb_and_blob() -> None:
@@ -138,8 +162,58 @@ def test_swap() -> None:
     assert replacing.encode() == h(v["second"]["payload"])
     assert Swap.decode(h(v["second"]["payload"])) == replacing
     assert swap.fingerprint(key, second) == h(v["fingerprint"])
-    for bucket in v["buckets"]:
-        assert swap.bucket_index(key, bucket["bits"]) == bucket["index"]
+
+
+RECEIPT = load("receipt.json")
+
+
+@pytest.mark.parametrize("case", RECEIPT["questions"])
+def test_receipt(case: dict[str, Any]) -> None:
+    random_bytes = draws(h(RECEIPT["key"]), h(RECEIPT["first_secret"]), b"")
+    block, secrets = surb.make_reply(path(RECEIPT["mixes"]), h(RECEIPT["mailbox"]), random_bytes)
+    assert block == h(RECEIPT["reply_block"])
+    assert secrets == SurbSecrets(tuple(map(h, RECEIPT["seeds"])), h(RECEIPT["key"]))
+    question: NymQuestion | UploadQuestion
+    if "nym_key" in case:
+        question = NymQuestion(h(case["nym_key"]), h(case["fingerprint"]))
+    else:
+        question = UploadQuestion(h(case["upload_id"]), case["first"])
+    made = Receipt(question, block)
+    assert made.encode(draws(h(RECEIPT["padding"]))) == h(case["payload"])
+    assert Receipt.decode(h(case["payload"])) == made
+
+
+@pytest.mark.parametrize("case", RECEIPT["answers"])
+def test_answer(case: dict[str, Any]) -> None:
+    secrets = SurbSecrets(tuple(map(h, RECEIPT["seeds"])), h(RECEIPT["key"]))
+    answer: Answer
+    if "held" in case:
+        answer = NymAnswer(case["held"])
+    else:
+        missing = tuple((first, count) for first, count in case["missing"])
+        answer = UploadAnswer(UploadState(case["state"]), case["reason"], missing)
+    assert answer.encode() == h(case["content"])
+    assert type(answer).decode(h(case["content"])) == answer
+    assert receipt.seal(h(RECEIPT["key"]), answer) == h(case["sent"])
+    assert receipt.expected(secrets, answer) == h(case["arrived"])
+    assert receipt.open(secrets, h(case["arrived"])) == h(case["content"])
+
+
+def test_relay() -> None:
+    v = load("relay.json")
+    made = relay.of(h(v["surb"]), h(v["seed"]))
+    assert made.encode(draws(h(v["padding"]))) == h(v["payload"])
+    assert relay.Relay.decode(h(v["payload"])) == made
+    assert made.header + made.payload() == h(v["message"])
+    secrets = SurbSecrets(tuple(map(h, v["seeds"])), bytes(32))
+    assert secrets.arrives(made.payload()) == h(v["arrived"])
+
+
+@pytest.mark.parametrize("case", load("fragment.json")["cases"])
+def test_fragment(case: dict[str, Any]) -> None:
+    made = Fragment(h(load("fragment.json")["upload_id"]), case["number"], h(case["data"]))
+    assert made.encode() == h(case["payload"])
+    assert Fragment.decode(h(case["payload"])) == made
 
 
 @pytest.mark.parametrize("case", load("notification.json")["cases"])

@@ -2,8 +2,8 @@
 
 import os
 
-from anontrace.mixnet import message
-from anontrace.mixnet.message import Delivery
+from anontrace.mixnet import packet
+from anontrace.mixnet.packet import Delivery
 from anontrace.mixnet.path import Hop
 from anontrace_primitives import x25519_base
 
@@ -20,8 +20,8 @@ def travel(first: int, sent: bytes) -> tuple[list[int], list[bytes], Delivery]:
     """The mixes that a message passes, what each of them receives, and what the last one delivers."""
     number, numbers, received = first, [first], [sent]
     while True:
-        assert message.key_select(received[-1]) == number ^ 0x5A
-        result = message.unwrap(SECRETS[number], KEYS[number], received[-1])
+        assert packet.key_select(received[-1]) == number ^ 0x5A
+        result = packet.unwrap(SECRETS[number], KEYS[number], received[-1])
         if isinstance(result, Delivery):
             return numbers, received, result
         number = result.next_mix

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.patience import HANG_SECONDS
+
 SCRIPT = Path(__file__).parent / "on_badge" / "answer.py"
 P = 2**255 - 19
 REFUSED = "ValueError"
@@ -32,7 +34,7 @@ def badge(micropython: list[str], badge_environment: dict[str, str]) -> Iterator
 
         yield ask
         stdin.close()
-        assert process.wait(10) == 0
+        assert process.wait(HANG_SECONDS) == 0
 
 
 def on_host(name: str, *arguments: bytes) -> str:

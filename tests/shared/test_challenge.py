@@ -1,8 +1,11 @@
 """The challenge: only the slot's own badge can answer, and only now."""
 
+import hmac
+
 import pytest
-from anontrace_shared import challenge, schedule
-from anontrace_shared.errors import FormatError
+from anontrace_primitives import x25519
+from anontrace_shared import challenge, hkdf, schedule
+from anontrace_shared.errors import AnontraceError, AuthenticationError, FormatError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,10 +28,18 @@ LOW_ORDER = [
 ]
 
 
+def passes(secret: bytes, asked: bytes, answered: bytes, address: bytes, slot: int) -> bool:
+    try:
+        challenge.verify(secret, asked, answered, address, slot)
+    except AnontraceError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize(("late", "accepted"), [(-2, False), (-1, True), (0, True), (1, True), (2, False)])
 def test_the_owner_of_the_slot_passes_in_its_slot_and_beside_it(late: int, accepted: bool) -> None:
     assert len(ANSWER) == 48
-    assert challenge.verify(N_SECRET, N, ANSWER, ADDRESS, SLOT + late) == accepted
+    assert passes(N_SECRET, N, ANSWER, ADDRESS, SLOT + late) == accepted
 
 
 @given(st.integers(0, 383))
@@ -36,35 +47,35 @@ def test_the_owner_of_the_slot_passes_in_its_slot_and_beside_it(late: int, accep
 def test_any_flipped_bit_fails(bit: int) -> None:
     changed = bytearray(ANSWER)
     changed[bit // 8] ^= 1 << bit % 8
-    assert not challenge.verify(N_SECRET, N, bytes(changed), ADDRESS, SLOT)
+    assert not passes(N_SECRET, N, bytes(changed), ADDRESS, SLOT)
 
 
 def test_a_replayed_answer_fails_a_fresh_question() -> None:
     fresh = bytes(range(200, 232))
-    assert not challenge.verify(fresh, challenge.question(fresh), ANSWER, ADDRESS, SLOT)
+    assert not passes(fresh, challenge.question(fresh), ANSWER, ADDRESS, SLOT)
 
 
 def test_who_replays_an_address_without_its_secret_fails() -> None:
     forged = PUBLIC_KEY + challenge.answer(bytes(range(32)), PUBLIC_KEY, N, SLOT)[32:]
-    assert not challenge.verify(N_SECRET, N, forged, ADDRESS, SLOT)
+    assert not passes(N_SECRET, N, forged, ADDRESS, SLOT)
 
 
 def test_an_answer_of_another_badge_does_not_verify_this_address() -> None:
     other = schedule.slot_secret(bytes(32), SLOT)
     answer = challenge.answer(other, schedule.public_key(other), N, SLOT)
-    assert not challenge.verify(N_SECRET, N, answer, ADDRESS, SLOT)
+    assert not passes(N_SECRET, N, answer, ADDRESS, SLOT)
 
 
 @pytest.mark.parametrize("point", LOW_ORDER)
 def test_low_order_points_are_refused_on_both_sides(point: bytes) -> None:
     with pytest.raises(FormatError):
         challenge.answer(SECRET, PUBLIC_KEY, point, SLOT)
-    assert not challenge.verify(N_SECRET, N, point + bytes(16), schedule.contact_address(point), SLOT)
+    assert not passes(N_SECRET, N, point + bytes(16), schedule.contact_address(point), SLOT)
 
 
 @given(st.binary(max_size=80))
 def test_arbitrary_bytes_are_no_answer(data: bytes) -> None:
-    assert not challenge.verify(N_SECRET, N, data, ADDRESS, SLOT)
+    assert not passes(N_SECRET, N, data, ADDRESS, SLOT)
 
 
 @given(st.binary(max_size=80).filter(lambda data: len(data) != 32))
@@ -76,4 +87,20 @@ def test_a_question_of_another_length_is_refused(data: bytes) -> None:
 def test_the_first_and_the_last_slot_have_one_neighbour() -> None:
     for slot in (0, 2**32 - 1):
         answer = challenge.answer(SECRET, PUBLIC_KEY, N, slot)
-        assert challenge.verify(N_SECRET, N, answer, ADDRESS, slot)
+        assert passes(N_SECRET, N, answer, ADDRESS, slot)
+
+
+def test_the_mac_covers_question_public_key_and_slot() -> None:
+    """By hand, after the protocol page: leaving one out on both sides alike would pass everything else here."""
+    key = hkdf.extract(b"anontrace/1 challenge", x25519(N_SECRET, PUBLIC_KEY))
+    covered = N + PUBLIC_KEY + SLOT.to_bytes(4, "little")
+    assert PUBLIC_KEY + hmac.digest(key, covered, "sha256")[:16] == ANSWER
+
+
+@pytest.mark.parametrize("left_out", [N, PUBLIC_KEY, SLOT.to_bytes(4, "little")], ids=["N", "P", "slot"])
+def test_an_answer_whose_mac_leaves_something_out_proves_nothing(left_out: bytes) -> None:
+    key = hkdf.extract(b"anontrace/1 challenge", x25519(N_SECRET, PUBLIC_KEY))
+    covered = b"".join(part for part in (N, PUBLIC_KEY, SLOT.to_bytes(4, "little")) if part != left_out)
+    forged = PUBLIC_KEY + hmac.digest(key, covered, "sha256")[:16]
+    with pytest.raises(AuthenticationError):
+        challenge.verify(N_SECRET, N, forged, ADDRESS, SLOT)

@@ -17,7 +17,7 @@ REQUESTS: dict[int, st.SearchStrategy[Any]] = {
     commands.INFO: st.tuples(),
     commands.SET_TIME: st.tuples(st.integers(0, 2**64 - 1)),
     commands.ADDRESSES: st.tuples(
-        st.integers(0, 2**32 - 46), st.lists(address, min_size=1, max_size=commands.MOST_ADDRESSES)
+        st.integers(0, 2**32 - 46), st.lists(address, min_size=1, max_size=commands.MAX_ADDRESSES)
     ),
     commands.HORIZON: st.tuples(long),
     commands.LOG_LIST: st.tuples(long),
@@ -38,13 +38,13 @@ RESPONSES: dict[int, st.SearchStrategy[Any]] = {
     commands.PROVISION: st.tuples(),
     commands.ADDRESSES: st.tuples(),
     commands.HORIZON: st.tuples(),
-    commands.LOG_LIST: st.tuples(st.lists(st.tuples(long, long), max_size=commands.MOST_SEGMENTS)),
-    commands.LOG_READ: st.tuples(st.binary(max_size=commands.MOST_DATA)),
+    commands.LOG_LIST: st.tuples(st.lists(st.tuples(long, long), max_size=commands.MAX_SEGMENTS)),
+    commands.LOG_READ: st.tuples(st.binary(max_size=commands.MAX_DATA)),
     commands.LOG_FREE: st.tuples(long),
     commands.LOG_ROTATE: st.tuples(long),
     commands.SET: st.tuples(),
     commands.ERASE: st.tuples(),
-    commands.CRASH_LOG: st.tuples(st.binary(max_size=commands.MOST_DATA)),
+    commands.CRASH_LOG: st.tuples(st.binary(max_size=commands.MAX_DATA)),
     commands.RESTART: st.tuples(),
     commands.OWN: st.tuples(),
 }
@@ -59,7 +59,7 @@ def of(table: dict[int, st.SearchStrategy[Any]]) -> st.SearchStrategy[tuple[int,
 def test_a_request_is_read_as_it_was_made(request: tuple[int, Any]) -> None:
     op, values = request
     plaintext = commands.encode_request(op, *values)
-    assert len(plaintext) <= commands.MOST_PLAINTEXT
+    assert len(plaintext) <= commands.MAX_PLAINTEXT
     assert commands.decode_request(plaintext) == (op, values)
 
 
@@ -77,7 +77,7 @@ def test_a_response_is_read_as_it_was_made(response: tuple[int, Any], status: in
     if op not in STREAMED:
         status = commands.DONE
     plaintext = commands.encode_response(op, status, *(values[0] if op == commands.INFO else values))
-    assert len(plaintext) <= commands.MOST_PLAINTEXT
+    assert len(plaintext) <= commands.MAX_PLAINTEXT
     assert commands.decode_response(plaintext) == (op, status, values)
 
 

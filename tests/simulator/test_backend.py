@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
-from anontrace.companion.bumble_backend import BumbleClient, BumbleScanner, open_adapter, parse_advertisement
+from anontrace.companion.badge.bumble_backend import BumbleClient, BumbleScanner, open_adapter, parse_advertisement
 from bleak import BleakClient, BleakScanner
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
 from bleak.exc import BleakDeviceNotFoundError, BleakError, BleakGATTProtocolError
 
+from tests.patience import HANG_SECONDS
 from tests.simulator.conftest import Street
 
 Make = Callable[..., AbstractAsyncContextManager[Street]]
@@ -98,7 +99,7 @@ def test_the_badge_hangs_up(street: Make) -> None:
             talk = Talk(device, name)
             await talk.start()
             await talk.say(b"hang up")
-            await asyncio.wait_for(talk.gone.wait(), 10)
+            await asyncio.wait_for(talk.gone.wait(), HANG_SECONDS)
             assert not talk.client.is_connected
             with pytest.raises(BleakError):
                 await talk.say(b"hello?")
@@ -114,7 +115,7 @@ def test_out_of_range(street: Make) -> None:
             await talk.start()
             reading = asyncio.ensure_future(talk.client.read_gatt_char(NAMED))
             air.set_range("ada", "desk", None)
-            await asyncio.wait_for(talk.gone.wait(), 10)
+            await asyncio.wait_for(talk.gone.wait(), HANG_SECONDS)
             with pytest.raises(BleakError, match="was lost"):
                 await reading
             again = BleakClient(device, timeout=0.5, backend=BumbleClient, bluez={"adapter": name})
@@ -210,7 +211,7 @@ def test_the_adapter_goes_away(street: Make) -> None:
             talk = Talk(device, name)
             await talk.start()
             await air.adapters["desk"].close()
-            await asyncio.wait_for(talk.gone.wait(), 5)
+            await asyncio.wait_for(talk.gone.wait(), HANG_SECONDS)
             with pytest.raises(BleakError):
                 await talk.say(b"hello?")
 

@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 
+from tests.patience import HANG_SECONDS
 from tests.simulator.conftest import Street
 from tools.simulator.badge import BadgeError
 
@@ -149,7 +150,7 @@ def test_a_badge_that_dies_while_companions_are_at_work(street: Make) -> None:
         async with street() as air:
             await air.badge("ada", "dies")
             air.realtime(50)
-            error = await asyncio.wait_for(air.failed(), 10)
+            error = await asyncio.wait_for(air.failed(), HANG_SECONDS)
             assert str(error).startswith("badge ada ended with exit code 1; its last words:\nTraceback")
 
     asyncio.run(job())

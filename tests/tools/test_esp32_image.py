@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from tests.backend.certificates import Authority
+from tests.tools import images
 from tools import esp32_image, flash
 
 NAME = "ESP32_GENERIC_C3"
 FILE = "ESP32_GENERIC_C3-20250415-v1.25.0.bin"
-IMAGE = b"\xe9" + bytes(11) + b"\x05" + bytes(5000) + b"3.4.0; MicroPython v1.25.0 on 2025-04-15" + bytes(5000)
+IMAGE = images.whole(5)
 
 Handler = http.server.BaseHTTPRequestHandler
 Answer = Callable[[Handler], None]
@@ -165,13 +166,14 @@ def test_a_hash_is_written_into_the_lock_file_and_then_holds_on_every_machine(
     [
         (lambda handler: handler.send_error(404), "answered 404"),
         (whole(b"<html>Please log in to this network</html>"), "no MicroPython for ESP32_GENERIC_C3 (a proxy's page?)"),
-        (whole(IMAGE.replace(b"\x05", b"\x09", 1)), "no MicroPython for ESP32_GENERIC_C3"),
+        (whole(images.whole(9)), "no MicroPython for ESP32_GENERIC_C3"),
+        (whole(images.part(5, images.BANNER)), "no MicroPython for ESP32_GENERIC_C3"),
         (whole(IMAGE, len(IMAGE) + 1), "did not arrive whole"),
         (without_length, "came without its length"),
-        (whole(bytes(esp32_image.LARGEST + 1)), "is larger than a board's flash"),
+        (whole(bytes(esp32_image.MAX_BYTES + 1)), "is larger than a board's flash"),
         (elsewhere, "leads to http://127.0.0.1:9/plain.bin, without TLS"),
     ],
-    ids=["not-there", "a-page", "another-chip", "cut-short", "no-length", "too-large", "to-plain-http"],
+    ids=["not-there", "a-page", "another-chip", "an-update", "cut-short", "no-length", "too-large", "to-plain-http"],
 )
 def test_what_is_no_whole_image_is_refused_and_not_kept(
     publisher: Publisher, cache: Path, answer: Answer, said: str
@@ -191,6 +193,28 @@ def test_a_publisher_that_cannot_be_reached_or_trusted_is_named(
     text = esp32_image.PINS.read_text()
     esp32_image.PINS.write_text(text.replace(publisher.url, f"https://127.0.0.1:{port}/{FILE}"))
     assert "127.0.0.1 cannot be reached (no network?)" in refused()
+
+
+@pytest.mark.parametrize("exempt", ["[::1]", "::1, [::1]:8080,*.example.org , ,10.0.0.0/8", "[", "127.0.0.1"])
+def test_no_form_of_no_proxy_stops_the_download(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch, exempt: str
+) -> None:
+    monkeypatch.setenv("NO_PROXY", exempt)
+    if exempt == "127.0.0.1":
+        monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    assert esp32_image.fetch(NAME).read_bytes() == IMAGE
+
+
+def test_a_proxy_that_does_not_answer_or_is_no_address_is_said(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "127.0.0.1:9")
+    assert "cannot be reached" in refused()
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:secret@proxy:port")
+    message = refused()
+    assert "the proxy of HTTPS_PROXY is no address" in message and "secret" not in message
 
 
 def test_a_publisher_that_falls_silent_is_given_up(publisher: Publisher, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from anontrace.companion.badge import usb
 
+from tests.tools import images
 from tests.tools.emulated_board import EmulatedBoard
 from tools import esp32_image, flash, micropython, mpy
 
@@ -31,8 +32,8 @@ def board(flash_folder: Path) -> Iterator[EmulatedBoard]:
     emulated.close()
 
 
-def image(path: Path, chip_id: int, banner: bytes = b"3.4.0; MicroPython v1.25.0 on 2025-04-15") -> Path:
-    path.write_bytes(b"\xe9\x03\x02\x20" + bytes(8) + chip_id.to_bytes(2, "little") + bytes(500) + banner + bytes(99))
+def image(path: Path, chip_id: int, banner: bytes = images.BANNER) -> Path:
+    path.write_bytes(images.whole(chip_id, banner))
     return path
 
 
@@ -89,6 +90,81 @@ def test_a_file_that_is_no_image_is_refused(capsys: pytest.CaptureFixture[str], 
     path = tmp_path / "odd.bin"
     path.write_bytes(content)
     assert "is no ESP32 firmware image" in said(capsys, "flash", "--port", "x", "--firmware", str(path))
+
+
+ESP32 = images.whole(0)
+APPLICATION = images.part(0, bytes(50_000) + images.BANNER)
+
+
+@pytest.mark.parametrize(
+    ("content", "advice"),
+    [
+        (APPLICATION, "no whole flash image: it lacks the partitions, as an update or an .app-bin does"),
+        (ESP32[:0x7000], "lacks the partitions"),
+        (ESP32[:0xF000], "lacks the partitions"),
+        (ESP32[0x7000:], "no ESP32 firmware image"),  # what follows the bootloader
+        (bytes([0xFF] * 0x1000) + ESP32, "no ESP32 firmware image"),  # all of a flash, from its beginning
+        (ESP32[:0x7000] + bytes(0xC00) + ESP32[0x7C00:], "lacks the partitions"),
+        (ESP32[:-100], "damaged or cut short"),
+        (ESP32[:-3000] + b"x" + ESP32[-2999:], "damaged or cut short"),
+        (b"\xe9\x01" + bytes(10) + b"\0\0" + ESP32[14:60] + bytes(0x6FC4) + ESP32[0x7000:], "damaged or cut short"),
+        (ESP32[:0xF000] + images.part(9, images.BANNER), "damaged or cut short"),  # of two chips
+        (ESP32[:0xF000] + images.part(0, b"Arduino"), "holds no MicroPython"),
+    ],
+    ids=["app-bin", "bootloader", "no-app", "app-at-its-offset", "from-0", "no-table", "cut", "flipped",
+         "broken-bootloader", "mixed-chips", "another-program"],
+)  # fmt: skip
+def test_what_is_no_whole_flash_image_is_refused_before_the_board_is_erased(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, content: bytes, advice: str
+) -> None:
+    path = tmp_path / "ESP32_GENERIC.app-bin"
+    path.write_bytes(content)
+    message = said(capsys, "flash", "--port", "socket://127.0.0.1:9", "--firmware", str(path))
+    assert advice in message
+
+
+@pytest.mark.parametrize("subtype", [0, 0x10])
+@pytest.mark.parametrize("name", sorted(esp32_image.BOARDS))
+def test_whole_images_pass_for_every_board(tmp_path: Path, name: str, subtype: int) -> None:
+    path = tmp_path / "whole.bin"
+    path.write_bytes(images.whole(esp32_image.BOARDS[name].chip_id, app_subtype=subtype))
+    esp32_image.check(path, name)
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"[5]", "is no object"),
+        (b"5", "is no object"),
+        (b"null", "is no object"),
+        (b"{led: 5}", "is no JSON"),
+        (b"\xff{}", "is no JSON"),
+        (b"[" * 999, "is no JSON"),
+        (b'{"lamp": 5}', "nothing is called 'lamp'"),
+        (b'{"led": 5}', "led and led_on go together"),
+        (b'{"led": "5", "led_on": 0}', "led is the number of a pin"),
+        (b'{"led": 500, "led_on": 0}', "led is the number of a pin"),
+        (b'{"button": 0, "pressed": 2}', "pressed is 0 or 1"),
+        (b'{"battery": 35, "divider": NaN}', "divider is a number"),
+        (b'{"chip": ["ESP32_GENERIC"]}', "chip is one of"),
+        (b" " * 2000 + b"{}", "longer than 1000 bytes"),
+    ],
+)
+def test_a_boards_file_that_is_not_right_is_named_before_anything_is_written(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, fault: str
+) -> None:
+    monkeypatch.setattr(flash, "HARDWARE", tmp_path)
+    (tmp_path / "mine.json").write_bytes(content)
+    path = image(tmp_path / "esp32.bin", 0)
+    arguments = ["--port", "socket://127.0.0.1:9", "--firmware", str(path), "--hardware", "mine"]
+    message = said(capsys, "flash", *arguments)
+    assert f"mine.json {'is ' if not fault.startswith('is') else ''}" in message and fault in message
+
+
+def test_a_boards_file_with_a_byte_order_mark_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flash, "HARDWARE", tmp_path)
+    (tmp_path / "mine.json").write_text('{"led": 5, "led_on": 1}', encoding="utf-8-sig")
+    assert flash.hardware_file("mine", None) == b'{"led": 5, "led_on": 1}'
 
 
 def test_a_port_that_nobody_answers_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import click
 from anontrace.companion.cli import anontrace
 
 from tools import walkthrough
+from tools.manpages import context_of
 
 
 class FromThePage(walkthrough.Pages):
@@ -50,9 +51,9 @@ def test_the_page_is_what_the_tool_writes():
 def test_every_command_on_the_page_is_one_of_the_programs():
     _, pages = told()
     for arguments in pages.commands:
-        command, rest = anontrace, list(arguments)
+        command, rest, context = anontrace, list(arguments), context_of("anontrace", anontrace)
         while isinstance(command, click.Group):
-            context = click.Context(command)
-            command = command.get_command(context, rest.pop(0))
-        assert command is not None, arguments
-        command.make_context(arguments[0], rest)  # takes the options, and does nothing
+            command = command.get_command(context, name := rest.pop(0))
+            assert command is not None, arguments
+            context = click.Context(command, info_name=name, parent=context)
+        command.make_context(name, rest, parent=context.parent)  # takes the options, and does nothing

@@ -1,4 +1,4 @@
-"""Writes tests/vectors/{poll,upload,tokens,keylist}.json from the reference and fixed inputs.
+"""Writes tests/vectors/{look,upload,tokens,directory}.json from the reference and fixed inputs.
 
     python -m tests.wire.make_vectors
 
@@ -15,22 +15,29 @@ from tests.wire import reference as r
 
 NOW = SLOT * 300
 DAY = SLOT // 288
-ROLES = {1: ["mix"], 2: ["mix", "nymserver"], 255: ["mix", "mailbox"]}
+ROLES = {1: ["mix"], 2: ["mix", "nymserver"], 255: ["mix", "mailbox", "retiring"]}
 
 
-def poll() -> dict[str, Any]:
-    mailboxes = [(fixed(f"mailbox {i}"), skip) for i, skip in enumerate((0, 0, 2, 255))]
-    payloads = [fixed(f"held {i}", 239) for i in range(3)]
-    found = [(0, payloads[:1]), (2, payloads[1:])]
+def look() -> dict[str, Any]:
+    """Two groups and an empty one, of which some messages are known; three mailboxes of their own."""
+    groups = [(fixed(f"group {i}", 16), start, known) for i, (start, known) in enumerate(((1, 3), (0, 0), (0, 2)))]
+    old = [(fixed(f"mailbox {i}"), skip) for i, skip in enumerate((0, 2, 255))]
+    held = [[fixed(f"group {i} message {n}", 243) for n in range(count)] for i, count in enumerate((6, 0, 3))]
+    alone = [fixed(f"held {i}", 239) for i in range(2)]
+    room, seed = (9, 8, 4), fixed("seed", 16)
+    told = [rows[known:] for rows, (_, _, known) in zip(held, groups, strict=True)]
+    covered = [rows[start:] for rows, (_, start, _) in zip(held, groups, strict=True)]
+    plain = [(1, bytes(4) + each) for each in alone] + [(0x200, row) for row in held[0][1:3]]
+    request = r.look_request(room, seed, groups, old)
     return {
-        "mailboxes": [{"address": address.hex(), "skip": skip} for address, skip in mailboxes],
-        "request": r.poll_request(mailboxes, 0).hex(),
-        "found": [{"index": index, "payloads": [each.hex() for each in held]} for index, held in found],
-        "reply": r.poll_reply(found, 0).hex(),
-        "room": 5,
-        "request_with_room": r.poll_request(mailboxes, 5).hex(),
-        "reply_with_room": r.poll_reply(found, 5).hex(),
-    }
+        "digests": room[0], "sums": room[1], "plain": room[2], "seed": seed.hex(),
+        "groups": [{"address": address.hex(), "from": start, "known": known} for address, start, known in groups],
+        "old": [{"address": address.hex(), "skip": skip} for address, skip in old],
+        "request": request.hex(),
+        "held": [[row.hex() for row in rows] for rows in held],
+        "alone": [each.hex() for each in alone],
+        "answer": r.look_answer(request, room, told, covered, plain).hex(),
+    }  # fmt: skip
 
 
 def upload() -> dict[str, Any]:
@@ -48,6 +55,7 @@ def upload() -> dict[str, Any]:
             "permit": permit.hex(),
             "upload": by_permit.hex(),
             "chunk_without_padding": r.chunks(upload_id, by_permit)[0].rstrip(b"\0").hex(),
+            "fragments": [each.hex() for each in r.fragments(upload_id, b"\1" + permit, log)],
         },
         "by_chain": {
             "log": "byte i is i * i mod 251, for i from 0 to 19999",
@@ -57,6 +65,7 @@ def upload() -> dict[str, Any]:
             "chain_token": chain["token"],
             "upload_sha256": sha256(by_chain).hex(),
             "chunk_sha256": [sha256(chunk).hex() for chunk in r.chunks(upload_id, by_chain)],
+            "fragments_sha256": sha256(b"".join(r.fragments(upload_id, by_chain[:137], long_log))).hex(),
         },
         "replies": [
             {"state": state, "next_offset": offset, "reason": reason, "reply": r.reply(state, offset, reason).hex()}
@@ -90,44 +99,61 @@ def tokens() -> dict[str, Any]:
     }
 
 
-def key_list(mix: int) -> dict[str, Any]:
-    document: dict[str, Any] = {
-        "version": 1,
-        "number": mix,
-        "name": f"Mix № {mix}",
-        "roles": ROLES[mix],
-        "url": f"https://mix-{mix}.example:8443",
-        "issued": NOW,
-        "expires": NOW + 2 * 86400,
-        "keys": [{"day": day, "key": public(fixed(f"mix {mix} day {day}")).hex()} for day in (DAY - 1, DAY, DAY + 1)],
-        "losses": {"255": 0.25} if mix == 1 else {},
-    }
-    if "nymserver" in ROLES[mix]:
-        document |= {"log_key": public(fixed("log secret")).hex(), "bucket_bits": 12}
-    return document
+def described(mix: int, name: str) -> bytes:
+    is_nymserver = "nymserver" in ROLES[mix]
+    log_key, bits = (public(fixed("log secret")), b"\x0c") if is_nymserver else (b"", b"")
+    return r.description(mix, ROLES[mix], name, f"https://mix-{mix}.example:8443", NOW - 3600, log_key, bits)
 
 
-def keylist() -> dict[str, Any]:
+def directory() -> dict[str, Any]:
+    """Three editions: two mixes; a third one comes, which retires; tomorrow's keys of the two, one described anew."""
     discovery = fixed("discovery")
     seeds = {mix: fixed(f"long-term {mix}") for mix in ROLES}
-    lists = [r.signed("anontrace/1 key list", key_list(mix), seed) for mix, seed in seeds.items()]
-    directories = [r.directory(1, "", NOW - 60, lists[:2], discovery)]
-    for issued in (NOW - 30, NOW):
-        directories.append(r.directory(len(directories) + 1, r.digest(directories[-1]), issued, lists, discovery))
+    texts = {mix: described(mix, f"Mix № {mix}") for mix in ROLES}
+    renamed = texts | {1: described(1, "Mix No. 1")}
+
+    def announced(mix: int, day: int, of: dict[int, bytes]) -> bytes:
+        lossy = [2, 255] if mix == 1 else [1] if mix == 2 else []
+        return r.announcement(mix, day, public(fixed(f"mix {mix} day {day}")), lossy, of[mix], seeds[mix])
+
+    two = {DAY: [announced(1, DAY, texts), announced(2, DAY, texts)]}
+    three = {DAY - 3: [announced(255, DAY - 3, texts)], **two}
+    newest = {
+        DAY - 3: three[DAY - 3],
+        DAY: [announced(mix, DAY, renamed) for mix in (1, 2)],
+        DAY + 1: [announced(mix, DAY + 1, renamed) for mix in (1, 2)],
+    }
+    contents = [
+        r.content([texts[1], texts[2]], two),
+        r.content(list(texts.values()), three),
+        r.content(list(renamed.values()), newest),
+    ]
+    heads: list[bytes] = []
+    for sequence, made in enumerate(contents, 1):
+        previous = sha256(heads[-1]) if heads else bytes(32)
+        heads.append(r.head(sequence, previous, NOW - 90 + 30 * sequence, made))
+    news = r.content(
+        [renamed[1], renamed[255]],
+        {DAY - 3: newest[DAY - 3], DAY: newest[DAY][:1], DAY + 1: newest[DAY + 1]},
+    )
     return {
         "now": NOW,
+        "day": DAY,
         "mixes": [
-            {"number": mix, "roles": ROLES[mix], "signing_key": seed.hex(), "key": r.ed25519_public(seed).hex()}
+            {"number": mix, "roles": ROLES[mix][:2], "signing_key": seed.hex(), "key": r.ed25519_public(seed).hex()}
             for mix, seed in seeds.items()
         ],
         "discovery": {"signing_key": discovery.hex(), "key": r.ed25519_public(discovery).hex()},
-        "directories": directories,
-        "page_0": {"heads": [each["document"] for each in directories[:2]]},
         "log_key": public(fixed("log secret")).hex(),
+        "description": texts[2].hex(),
+        "announcement": newest[DAY + 1][0].hex(),
+        "published": r.content([renamed[1]], {day: newest[day][:1] for day in (DAY, DAY + 1)}).hex(),
+        "directories": [r.directory(head, discovery, made).hex() for head, made in zip(heads, contents, strict=True)],
+        "since_the_first": r.difference(heads, discovery, sorted(ROLES), news).hex(),
     }
 
 
-ALL = {"poll.json": poll, "upload.json": upload, "tokens.json": tokens, "keylist.json": keylist}
+ALL = {"look.json": look, "upload.json": upload, "tokens.json": tokens, "directory.json": directory}
 
 
 def text(name: str) -> str:

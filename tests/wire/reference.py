@@ -5,11 +5,10 @@ What the vectors are made with. Plain and slow on purpose; only well-formed inpu
 
 import base64
 import hashlib
-import json
-from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from tests.mixnet.reference import fragment
 from tests.shared.reference import number, sha256
 
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -24,13 +23,55 @@ def ed25519_sign(seed: bytes, data: bytes) -> bytes:
     return Ed25519PrivateKey.from_private_bytes(seed).sign(data)
 
 
-def poll_request(mailboxes: list[tuple[bytes, int]], room: int) -> bytes:
-    return number(room, 2) + b"".join(address + number(skip, 1) for address, skip in mailboxes)
+def look_request(
+    room: tuple[int, int, int], seed: bytes, groups: list[tuple[bytes, int, int]], old: list[tuple[bytes, int]]
+) -> bytes:
+    body = number(room[0], 2) + number(room[1], 1) + number(room[2], 1) + seed + number(len(groups), 1)
+    body += b"".join(address + number(start, 2) + number(known, 2) for address, start, known in groups)
+    return body + b"".join(address + number(skip, 1) for address, skip in old)
 
 
-def poll_reply(found: list[tuple[int, list[bytes]]], room: int) -> bytes:
-    messages = [number(index, 2) + each for index, held in found for each in held]
-    return b"".join(messages + [b"\xff\xff" + bytes(239)] * (room - len(messages)))
+def message_digest(row: bytes) -> bytes:
+    return sha256(b"anontrace/2 message" + row)[:6]
+
+
+def gf_256(one: int, other: int) -> int:
+    """A product modulo x^8 + x^4 + x^3 + x + 1: bit by bit, and then reduced."""
+    whole = 0
+    for bit in range(8):
+        whole ^= (one << bit) * (other >> bit & 1)
+    for bit in range(14, 7, -1):
+        if whole >> bit & 1:
+            whole ^= 0x11B << bit - 8
+    return whole
+
+
+def look_sum(seed: bytes, j: int, covered: list[list[bytes]]) -> bytes:
+    """Sum j over the messages of all groups that it goes over."""
+    total = [0] * 243
+    for place, rows in enumerate(covered):
+        drawn = hashlib.shake_256(b"anontrace/2 sums" + seed + number(j, 1) + number(place, 1)).digest(2 * len(rows))
+        for i, row in enumerate(rows):
+            factor = drawn[i]
+            if j % 4 == 3 and drawn[len(rows) + i] % (8, 32, 16, 64)[j // 4 % 4]:
+                factor = 0
+            total = [old ^ gf_256(factor, each) for old, each in zip(total, row, strict=True)]
+    return bytes(total)
+
+
+def look_answer(
+    request: bytes,
+    room: tuple[int, int, int],
+    told: list[list[bytes]],
+    covered: list[list[bytes]],
+    plain: list[tuple[int, bytes]],
+) -> bytes:
+    digests = [message_digest(row) for rows in told for row in rows]
+    body = sha256(b"anontrace/2 look" + request)[:16] + b"".join(number(len(rows), 2) for rows in told)
+    body += b"".join(digests) + bytes(6 * (room[0] - len(digests)))
+    body += b"".join(look_sum(request[4:20], j, covered) for j in range(room[1]))
+    body += b"".join(number(place, 2) + row for place, row in plain)
+    return body + (b"\xff\xff" + bytes(243)) * (room[2] - len(plain))
 
 
 def upload(authorization: bytes, log: bytes) -> bytes:
@@ -46,17 +87,32 @@ def chunks(upload_id: bytes, data: bytes) -> list[bytes]:
     return result
 
 
+def fragments(upload_id: bytes, authorization: bytes, log: bytes) -> list[bytes]:
+    parts = [
+        upload(authorization, log)[: len(authorization) + 4],
+        *(log[at : at + 218] for at in range(0, len(log), 218)),
+    ]
+    return [fragment(upload_id, at, part) for at, part in enumerate(parts)]
+
+
 def reply(state: int, next_offset: int, reason: int) -> bytes:
     return number(state, 1) + number(next_offset, 4) + number(reason, 1) + bytes(26)
+
+
+def times_x(value: int, power: int) -> int:
+    """An element of GF(32), modulo x^5 + x^2 + 1, times a power of x."""
+    for _ in range(power):
+        value = value * 2 if value < 16 else (value * 2 - 32) ^ 0b101
+    return value
 
 
 def token(random: bytes) -> str:
     """15 symbols of the first 75 bits of 10 bytes, and the check symbol."""
     symbols = base64.b32encode(random).decode()[:15].translate(str.maketrans(RFC_4648, CROCKFORD))
-    value = 0
-    for symbol in symbols:
-        value = value * 32 + CROCKFORD.index(symbol)
-    whole = symbols + (CROCKFORD + "*~$=U")[value % 37]
+    check = 0
+    for place, symbol in enumerate(symbols):
+        check ^= times_x(CROCKFORD.index(symbol), 15 - place)
+    whole = symbols + CROCKFORD[check]
     return f"{whole[0:4]}-{whole[4:8]}-{whole[8:12]}-{whole[12:16]}"
 
 
@@ -69,16 +125,38 @@ def permit(seed: bytes, case: bytes, disease: str, log_hash: bytes, issued: int,
     return data + ed25519_sign(seed, b"anontrace/1 permit" + data)
 
 
-def signed(label: str, document: dict[str, Any], seed: bytes) -> dict[str, str]:
-    text = json.dumps(document)
-    return {"document": text, "signature": ed25519_sign(seed, f"{label}\n{text}".encode()).hex()}
+def description(
+    mix: int, roles: list[str], name: str, url: str, issued: int, log_key: bytes = b"", bucket_bits: bytes = b""
+) -> bytes:
+    flags = 1 * ("nymserver" in roles) + 2 * ("mailbox" in roles) + 4 * ("retiring" in roles)
+    texts = b"".join(number(len(text.encode()), 1) + text.encode() for text in (name, url))
+    return number(mix, 1) + number(flags, 1) + number(issued, 4) + texts + log_key + bucket_bits
 
 
-def digest(envelope: dict[str, Any]) -> str:
-    return hashlib.sha256(envelope["document"].encode()).hexdigest()
+def announcement(mix: int, day: int, key: bytes, lossy: list[int], described: bytes, seed: bytes) -> bytes:
+    accused = bytes([0, 0, *sorted(lossy)][-2:])
+    covered = number(mix, 1) + number(day, 4) + key + accused + sha256(described)
+    return number(mix, 1) + key + accused + ed25519_sign(seed, b"anontrace/2 announcement" + covered)
 
 
-def directory(sequence: int, previous: str, issued: int, lists: list[dict[str, str]], seed: bytes) -> dict[str, Any]:
-    covered = b"".join(bytes.fromhex(digest(each) + each["signature"]) for each in lists)
-    head = {"version": 1, "sequence": sequence, "previous": previous, "issued": issued, "lists": sha256(covered).hex()}
-    return {**signed("anontrace/1 directory", head, seed), "lists": lists}
+def content(descriptions: list[bytes], announced: dict[int, list[bytes]]) -> bytes:
+    parts = [number(len(descriptions), 1)]
+    parts += [number(len(each), 2) + each for each in descriptions]
+    parts.append(number(len(announced), 2))
+    parts += [number(day, 4) + number(len(some), 1) + b"".join(some) for day, some in announced.items()]
+    return b"".join(parts)
+
+
+def head(sequence: int, previous: bytes, issued: int, made: bytes) -> bytes:
+    return number(sequence, 8) + previous + number(issued, 8) + sha256(made)
+
+
+def directory(head: bytes, seed: bytes, made: bytes) -> bytes:
+    return head + ed25519_sign(seed, b"anontrace/2 directory" + head) + made
+
+
+def difference(heads: list[bytes], seed: bytes, present: list[int], news: bytes) -> bytes:
+    links = b"".join(each[40:80] for each in heads)
+    signature = ed25519_sign(seed, b"anontrace/2 directory" + heads[-1])
+    first = heads[0][8:40] + heads[0][0:8] + number(len(heads), 2)
+    return first + links + signature + number(sum(2**mix for mix in present), 32) + news

@@ -1,19 +1,23 @@
-"""A small network with keys of its own: what the tests of signed documents have in common."""
+"""A small network with keys of its own: what the tests of the directory have in common."""
 
 import os
+from collections.abc import Iterable
 from typing import Any
 
 from anontrace.mixnet import keydays
-from anontrace.wire import directory, keylist
-from anontrace.wire.directory import Edition
+from anontrace.wire import announcement, directory
+from anontrace.wire.content import Content
+from anontrace.wire.description import Description
+from anontrace.wire.directory import Directory
 from anontrace.wire.fields import Role
-from anontrace.wire.keylist import KeyList, MixKey
+from anontrace.wire.mixes import Mix, MixKey
 from anontrace.wire.network import Named, Network, PinnedMix, Service
-from anontrace.wire.signed import Signed
 from anontrace_primitives import x25519_base
 from nacl.signing import SigningKey
 
 NOW = 1_650_000_000
+TODAY = keydays.day_at(NOW)
+DAYS = (TODAY, TODAY + 1)
 SEEDS = {number: os.urandom(32) for number in (1, 2, 3, 4, 5, 6)}
 ROLES: dict[int, tuple[Role, ...]] = dict.fromkeys(SEEDS, ("mix",)) | {
     5: ("mix", "nymserver"),
@@ -32,39 +36,51 @@ NETWORK = Network(
     authority=Service(url="https://authority.example", key=os.urandom(32)),
     mix=tuple(PinnedMix(number=n, key=verify_key(seed), roles=ROLES[n]) for n, seed in SEEDS.items()),
 )
-KEYS = {
-    number: tuple(MixKey(day=day, key=x25519_base(os.urandom(32))) for day in keydays.published_days(NOW))
-    for number in SEEDS
-}
+KEYS = {number: {day: x25519_base(os.urandom(32)) for day in range(TODAY - 29, TODAY + 4)} for number in SEEDS}
+LOG_KEY = x25519_base(os.urandom(32))
 
 
-def fields(number: int, **changes: Any) -> dict[str, Any]:
-    """The fields of a mix's key list, with changes."""
-    nymserver = {"log_key": x25519_base(os.urandom(32)), "bucket_bits": 8} if "nymserver" in ROLES[number] else {}
-    return {
+def described(number: int, **changes: Any) -> Description:
+    """A mix's description, with changes."""
+    fields: dict[str, Any] = {
         "number": number,
-        "name": f"mix {number}",
         "roles": ROLES[number],
-        "url": f"http://127.0.0.1:80{number:02}",
         "issued": NOW - 60,
-        "expires": NOW + 86400,
-        "keys": KEYS[number],
-        **nymserver,
-        **changes,
+        "name": f"mix {number}",
+        "url": f"http://127.0.0.1:80{number:02}",
     }
+    nymserver = {"log_key": LOG_KEY, "bucket_bits": 8} if "nymserver" in ROLES[number] else {}
+    return Description(**(fields | nymserver | changes))
 
 
-def key_list(number: int, **changes: Any) -> KeyList:
-    return KeyList(**fields(number, **changes))
+def content(
+    numbers: Iterable[int] = SEEDS,
+    days: Iterable[int] = DAYS,
+    lossy: dict[int, tuple[int, ...]] | None = None,
+    **changes: Any,
+) -> Content:
+    """What these mixes announce for these days; `lossy`: whom they accuse."""
+    texts = {number: described(number, **changes).encode() for number in numbers}
+    announced = {
+        number: {
+            day: announcement.sign(
+                number, day, KEYS[number][day], (lossy or {}).get(number, ()), text, SEEDS[number]
+            ).encode()
+            for day in days
+        }
+        for number, text in texts.items()
+    }
+    return Content(texts, announced)
 
 
-def key_lists(**changes: Any) -> dict[int, KeyList]:
-    return {number: key_list(number, **changes) for number in SEEDS}
+def mix(number: int, days: Iterable[int] = DAYS, lossy: tuple[int, ...] = (), **changes: Any) -> Mix:
+    """A mix whose word is believed already."""
+    return Mix(described(number, **changes), tuple(MixKey(day, KEYS[number][day]) for day in days), lossy)
 
 
-def signed_list(number: int, **changes: Any) -> Signed:
-    return keylist.sign(key_list(number, **changes), SEEDS[number])
+def mixes(**changes: Any) -> dict[int, Mix]:
+    return {number: mix(number, **changes) for number in SEEDS}
 
 
-def edition(sequence: int, previous: bytes | None, lists: list[Signed], issued: int = NOW) -> Edition:
-    return directory.make(sequence, previous, issued, lists, DISCOVERY)
+def edition(sequence: int, previous: bytes | None, made: Content | None = None, issued: int = NOW) -> Directory:
+    return directory.make(sequence, previous, issued, made or Content(), DISCOVERY)

@@ -2,9 +2,12 @@
 
 import os
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
-from anontrace.wire import onetime, permit, poll, redeem, upload
+from anontrace.mixnet import fragment
+from anontrace.mixnet.fragment import Fragment
+from anontrace.wire import onetime, permit, redeem, upload
 from anontrace.wire.permit import Permit
 from anontrace.wire.upload import ChainAuthorization, Chunk, PermitAuthorization, Reason, Reply, State, Upload
 from anontrace_shared.errors import AuthenticationError, FormatError
@@ -14,19 +17,29 @@ from hypothesis import strategies as st
 from tests.wire.samples import verify_key
 
 SYMBOLS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u2043\u02d7\u2500\u30fc\uff0d\uff70\ufe63\u301c_"
+FULL_WIDTH = 0xFEE0
+CYRILLIC = str.maketrans("ABEKMHPCTX", "\u0410\u0412\u0415\u041a\u041c\u041d\u0420\u0421\u0422\u0425")
+GREEK = str.maketrans("ABEZHKMNPTX", "\u0391\u0392\u0395\u0396\u0397\u039a\u039c\u039d\u03a1\u03a4\u03a7")
+ARABIC_DIGITS = {ord("0") + value: 0x0660 + value for value in range(10)}
 
 
 def test_a_token_is_taken_as_people_type_it() -> None:
     token = onetime.new_token()
     bare = token.replace("-", "")
     typed = [token.lower(), bare, f"  {token}\n", bare.replace("0", "O").replace("1", "l"), bare.replace("1", "i")]
-    typed += [" ".join(bare), token.replace("-", "–")]  # noqa: RUF001  an en dash, as word processors make it
+    typed += [" ".join(bare), *(token.replace("-", dash) for dash in DASHES)]
+    typed += [f"\ufeff{token}\u200b", token.replace("-", "-\u00ad"), "\u2060".join(bare), f"\u202a{token}\u202c"]
+    typed += ["\u3164".join(bare), "\ufe0f".join(bare), "\u3000".join(bare), f"“{token}”.", f"'{token}'"]
+    typed += ["".join(chr(ord(symbol) + FULL_WIDTH) for symbol in token.lower()), bare.translate(ARABIC_DIGITS)]
+    typed += [token.replace("-", mark) for mark in ("/", " · ", "\u30fb", "\u2022", "|", "\r\n")]
+    typed += [f"`{token}`", f"[{token}]", f"<{token}>;", token.translate(CYRILLIC), token.translate(GREEK)]
     for each in typed:
         assert onetime.normalise(each) == token
         assert onetime.token_hash(each) == onetime.token_hash(token)
 
 
-@given(st.binary(min_size=10, max_size=10), st.integers(0, 14), st.sampled_from(SYMBOLS))
+@given(st.binary(min_size=10, max_size=10), st.integers(0, 15), st.sampled_from(SYMBOLS))
 def test_every_single_mistyped_symbol_is_found(random: bytes, place: int, symbol: str) -> None:
     bare = onetime.new_token(lambda size: random).replace("-", "")
     if bare[place] == symbol:
@@ -35,13 +48,19 @@ def test_every_single_mistyped_symbol_is_found(random: bytes, place: int, symbol
         onetime.normalise(bare[:place] + symbol + bare[place + 1 :])
 
 
-@given(st.binary(min_size=10, max_size=10), st.integers(0, 13))
-def test_every_swap_of_neighbours_is_found(random: bytes, place: int) -> None:
+@given(st.binary(min_size=10, max_size=10), st.integers(0, 15), st.integers(0, 15))
+def test_every_swap_of_two_symbols_is_found(random: bytes, one: int, other: int) -> None:
     bare = onetime.new_token(lambda size: random).replace("-", "")
-    swapped = bare[:place] + bare[place + 1] + bare[place] + bare[place + 2 :]
-    if swapped != bare:
+    swapped = list(bare)
+    swapped[one], swapped[other] = bare[other], bare[one]
+    if swapped != list(bare):
         with pytest.raises(FormatError, match="check symbol"):
-            onetime.normalise(swapped)
+            onetime.normalise("".join(swapped))
+
+
+@given(st.binary(min_size=10, max_size=10))
+def test_a_token_is_of_letters_and_digits_alone(random: bytes) -> None:
+    assert set(onetime.new_token(lambda size: random)) <= set(SYMBOLS + "-")
 
 
 @pytest.mark.parametrize(
@@ -53,12 +72,26 @@ def test_every_swap_of_neighbours_is_found(random: bytes, place: int) -> None:
         ("ABCD-ABCD-ABCD-ABC!", "symbol 16"),
         ("ÄBCD-ABCD-ABCD-ABCD", "symbol 1 "),
         ("ßBCD-ABCD-ABCD-ABCD", "symbol 1 "),
+        ("ABCD-ABCD-ABCD-ABC\ud800", "symbol 16 "),
     ],
 )
 def test_what_is_no_token_is_refused_without_repeating_it(text: str, complaint: str) -> None:
     with pytest.raises(FormatError, match=complaint) as caught:
         onetime.normalise(text)
     assert text == "" or text not in str(caught.value)
+
+
+@pytest.mark.parametrize("check", "*~$=U7")
+def test_a_token_by_the_earlier_check_symbols_still_has_the_hash_it_was_stored_by(check: str) -> None:
+    printed = f"MZJF-VEW1-SQXX-119{check}"
+    stored = sha256(b"anontrace/1 token" + printed.encode()).digest()
+    assert onetime.token_hash(printed.lower().replace("-", " ")) == stored
+
+
+def test_a_hash_is_of_what_can_be_a_token() -> None:
+    for text in ("", "ABCD", "ÄBCD-ABCD-ABCD-ABCD", "ABCD-ABCD-ABCD-ABC\ud800"):
+        with pytest.raises(FormatError):
+            onetime.token_hash(text)
 
 
 def test_tokens_differ() -> None:
@@ -128,6 +161,24 @@ def test_an_upload_survives_its_chunks(log: bytes, by_permit: bool) -> None:
     assert upload.parse(b"".join(upload.parse_chunk(chunk).data for chunk in sent)) == made
 
 
+@given(st.binary(max_size=2000), st.booleans())
+def test_an_upload_survives_its_fragments(log: bytes, by_permit: bool) -> None:
+    made = Upload(PermitAuthorization(bytes(129)) if by_permit else CHAIN, log)
+    sent = [Fragment.decode(each) for each in upload.fragments(made, bytes(range(16)))]
+    assert [each.number for each in sent] == list(range(1 + fragment.count(len(log))))
+    assert {each.upload_id for each in sent} == {bytes(range(16))}
+    opening = upload.opening_in(sent[0])
+    assert opening == made.opening and opening.total == len(made.encode())
+    assert b"".join(each.data for each in sent[1:])[: opening.log_length] == log
+
+
+def test_a_fragment_that_does_not_open_an_upload_is_refused() -> None:
+    sent = Fragment.decode(upload.fragments(Upload(CHAIN, b"log"), bytes(16))[0])
+    for wrong in (sent.data[:-1] + b"\1", b"\0" + sent.data[1:], b"\3" + sent.data[1:], sent.data[:140]):
+        with pytest.raises(FormatError):
+            upload.opening_in(replace(sent, data=wrong))
+
+
 def test_an_upload_cut_short_or_too_long_is_refused() -> None:
     data = Upload(CHAIN, b"log").encode()
     for wrong in (b"", b"\3", data[:1], data[:140], data[:-1], data + b"x"):
@@ -138,19 +189,11 @@ def test_an_upload_cut_short_or_too_long_is_refused() -> None:
             Upload(broken, b"").encode()
 
 
-def test_a_dummy_chunk_carries_nothing() -> None:
-    chunk = upload.parse_chunk(Chunk(bytes(16), 0, 0, b"").encode())
-    assert chunk.is_dummy
-    with pytest.raises(FormatError, match="dummy"):
-        Chunk(bytes(16), 0, 0, b"x").encode()
-    with pytest.raises(FormatError, match="dummy"):
-        upload.parse_chunk((bytes(16) + bytes(4) + b"\1").ljust(upload.CHUNK, b"\0"))
-
-
 @pytest.mark.parametrize(
     "wrong",
     [
         Chunk(bytes(15), 1, 0, b"x"),
+        Chunk(bytes(16), 0, 0, b""),
         Chunk(bytes(16), 1, 1, b"x"),
         Chunk(bytes(16), 1, 0, b""),
         Chunk(bytes(16), 1, 0, b"xy"),
@@ -175,65 +218,6 @@ def test_bytes_that_are_no_answer_to_a_chunk_are_refused() -> None:
     for wrong in (good[:-1], b"\3" + good[1:], good[:5] + b"\7" + good[6:], good[:-1] + b"\1", b"\1" + good[1:]):
         with pytest.raises(FormatError):
             upload.parse_reply(wrong)
-
-
-boxes = st.lists(st.tuples(st.binary(min_size=32, max_size=32), st.integers(0, 255)), min_size=1, max_size=20)
-held = st.lists(st.binary(min_size=239, max_size=239), min_size=1, max_size=3)
-
-
-@given(boxes, st.integers(0, poll.MOST_ROOM))
-def test_a_poll_survives_its_encoding(mailboxes: list[tuple[bytes, int]], room: int) -> None:
-    assert poll.parse_request(poll.encode_request(mailboxes, room)) == (mailboxes, room)
-
-
-@given(st.dictionaries(st.integers(0, 99), held, max_size=5), st.integers(0, 40))
-def test_the_answer_to_a_poll_survives_its_encoding(found: dict[int, list[bytes]], more: int) -> None:
-    assert poll.parse_reply(poll.encode_reply(found, poll.OPEN), 100, poll.OPEN) == found
-    room = sum(map(len, found.values())) + more
-    if room:
-        assert poll.parse_reply(poll.encode_reply(found, room), 100, room) == found
-
-
-@given(st.dictionaries(st.integers(0, 99), held, max_size=5), st.integers(1, 40))
-def test_the_size_of_an_answer_is_the_one_asked_for_whatever_was_found(
-    found: dict[int, list[bytes]], room: int
-) -> None:
-    if sum(map(len, found.values())) > room:
-        with pytest.raises(FormatError):
-            poll.encode_reply(found, room)
-    else:
-        assert len(poll.encode_reply(found, room)) == room * poll.ANSWER
-
-
-def test_288_empty_mailboxes_cost_less_than_10_kilobytes_both_ways_also_when_the_answer_hides_that() -> None:
-    asked = [(os.urandom(32), 0)] * 288
-    for room in (poll.OPEN, 2):
-        assert len(poll.encode_request(asked, room)) + len(poll.encode_reply({}, room)) < 10_000
-
-
-def test_polls_of_impossible_sizes_are_refused() -> None:
-    for wrong in ([], [(bytes(32), 0)] * 1001, [(bytes(31), 0)], [(bytes(32), 256)]):
-        with pytest.raises(FormatError):
-            poll.encode_request(wrong, poll.OPEN)
-    with pytest.raises(FormatError):
-        poll.encode_request([(bytes(32), 0)], poll.MOST_ROOM + 1)
-    for body in (b"", b"\0", bytes(2), bytes(33), bytes(34), bytes(36), bytes(2 + 33 * 1001), b"\x01\x10" + bytes(33)):
-        with pytest.raises(FormatError):
-            poll.parse_request(body)
-    for found in ({1000: [bytes(239)]}, {0: [bytes(238)]}, {0: [bytes(239)] * 256}):
-        with pytest.raises(FormatError):
-            poll.encode_reply(found, poll.OPEN)
-
-
-def test_an_answer_to_a_poll_that_cannot_be_is_refused() -> None:
-    one = poll.encode_reply({0: [bytes(239)]}, 0)
-    filling = poll.encode_reply({}, 1)
-    for wrong in (one[:-1], one + b"\0", b"\0\0", poll.encode_reply({2: [bytes(239)]}, 0), one * 256, filling):
-        with pytest.raises(FormatError):
-            poll.parse_reply(wrong, 2, poll.OPEN)
-    for wrong in (b"", one, one * 3, filling + one, poll.encode_reply({0: [bytes(239)]}, 3)):
-        with pytest.raises(FormatError):
-            poll.parse_reply(wrong, 2, 2)
 
 
 def test_redeeming() -> None:

@@ -1,17 +1,21 @@
 """Arbitrary bytes and texts at every parser of bodies and documents: only the project's own errors come out."""
 
 import contextlib
-import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from anontrace.wire import directory, keylist, network, onetime, permit, poll, redeem, signed, upload
+from anontrace.wire import announcement, description, directory, look, mixes, network, onetime, permit, redeem, upload
+from anontrace.wire import content as contents
+from anontrace.wire.content import Content
+from anontrace.wire.look import Answer, Group, Look
 from anontrace_shared.errors import AuthenticationError, FormatError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.wire.samples import DISCOVERY, NETWORK, NOW, SEEDS, key_list, verify_key
+from tests.wire.samples import DISCOVERY, NETWORK, NOW, SEEDS, TODAY, content, edition, verify_key
+
+LOOK = Look(2, 0, 1, bytes(16), [Group(bytes(16), 0, 1)], [(bytes(32), 0)])
 
 BYTES: dict[str, tuple[int, Callable[[bytes], Any]]] = {
     "permit": (129, lambda data: permit.verify(data, verify_key(DISCOVERY))),
@@ -19,15 +23,19 @@ BYTES: dict[str, tuple[int, Callable[[bytes], Any]]] = {
     "upload": (160, upload.parse),
     "chunk": (upload.CHUNK, upload.parse_chunk),
     "chunk reply": (upload.REPLY, upload.parse_reply),
-    "poll request": (68, poll.parse_request),
-    "poll reply": (241, lambda data: poll.parse_reply(data, 3, poll.OPEN)),
-    "poll reply of a fixed size": (241, lambda data: poll.parse_reply(data, 3, 1)),
+    "look": (LOOK.size, Look.parse),
+    "answer to a look": (LOOK.answer_size, lambda data: Answer.parse(LOOK, data)),
+    "answer bound to a look": (
+        LOOK.answer_size - 16,
+        lambda data: Answer.parse(LOOK, look.bound_to(LOOK.encode()) + data),
+    ),
     "redeem request": (40, redeem.read_request),
     "redeem reply": (40, redeem.read_reply),
-    "envelope": (40, signed.read),
-    "key list": (40, keylist.read),
-    "directory": (40, directory.read),
-    "page": (40, directory.read_page),
+    "description": (40, description.parse),
+    "announcement": (99, lambda data: announcement.parse(data, 1)),
+    "content": (120, contents.parse),
+    "directory": (150, lambda data: directory.parse(data, verify_key(DISCOVERY))),
+    "difference": (190, lambda data: directory.parse_difference(data, verify_key(DISCOVERY))),
 }
 
 
@@ -43,35 +51,39 @@ def test_bytes_give_only_clear_errors(name: str, data: st.DataObject) -> None:
         parser(body)
 
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-    max_leaves=8,
-)
+@given(st.data())
+@settings(max_examples=200, deadline=None)
+def test_what_a_mix_signed_gives_only_clear_errors_whatever_it_is_and_costs_no_other(
+    data: st.DataObject,
+) -> None:
+    text = bytearray(content([5]).descriptions[5])
+    at = data.draw(st.integers(1, len(text)))
+    text[at : at + data.draw(st.integers(0, 8))] = data.draw(st.binary(max_size=8))
+    key = data.draw(st.binary(min_size=32, max_size=32))
+    each = announcement.sign(5, TODAY, key, data.draw(st.sampled_from([(), (1,), (1, 2)])), bytes(text), SEEDS[5])
+    whole = content()
+    changed = Content(
+        {**whole.descriptions, 5: bytes(text)[: description.MAX_DESCRIPTION]},
+        {**whole.announcements, 5: {TODAY: each.encode()}},
+    )
+    made = directory.parse(edition(1, None, changed).encode(), verify_key(DISCOVERY))
+    found = mixes.known(made.content, NETWORK.pins, NOW)
+    assert found.mixes.keys() | {5} == SEEDS.keys()
+    assert len(found.refused) == len(SEEDS) - len(found.mixes)
 
 
 @given(st.data())
 @settings(max_examples=200, deadline=None)
-def test_a_signed_key_list_with_any_value_in_any_field_gives_only_clear_errors(data: st.DataObject) -> None:
-    document = json.loads(key_list(5).to_json())
-    document[data.draw(st.sampled_from(sorted(document)))] = data.draw(json_values)
-    envelope = signed.sign(keylist.LABEL, json.dumps(document), SEEDS[5])
+def test_a_directory_or_difference_with_any_bytes_changed_gives_only_clear_errors(data: st.DataObject) -> None:
+    whole = edition(1, None, content([1, 2]))
+    news = directory.Difference([whole.head], whole.signature, frozenset((1, 2)), content([2]))
+    parse = {whole.encode(): directory.parse, news.encode(): directory.parse_difference}
+    original = data.draw(st.sampled_from(list(parse)))
+    body = bytearray(original)
+    at = data.draw(st.integers(0, len(body) - 1))
+    body[at : at + data.draw(st.integers(0, 200))] = data.draw(st.binary(max_size=16))
     with contextlib.suppress(FormatError, AuthenticationError):
-        keylist.verify(envelope, NETWORK.pins, NOW)
-    made = directory.make(1, None, NOW, [envelope], DISCOVERY)
-    with contextlib.suppress(FormatError):
-        directory.usable(directory.verify(made, verify_key(DISCOVERY)), NETWORK.pins, NOW)
-
-
-@given(st.text())
-@settings(max_examples=200, deadline=None)
-def test_a_signed_text_gives_only_clear_errors(text: str) -> None:
-    with contextlib.suppress(FormatError, AuthenticationError):
-        keylist.verify(signed.sign(keylist.LABEL, text, SEEDS[5]), NETWORK.pins, NOW)
-    with contextlib.suppress(FormatError, AuthenticationError):
-        head = signed.sign(directory.LABEL, text, DISCOVERY)
-        made = directory.Edition(document=head.document, signature=head.signature, lists=())
-        directory.verify(made, verify_key(DISCOVERY))
+        parse[original](bytes(body), verify_key(DISCOVERY))
 
 
 @given(st.text())

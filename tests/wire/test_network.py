@@ -65,6 +65,16 @@ def test_a_fault_is_reported_with_its_line(text: str, line: str | None, complain
     assert "\n" not in str(caught.value)
 
 
+def test_a_second_nymserver_is_refused_with_its_line_and_what_to_do() -> None:
+    text = replaced('roles = ["mix", "mailbox"]', 'roles = ["mix", "nymserver"]')
+    text += f'\n[[mix]]\nnumber = 7\nkey = "{"ab" * 32}"\nroles = ["mix", "mailbox"]\n'
+    with pytest.raises(FormatError, match=r"mix 5 and mix 6 are both nymservers; .* leave one of them out") as caught:
+        network.parse(text, "net.toml")
+    line = next(i for i, each in enumerate(text.splitlines(), 1) if "number = 6" in each) + 2
+    assert str(caught.value).startswith(f"net.toml, line {line}: ")
+    assert "\n" not in str(caught.value)
+
+
 def test_what_is_not_toml_is_reported_with_its_line() -> None:
     with pytest.raises(FormatError, match=r"net.toml: not TOML: .*line 2"):
         network.parse("[network]\nname\n", "net.toml")

@@ -1,24 +1,22 @@
-"""Paths are random, of different mixes, by keys that live long enough."""
+"""Paths are random, of different mixes, by keys that live long enough, and lead around who loses messages."""
 
 from collections import Counter
-from itertools import pairwise
 from random import Random
 
 import pytest
-from anontrace.mixnet.keydays import day_at, key_select
+from anontrace.mixnet.keydays import key_select
 from anontrace.mixnet.path import Hop
-from anontrace.wire import paths
-from anontrace.wire.paths import NoPathError
+from anontrace.wire.choosing_paths import NoPathError, Paths, left_out
+from anontrace.wire.mixes import Mix
 from anontrace_shared.errors import FormatError
 
-from tests.wire.samples import KEYS, NOW, key_list, key_lists
+from tests.wire.samples import DAYS, KEYS, NOW, TODAY, mix, mixes
 
-LISTS = key_lists()
-TODAY = day_at(NOW)
+MIXES = mixes()
 
 
-def choose(seed: int, **options: object) -> list[Hop]:
-    return paths.choose(LISTS, 6, NOW, rng=Random(seed), **options)  # type: ignore[arg-type]
+def choose(seed: int, known: dict[int, Mix] = MIXES, *, exclude: tuple[int, ...] = (), **options: int) -> list[Hop]:
+    return Paths(known, NOW, exclude, Random(seed)).choose(6, **options)
 
 
 def test_a_path_ends_where_it_should_and_passes_no_mix_twice() -> None:
@@ -28,10 +26,13 @@ def test_a_path_ends_where_it_should_and_passes_no_mix_twice() -> None:
         assert numbers[-1] == 6
 
 
-def test_all_mixes_come_first_about_as_often() -> None:
-    firsts = Counter(choose(seed)[0].number for seed in range(500))
-    assert sorted(firsts) == [1, 2, 3, 4, 5]
-    assert min(firsts.values()) > 60
+def test_all_mixes_come_about_as_often_at_every_place_before_the_last() -> None:
+    paths = Paths(MIXES, NOW, rng=Random(1))
+    ways = [[hop.number for hop in paths.choose(6)] for _ in range(1500)]
+    for place in range(3):
+        counts = Counter(way[place] for way in ways)
+        assert sorted(counts) == [1, 2, 3, 4, 5]
+        assert max(counts.values()) < 1.3 * min(counts.values())
 
 
 @pytest.mark.parametrize("hops", [1, 2, 3, 4])
@@ -47,24 +48,27 @@ def test_a_path_of_an_impossible_length_is_refused(hops: int) -> None:
 
 def test_every_hop_is_entered_by_its_newest_live_key() -> None:
     for hop in choose(3):
-        newest = KEYS[hop.number][-2]
-        assert newest.day == TODAY
-        assert (hop.key_select, hop.public_key) == (key_select(TODAY), newest.key)
+        assert (hop.key_select, hop.public_key) == (key_select(TODAY), KEYS[hop.number][TODAY])
 
 
-def test_a_mix_not_updated_for_long_is_used_by_its_newest_key_while_that_lives() -> None:
-    old = {**LISTS, 6: key_list(6, keys=KEYS[6][:5])}
-    newest = KEYS[6][4]
-    assert paths.choose(old, 6, NOW)[-1].public_key == newest.key
-    left = newest.day + 29 - TODAY
-    paths.choose(old, 6, NOW, minimum_days=left)
-    with pytest.raises(NoPathError, match=f"mix 6 has no key alive for {left + 1} more days"):
-        paths.choose(old, 6, NOW, minimum_days=left + 1)
+def test_a_mix_not_heard_of_for_long_is_used_by_its_newest_key_while_that_lives() -> None:
+    newest = TODAY - 25
+    old = {**MIXES, 6: mix(6, days=(newest,))}
+    assert choose(1, old)[-1].public_key == KEYS[6][newest]
+    choose(1, old, minimum_days=4)
+    with pytest.raises(NoPathError, match="mix 6 has no key alive for 5 more days"):
+        choose(1, old, minimum_days=5)
+
+
+def test_a_mix_whose_key_would_die_on_the_way_is_not_passed() -> None:
+    old = {**MIXES, 1: mix(1, days=(TODAY - 25,))}
+    assert any(1 in {hop.number for hop in choose(seed, old, minimum_days=4)} for seed in range(20))
+    assert not any(1 in {hop.number for hop in choose(seed, old, minimum_days=5)} for seed in range(20))
 
 
 def test_the_key_of_tomorrow_is_not_used_today() -> None:
     with pytest.raises(NoPathError, match="mix 6 has no key alive"):
-        paths.choose({**LISTS, 6: key_list(6, keys=KEYS[6][-1:])}, 6, NOW)
+        choose(1, {**MIXES, 6: mix(6, days=DAYS[1:])})
 
 
 def test_excluded_mixes_are_not_passed() -> None:
@@ -75,17 +79,57 @@ def test_excluded_mixes_are_not_passed() -> None:
 def test_too_few_mixes_are_reported() -> None:
     with pytest.raises(NoPathError, match="a path of 4 hops needs 3 mixes besides mix 6; 2 have a key alive"):
         choose(1, exclude=(1, 2, 5))
-    with pytest.raises(NoPathError, match="mix 9 has no key list in force"):
-        paths.choose(LISTS, 9, NOW)
+    with pytest.raises(NoPathError, match="mix 9 is not in the directory"):
+        Paths(MIXES, NOW).choose(9)
 
 
-def test_links_with_losses_are_avoided_where_that_is_possible() -> None:
-    lossy = {**LISTS, 1: key_list(1, losses={2: 0.5, 3: 0.1})}
-    pairs: set[tuple[int, int]] = set()
-    for seed in range(200):
-        numbers = [hop.number for hop in paths.choose(lossy, 6, NOW, rng=Random(seed))]
-        pairs.update(pairwise(numbers))
-    assert (1, 2) not in pairs
-    assert {(1, 3), (2, 1)} <= pairs
-    all_lossy = key_lists(losses=dict.fromkeys(range(1, 7), 1.0))
-    assert len(paths.choose(all_lossy, 6, NOW)) == 4
+def network(size: int, lossy: dict[int, tuple[int, ...]]) -> dict[int, Mix]:
+    """So many mixes, and whom some of them accuse."""
+    like = mix(1)
+    return {
+        number: Mix(like.described.model_copy(update={"number": number}), like.keys, lossy.get(number, ()))
+        for number in range(1, size + 1)
+    }
+
+
+def shares(known: dict[int, Mix], bad: frozenset[int], trials: int = 40_000) -> float:
+    """How many of the paths to mix 10 pass none but bad mixes on the way there."""
+    paths = Paths(known, NOW, rng=Random(7))
+    return sum({hop.number for hop in paths.choose(10)[:3]} <= bad for _ in range(trials)) / trials
+
+
+def test_three_of_ten_mixes_that_lie_make_bad_paths_no_likelier_by_more_than_a_fifth() -> None:
+    """Each accuses two honest ones, in any way that they may agree on."""
+    liars = frozenset((1, 2, 3))
+    honest = shares(network(10, {}), liars)
+    for framed in (dict.fromkeys(liars, (4, 5)), {1: (4, 5), 2: (6, 7), 3: (8, 9)}, {1: (4, 9), 2: (4, 5), 3: (4, 6)}):
+        assert left_out(network(10, framed)) == frozenset()
+        assert shares(network(10, framed), liars) <= 1.2 * honest
+
+
+def test_a_mix_of_which_more_than_a_third_say_that_it_loses_messages_is_passed_by_nobody() -> None:
+    lossy = network(10, dict.fromkeys((2, 4, 6, 8), (9,)))
+    assert left_out(lossy) == {9}
+    ways = [{hop.number for hop in Paths(lossy, NOW, rng=Random(seed)).choose(10)} for seed in range(200)]
+    assert not any(9 in way for way in ways)
+    assert [hop.number for hop in Paths(lossy, NOW).choose(9)][-1] == 9  # who has to reach it does
+
+
+def test_no_more_than_a_fifth_is_left_out_the_most_accused_first() -> None:
+    accusers = {n: (8, 9) if n < 6 else (7, 9) for n in range(1, 11) if n not in (7, 8, 9)} | {7: (8, 9), 8: (7, 9)}
+    assert left_out(network(10, accusers)) == {8, 9}
+    everybody = {n: tuple(sorted(each % 10 + 1 for each in (n, n + 1))) for n in range(1, 11)}
+    assert left_out(network(10, everybody)) == frozenset()  # two of ten accuse each
+
+
+def test_who_is_accused_is_passed_where_there_are_too_few_others() -> None:
+    few = network(5, dict.fromkeys((2, 3, 4), (1,)))
+    assert left_out(few) == {1}
+    for seed in range(30):
+        assert len(Paths(few, NOW, (4,), Random(seed)).choose(5)) == 4
+
+
+def test_an_accusation_counts_as_long_as_the_accuser_has_a_key_and_against_who_is_there() -> None:
+    accusing = network(10, dict.fromkeys((2, 4, 6, 8), (9,)))
+    del accusing[9]
+    assert left_out(accusing) == frozenset()

@@ -5,7 +5,8 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
-from anontrace.wire import directory, onetime, permit, poll, upload
+from anontrace.wire import announcement, content, description, directory, look, mixes, onetime, permit, sums, upload
+from anontrace.wire.look import Answer, Group, Look
 from anontrace.wire.network import PinnedMix
 from anontrace.wire.permit import Permit
 from anontrace.wire.upload import ChainAuthorization, PermitAuthorization, Reason, Reply, State, Upload
@@ -27,16 +28,20 @@ def test_the_vector_file_is_what_the_reference_makes(name: str) -> None:
     assert (FOLDER / name).read_text(encoding="utf-8") == make_vectors.text(name)
 
 
-def test_poll() -> None:
-    v = load("poll.json")
-    mailboxes = [(h(each["address"]), each["skip"]) for each in v["mailboxes"]]
-    found = {each["index"]: [h(payload) for payload in each["payloads"]] for each in v["found"]}
-    for room, name in ((poll.OPEN, ""), (v["room"], "_with_room")):
-        request, reply = h(v["request" + name]), h(v["reply" + name])
-        assert poll.encode_request(mailboxes, room) == request
-        assert poll.parse_request(request) == (mailboxes, room)
-        assert poll.encode_reply(found, room) == reply
-        assert poll.parse_reply(reply, len(mailboxes), room) == found
+def test_look() -> None:
+    v = load("look.json")
+    groups = [Group(h(each["address"]), each["from"], each["known"]) for each in v["groups"]]
+    old = [(h(each["address"]), each["skip"]) for each in v["old"]]
+    asked = Look(v["digests"], v["sums"], v["plain"], h(v["seed"]), groups, old)
+    assert asked.encode() == h(v["request"])
+    assert Look.parse(h(v["request"])) == asked
+    held = [[h(row) for row in rows] for rows in v["held"]]
+    told = [[look.digest(row) for row in rows[each.known :]] for rows, each in zip(held, groups, strict=True)]
+    added = sums.add_up(asked.seed, asked.sums, [rows[g.start :] for rows, g in zip(held, groups, strict=True)], 243)
+    plain = [(1, bytes(4) + h(payload)) for payload in v["alone"]] + [(0x200, row) for row in held[0][1:3]]
+    made = Answer(told, added, plain)
+    assert made.encode(asked) == h(v["answer"])
+    assert Answer.parse(asked, h(v["answer"])) == made
 
 
 def test_upload_with_a_permit() -> None:
@@ -46,6 +51,7 @@ def test_upload_with_a_permit() -> None:
     assert upload.parse(h(v["by_permit"]["upload"])) == made
     (chunk,) = upload.chunks(made.encode(), h(v["upload_id"]))
     assert chunk == h(v["by_permit"]["chunk_without_padding"]).ljust(16384, b"\0")
+    assert upload.fragments(made, h(v["upload_id"])) == [h(each) for each in v["by_permit"]["fragments"]]
 
 
 def test_upload_of_a_chain_in_several_chunks() -> None:
@@ -57,6 +63,8 @@ def test_upload_of_a_chain_in_several_chunks() -> None:
     chunks = upload.chunks(made.encode(), h(v["upload_id"]))
     assert [sha256(chunk).hexdigest() for chunk in chunks] == c["chunk_sha256"]
     assert upload.parse(b"".join(upload.parse_chunk(chunk).data for chunk in chunks)) == made
+    fragments = upload.fragments(made, h(v["upload_id"]))
+    assert sha256(b"".join(fragments)).hexdigest() == c["fragments_sha256"]
 
 
 @pytest.mark.parametrize("case", load("upload.json")["replies"])
@@ -80,22 +88,33 @@ def test_permit() -> None:
     assert permit.verify(h(v["permit"]), h(v["verify_key"])) == made
 
 
-def test_directories_and_key_lists() -> None:
-    v = load("keylist.json")
+def test_directories_and_what_is_new_in_them() -> None:
+    v = load("directory.json")
+    key, now, today = h(v["discovery"]["key"]), v["now"], v["day"]
     pins = {mix["number"]: PinnedMix(number=mix["number"], key=h(mix["key"]), roles=mix["roles"]) for mix in v["mixes"]}
-    first, *_, last = editions = [directory.read(json.dumps(each)) for each in v["directories"]]
+    editions = [directory.parse(h(each), key) for each in v["directories"]]
+    assert [each.encode().hex() for each in editions] == v["directories"]
+    first, _, last = editions
     seen = None
-    for edition in editions:
-        verified = directory.verify(edition, h(v["discovery"]["key"]))
-        assert directory.follow(seen, verified, [], v["now"])
-        seen = verified.seen
-        usable = directory.usable(verified, pins, v["now"])
-        assert usable.refused == ()
-    assert (verified.head.sequence, verified.head_text) == (3, last.document)
-    missed = directory.verify(first, h(v["discovery"]["key"])).seen
-    assert directory.pages(missed, verified, v["now"]) == range(1)
-    assert directory.follow(missed, verified, directory.read_page(json.dumps(v["page_0"])), v["now"])
-    assert sorted(usable.lists) == [1, 2, 255]
-    assert usable.lists[2].log_key == h(v["log_key"])
-    assert usable.lists[1].losses == {255: 0.25}
-    assert usable.lists[255].name == "Mix № 255"
+    for each in editions:
+        assert directory.follow(seen, [each.head], now)
+        seen = each.seen
+    news = directory.parse_difference(h(v["since_the_first"]), key)
+    assert news.encode().hex() == v["since_the_first"]
+    assert directory.follow(first.seen, news.heads, now)
+    assert news.applied_to(first.content) == last
+    assert [each.content.day for each in editions] == [today, today, today + 1]
+
+    found = mixes.known(last.content, pins, now)
+    assert found.refused == ()
+    assert sorted(mixes.in_force(found.mixes.values(), now)) == [1, 2, 255]  # the last one retires
+    assert found.mixes[2].log_key == h(v["log_key"])
+    assert (found.mixes[1].lossy, found.mixes[2].lossy) == ((2, 255), (1,))
+    assert (found.mixes[1].name, found.mixes[2].name) == ("Mix No. 1", "Mix № 2")
+    assert description.parse(h(v["description"])).encode() == h(v["description"])
+    mine = content.parse(h(v["published"]))
+    assert mine.encode() == h(v["published"])
+    text, seed = mine.descriptions[1], h(v["mixes"][0]["signing_key"])
+    made = announcement.parse(h(v["announcement"]), today + 1)
+    assert announcement.sign(1, today + 1, made.key, made.lossy, text, seed) == made
+    assert mine.announcements[1][today + 1] == h(v["announcement"])

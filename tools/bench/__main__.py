@@ -15,10 +15,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tools.bench.report import Report
+from tools.bench.report import Figure, Report
 
 HERE = Path(__file__).parent
-LONG = {"load": "a minute", "servers": "minutes", "stores": "minutes"}
+LONG = {"load": "a minute", "privacy": "minutes", "servers": "minutes", "stores": "minutes"}
 OUTPUT = HERE.parent.parent / "build" / "bench.json"
 
 
@@ -36,18 +36,26 @@ def discover() -> dict[str, Callable[[], Report]]:
 
 def show(report: Report, console: Console) -> None:
     """Print a report as a table with what is to be said about it."""
-    table = Table(report.title, "")
-    table.columns[1].justify = "right"
-    for figure in report.figures:
-        value = figure.value
-        plain = f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.4g}"
-        table.add_row(figure.label, f"{plain} {figure.unit}".rstrip())
-    console.print(table)
+    plain = [row for row in report.rows if len(row[1]) == 1]
+    for headings, rows in ((("",), plain), (report.columns, [row for row in report.rows if len(row[1]) > 1])):
+        if rows:
+            table = Table(report.title, *headings)
+            for column in table.columns[1:]:
+                column.justify = "right"
+            for label, figures in rows:
+                table.add_row(label, *(_shown(figure) for figure in figures))
+            console.print(table)
     for remark in report.remarks:
         console.print(remark, highlight=False)
     for failure in report.failures:
         console.print(f"FAILED {failure}", style="bold red", highlight=False)
     console.print()
+
+
+def _shown(figure: Figure) -> str:
+    value = figure.value
+    plain = f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.4g}"
+    return f"{plain} {figure.unit}".rstrip()
 
 
 def as_json(reports: dict[str, Report]) -> dict[str, object]:

@@ -25,7 +25,7 @@ from tools.simulator.badge import HEAP
 
 HERE = Path(__file__).parent / "on_badge"
 SECONDS = 60
-MOST_HEAP = 100 * 1024
+MAX_HEAP = 100 * 1024
 OWNER_KEY = bytes(range(32))
 LOG_SECRET = bytes(range(1, 33))
 PEOPLE = 500, 700  # in the first slot, and in those after it
@@ -166,9 +166,9 @@ def run() -> Report:
         crowd = Crowd(Path(folder))
         figures = crowd.play().figures
         try:
-            crowd.play_within(MOST_HEAP, figures)
+            crowd.play_within(MAX_HEAP, figures)
         except asyncio.IncompleteReadError:
-            report.failures.append(f"out of memory in a heap of {MOST_HEAP} B")
+            report.failures.append(f"out of memory in a heap of {MAX_HEAP} B")
     for name, label, unit in (
         ("handler_us", "interrupt handler, one advert", "us"),
         ("stranger_us", "interrupt handler, advert of another service", "us"),
@@ -182,10 +182,10 @@ def run() -> Report:
         ("heap_high_session", "the same with garbage not yet collected", "B"),
     ):
         report.add(name, label, figures[name], unit)
-    report.limit("heap_used", MOST_HEAP)
+    report.limit("heap_used", MAX_HEAP)
     if not report.failures:
         report.remark(
-            f"Played again where the firmware has {MOST_HEAP} B in all, garbage and gaps included: it suffices."
+            f"Played again where the firmware has {MAX_HEAP} B in all, garbage and gaps included: it suffices."
         )
     report.remark("Sighting: handler, ring, table; of this machine. Pointers take twice the chip's 4 bytes here.")
     return report

@@ -10,8 +10,10 @@ import os
 import time
 from collections.abc import Sequence
 
-from anontrace.mixnet import message
-from anontrace.wire import paths
+import httpx
+from anontrace.backend.operating.nearby import Place
+from anontrace.mixnet import packet
+from anontrace.wire.choosing_paths import Paths
 
 from tools.bench.network import Running, running, until
 from tools.bench.report import Report
@@ -19,7 +21,7 @@ from tools.bench.report import Report
 ROUNDS = 5
 MESSAGES = 1500  # in each round
 BATCH = 250
-MOST_GROWTH = 1.35  # of the memory of all servers together, from after the first round to the end
+MAX_GROWTH = 1.35  # of the memory of all servers together, from after the first round to the end
 STREAM = 100  # messages a second
 STREAM_DELAY = 2.0  # seconds, mean, at each mix
 STREAM_SECONDS = 15.0, 10.0  # until the stream is steady, and measured
@@ -40,12 +42,12 @@ def run() -> Report:
     report.add("hops", "hops a second (each unwrapped, durable, sent on)", 4 * ROUNDS * MESSAGES / sum(seconds), "1/s")
     report.add("memory", "memory of all servers at the end", memory[-1] / 2**20, "MiB")
     report.add("growth", "memory at the end, of that after the first round", memory[-1] / memory[0], "")
-    report.limit("growth", MOST_GROWTH)
+    report.limit("growth", MAX_GROWTH)
     with running(STREAM_DELAY) as net:
         report.add("stream", "processor time of a hop in a steady stream", _stream(net) * 1e6, "us")
     report.remark(f"Stream: {STREAM} messages a second, {STREAM_DELAY:g} s at each mix; idling servers included.")
     report.remark(
-        f"{ROUNDS} rounds of {MESSAGES} messages; {os.cpu_count()} cores for {len(net.urls)} servers and the sender."
+        f"{ROUNDS} rounds of {MESSAGES} messages; {os.cpu_count()} cores for {len(net.doors)} servers and the sender."
     )
     return report
 
@@ -58,22 +60,27 @@ def _round(net: Running, total: int) -> float:
         for at in range(0, len(messages), BATCH):
             _post(net, first, messages[at : at + BATCH])
     for _ in until("all messages are stored"):
-        counters = net.http.get(net.urls["mailbox"] + "/v1/status").json()["counters"]
+        counters = _told(net.doors["mailbox"], "/v1/status").json()["counters"]
         if counters.get("mailbox_stored", 0) >= total:
             return time.perf_counter() - began
     raise AssertionError("unreachable")
 
 
+def _told(server: Place, path: str) -> httpx.Response:
+    return server.request("GET", path, 60)
+
+
 def _post(net: Running, first: int, messages: Sequence[bytes]) -> None:
-    net.http.post(net.lists[first].url + "/v1/messages", content=b"".join(messages), headers=HEADERS).raise_for_status()
+    net.http.post(net.mixes[first].url + "/v1/messages", content=b"".join(messages), headers=HEADERS).raise_for_status()
 
 
 def _messages(net: Running, number: int) -> dict[int, list[bytes]]:
     """Messages to as many mailboxes over four hops, by the number of the first."""
     by_first: dict[int, list[bytes]] = {}
+    paths = Paths(net.mixes, time.time())
     for _ in range(number):
-        way = paths.choose(net.lists, net.pinned.with_role("mailbox")[0], time.time())
-        by_first.setdefault(way[0].number, []).append(message.forward(way, os.urandom(32), os.urandom(239)))
+        way = paths.choose(net.pinned.with_role("mailbox")[0])
+        by_first.setdefault(way[0].number, []).append(packet.forward(way, os.urandom(32), os.urandom(239)))
     return by_first
 
 
@@ -93,10 +100,10 @@ def _stream(net: Running) -> float:
 
 def _hops(net: Running) -> int:
     """How many messages all mixes have taken in so far."""
-    return sum(net.http.get(url + "/v1/status").json()["counters"].get("accepted", 0) for url in net.urls.values())
+    return sum(_told(each, "/v1/status").json()["counters"].get("accepted", 0) for each in net.doors.values())
 
 
 def _measured(net: Running, name: str) -> float:
     """What the servers' processes measure of themselves under a name, added up."""
-    lines = (line for url in net.urls.values() for line in net.http.get(url + "/metrics").text.splitlines())
+    lines = (line for each in net.doors.values() for line in _told(each, "/metrics").text.splitlines())
     return sum(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))

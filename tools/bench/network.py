@@ -4,15 +4,16 @@ import subprocess
 import sys
 import tempfile
 import time
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-from anontrace.wire import directory, network
-from anontrace.wire.keylist import KeyList
+from anontrace.backend import config
+from anontrace.backend.operating.nearby import Place
+from anontrace.wire import directory, mixes, network
+from anontrace.wire.mixes import Mix
 from anontrace.wire.network import Network
 
 _PATIENCE = 300.0
@@ -25,8 +26,8 @@ class Running:
     http: httpx.Client
     file: Path
     pinned: Network
-    lists: dict[int, KeyList]
-    urls: dict[str, str]  # by the servers' names
+    mixes: dict[int, Mix]
+    doors: dict[str, Place]  # for operators, by the servers' names
 
 
 @contextmanager
@@ -34,17 +35,17 @@ def running(delay: float = 0.0) -> Iterator[Running]:
     """A fresh network, once all mixes are listed. `delay`: mean seconds that each of them holds a message."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        _servers(Path(folder) / "net", delay) as urls,
+        _servers(Path(folder) / "net", delay) as doors,
         httpx.Client(trust_env=False, timeout=60) as http,
     ):
         file = Path(folder) / "net" / "network.toml"
         pinned = network.load(file)
-        yield Running(http, file, pinned, _lists(http, pinned), urls)
+        yield Running(http, file, pinned, _mixes(http, pinned), doors)
 
 
 @contextmanager
-def _servers(folder: Path, delay: float) -> Iterator[dict[str, str]]:
-    """The servers of a fresh network; their URLs by name."""
+def _servers(folder: Path, delay: float) -> Iterator[dict[str, Place]]:
+    """The servers of a fresh network; their doors for operators by name."""
     command = str(Path(sys.executable).with_name("anontrace-server"))
     made = [command, "init", str(folder), "--delay", str(delay), "--pace", "0", "--loops", "0"]
     subprocess.run(made, check=True, capture_output=True)
@@ -57,9 +58,9 @@ def _servers(folder: Path, delay: float) -> Iterator[dict[str, str]]:
             processes.append(process)
         for process in processes:
             assert process.stdout is not None
-            if not process.stdout.readline().startswith("ready "):
+            if not process.stdout.readline().startswith("listening "):
                 raise RuntimeError("a server did not start")
-        yield {home.name: str(tomllib.loads((home / "server.toml").read_text())["url"]) for home in homes}
+        yield {home.name: Place.for_staff(config.load(home)) for home in homes}
     finally:
         for process in processes:
             process.terminate()
@@ -69,15 +70,25 @@ def _servers(folder: Path, delay: float) -> Iterator[dict[str, str]]:
             process.stdout.close()
 
 
-def _lists(http: httpx.Client, pinned: Network) -> dict[int, KeyList]:
-    """The key lists, once all are there."""
+def mixes_of(http: httpx.Client, pinned: Network) -> dict[int, Mix]:
+    """The mixes that are in force in discovery's directory; none if it does not answer."""
+    try:
+        answer = http.get(pinned.discovery.url + "/v2/directory")
+    except httpx.HTTPError:
+        return {}
+    if not answer.is_success:
+        return {}
+    now = time.time()
+    found = directory.parse(answer.content, pinned.discovery.key)
+    return mixes.in_force(mixes.known(found.content, pinned.pins, now).mixes.values(), now)
+
+
+def _mixes(http: httpx.Client, pinned: Network) -> dict[int, Mix]:
+    """The mixes, once all are there."""
     for _ in until("all mixes are listed"):
-        answer = http.get(pinned.discovery.url + "/v1/directory")
-        if answer.is_success:
-            found = directory.verify(directory.read(answer.content), pinned.discovery.key)
-            lists = directory.usable(found, pinned.pins, time.time()).lists
-            if len(lists) == len(pinned.pins):
-                return lists
+        found = mixes_of(http, pinned)
+        if len(found) == len(pinned.pins):
+            return found
     raise AssertionError("unreachable")
 
 

@@ -1,6 +1,7 @@
 """What a benchmark hands over: figures with labels and units, limits on them, and remarks. Prints nothing itself."""
 
 import dataclasses
+from collections.abc import Mapping
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,19 +15,31 @@ class Figure:
 
 
 class Report:
-    """The outcome of one benchmark."""
+    """The outcome of one benchmark. `columns`: the headings of those figures that stand beside each other in a row."""
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, columns: tuple[str, ...] = ()) -> None:
         self.title = title
+        self.columns = columns
         self.figures: list[Figure] = []
+        self.rows: list[tuple[str, list[Figure]]] = []
         self.remarks: list[str] = []
         self.failures: list[str] = []
 
     def add(self, name: str, label: str, value: float, unit: str) -> None:
-        """One more figure; names are unique."""
+        """One more figure, in a row of its own; names are unique."""
+        self.rows.append((label, [self._new(name, label, value, unit)]))
+
+    def add_row(self, label: str, unit: str, values: Mapping[str, float]) -> None:
+        """A figure for each column, by their names, under the same label."""
+        if len(values) != len(self.columns):
+            raise ValueError(f"{len(values)} figures for {len(self.columns)} columns")
+        self.rows.append((label, [self._new(name, label, value, unit) for name, value in values.items()]))
+
+    def _new(self, name: str, label: str, value: float, unit: str) -> Figure:
         if any(figure.name == name for figure in self.figures):
             raise ValueError(f"there is a figure {name} already")
         self.figures.append(Figure(name, label, value, unit))
+        return self.figures[-1]
 
     def remark(self, text: str) -> None:
         """What one has to know to read the figures."""

@@ -19,13 +19,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from anontrace.backend import keyfiles
-from anontrace.mixnet.message import forward
+from anontrace.backend import config
+from anontrace.backend.keys import keyfiles
+from anontrace.backend.operating.nearby import Place
+from anontrace.mixnet.packet import forward
 from anontrace.mixnet.path import Hop
 from anontrace.mixnet.sizes import MAILBOX, PAYLOAD
-from anontrace.wire import directory, network, paths
+from anontrace.wire import network
+from anontrace.wire.choosing_paths import Paths
 from rich.console import Console
 
+from tools.bench.network import mixes_of
 from tools.bench.report import Report
 from tools.redis import MissingRedis
 from tools.redis_cluster import RedisCluster
@@ -77,21 +81,19 @@ class _Network:
             return httpx.Response(503)
 
     def hops(self) -> dict[int, Hop]:
-        """Every mix that discovery has a list of."""
-        answer = self._get(self.pinned.discovery.url + "/v1/directory")
-        if not answer.is_success:
-            return {}
-        found = directory.verify(directory.read(answer.content), self.pinned.discovery.key)
-        lists = directory.usable(found, self.pinned.pins, time.time()).lists
-        self._urls = {number: each.url for number, each in lists.items()}
-        keys = {number: paths.usable_key(each, time.time()) for number, each in lists.items()}
-        return {number: Hop(number, key.day % 256, key.key) for number, key in keys.items() if key is not None}
+        """Every mix that is in discovery's directory."""
+        found = mixes_of(self.http, self.pinned)
+        self._urls = {number: each.url for number, each in found.items()}
+        paths = Paths(found, time.time())
+        return {number: paths.hop(number) for number in found}
 
     def url(self, number: int) -> str:
         return self._urls[number]
 
     def counters(self, number: int) -> dict[str, Any]:
-        return dict(self.http.get(self.url(number) + "/v1/status").json()["counters"])
+        homes = (path.parent for path in self.folder.glob("*/server.toml"))
+        (server,) = (each for each in map(config.load, homes) if each.config.number == number)
+        return dict(Place.for_staff(server).request("GET", "/v1/status", 60).json()["counters"])
 
     def post(self, messages: Sequence[bytes]) -> None:
         """To mix 1, many connections at once."""

@@ -15,18 +15,18 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from anontrace.backend.counters import Counters
-from anontrace.backend.mailbox.boxes import KEEP_DAYS, Mailboxes
-from anontrace.backend.mailbox.boxes import TABLE as MAILBOXES
+from anontrace.backend.mailbox.boxes import Mailboxes
 from anontrace.backend.mix.items import Arrived
 from anontrace.backend.nymserver.nyms import TABLE, Nyms, Outcome, Outgoing
+from anontrace.backend.observing.counters import Counters
 from anontrace.backend.store import Store, address, open_store
 from anontrace.mixnet import blob, keydays, surb, swap
+from anontrace.mixnet.header import GROUPED
 from anontrace.mixnet.notification import Kind, Notification
 from anontrace.mixnet.path import Hop
-from anontrace.mixnet.sizes import BLOB, CASE_ID, CHAIN_TOKEN, PAYLOAD, REPORT_ID
+from anontrace.mixnet.sizes import BLOB, CASE_ID, CHAIN_TOKEN, GROUP, PAYLOAD, REPORT_ID
 from anontrace.mixnet.swap import Swap
-from anontrace.wire.poll import OPEN
+from anontrace.wire.look import SEED, Group, Look
 from anontrace_primitives import x25519_base
 from anontrace_shared.schedule import nym_key
 from anontrace_shared.slots import slot_of
@@ -39,10 +39,9 @@ from tools.redis_cluster import RedisCluster
 
 SIZES = (10_000, 100_000, 1_000_000)
 TOGETHER = 256  # calls under way at once
-_SWAPS, _SENDS, _POLLS = 2048, 512, 256
-_MAILBOXES = 288
+_SWAPS, _SENDS, _LOOKS = 2048, 512, 64
+_GROUPS, _EACH = 32, 32  # in a look, and messages in each
 _BUCKET_BITS = 8
-_BUCKETS = 16  # of the 256 that are read
 KEEP_NYM_DAYS = 45
 _ROUNDS = 3
 _FILL = 1000
@@ -107,21 +106,21 @@ async def _sends(nyms: Nyms) -> float:
     return rate
 
 
-async def _polls(store: Store) -> float:
-    """Polls of 288 mailboxes, one of which holds something, at a server that has some of every day."""
-    boxes = Mailboxes(store, Counters(), 255)
-    today = keydays.day_at(time.time())
-    for day in range(today, today + KEEP_DAYS):
-        some = [(os.urandom(32), os.urandom(PAYLOAD)) for _ in range(_POLLS)]
-        await store.append_many(MAILBOXES, some, 255, day)
-    full = [os.urandom(32) for _ in range(_POLLS)]
-    await boxes.deliver([Arrived(each, os.urandom(PAYLOAD)) for each in full])
-    asked = [[(each, 0), *((os.urandom(32), 0) for _ in range(_MAILBOXES - 1))] for each in full]
-    return await _rate([lambda each=each: boxes.fetch(each, OPEN) for each in asked])  # type: ignore[misc]
+async def _looks(store: Store) -> float:
+    """Looks of 32 groups with 1024 messages, one tenth of them new, each wearer's another."""
+    boxes = Mailboxes(store, Counters(), 255, 4096)
+    asked = []
+    for _ in range(_LOOKS):
+        groups = [os.urandom(GROUP) for _ in range(_GROUPS)]
+        await boxes.deliver(
+            [Arrived(each + os.urandom(GROUP), os.urandom(PAYLOAD), GROUPED) for each in groups for _ in range(_EACH)]
+        )
+        asked.append(Look(192, 10, 0, os.urandom(SEED), [Group(each, 0, _EACH - _EACH // 10) for each in groups]))
+    return await _rate([lambda each=each: boxes.answer(each) for each in asked])  # type: ignore[misc]
 
 
 async def _measure(name: str, store: Store, size: Callable[[], int], sizes: Sequence[int], report: Report) -> None:
-    nyms = Nyms(store, Counters(), lambda _: True, KEEP_NYM_DAYS, _BUCKET_BITS)
+    nyms = Nyms(store, Counters(), lambda _: True, KEEP_NYM_DAYS)
     begin, filled = size(), 0
     for wanted in sizes:
         await _fill(name, store, nyms, wanted - filled)
@@ -131,17 +130,11 @@ async def _measure(name: str, store: Store, size: Callable[[], int], sizes: Sequ
         report.add(f"{key}_bytes", f"{label}: bytes each", (size() - begin) / filled, "bytes")
         report.add(f"{key}_swaps", f"{label}: swaps a second", await _median(lambda: _swaps(nyms)), "")
         filled += _ROUNDS * _SWAPS
-        start = time.perf_counter()
-        buckets = [await nyms.bucket(index) for index in range(_BUCKETS)]
-        took = (time.perf_counter() - start) / _BUCKETS
-        addresses = sum(map(len, buckets)) / 8 / _BUCKETS
-        report.add(f"{key}_bucket_ms", f"{label}: one of 256 buckets", took * 1000, "ms")
-        report.add(f"{key}_bucket_us", f"{label}: one address of a bucket", took / addresses * 1e6, "us")
     growth = report[f"{name}_{sizes[-1]}_swaps"] / report[f"{name}_{sizes[0]}_swaps"]
     report.add(f"{name}_growth", f"{name}: swaps at {sizes[-1]:,} to those at {sizes[0]:,}", growth, "")
     report.add(f"{name}_sends", f"{name}: sends a second", await _median(lambda: _sends(nyms)), "")
-    polls = await _median(lambda: _polls(store))
-    report.add(f"{name}_polls", f"{name}: polls of {_MAILBOXES} mailboxes a second", polls, "")
+    looks = await _median(lambda: _looks(store))
+    report.add(f"{name}_looks", f"{name}: looks at {_GROUPS * _EACH} messages a second", looks, "")
 
 
 async def _both(sizes: Sequence[int], report: Report) -> None:
@@ -166,7 +159,7 @@ async def _both(sizes: Sequence[int], report: Report) -> None:
             cluster.close()
     compared = {"sends": "sends", "polls": "polls"}
     for each in sizes:
-        kinds = {"bytes": "bytes", "swaps": "swaps", "bucket_us": "time for an address of a bucket"}
+        kinds = {"bytes": "bytes", "swaps": "swaps"}
         compared |= {f"{each}_{kind}": f"{each:,} addresses: {label}" for kind, label in kinds.items()}
     for what, label in compared.items():
         ratio = report[f"redis_{what}"] / report[f"rocksdb_{what}"]
@@ -181,7 +174,7 @@ def measure(sizes: Sequence[int]) -> Report:
     """Both stores at each size."""
     report = Report("Stores: swaps, sends, polls")
     asyncio.run(_both(sizes, report))
-    report.remark("Addresses are registered on one day, which keeps the million short; mailboxes are of thirty days.")
+    report.remark("Addresses are registered on one day, which keeps the million short.")
     report.remark(
         "Every swap, send and delivery is durable when it counts. Bytes: RocksDB's folder, log included, on disk;"
     )

@@ -19,7 +19,7 @@ from importlib import import_module
 from pathlib import Path
 
 import platformdirs
-from anontrace.mixnet import message
+from anontrace.mixnet import packet
 from anontrace.mixnet.path import Hop
 from anontrace_primitives import x25519_base
 from nacl import bindings
@@ -36,7 +36,7 @@ def contenders(sphinxmix: Path | None = None) -> dict[str, Callable[[], object]]
     """What is measured, by name; the first is the measure for the others. `sphinxmix`: where that package is."""
     secrets = [os.urandom(32) for _ in range(4)]
     path = [Hop(n, 0, x25519_base(secret)) for n, secret in enumerate(secrets, 1)]
-    sent = message.forward(path, os.urandom(32), os.urandom(239))
+    sent = packet.forward(path, os.urandom(32), os.urandom(239))
     secret, public, alpha = secrets[0], path[0].public_key, sent[1:33]
 
     def two_x25519() -> None:
@@ -45,7 +45,7 @@ def contenders(sphinxmix: Path | None = None) -> dict[str, Callable[[], object]]
 
     found: dict[str, Callable[[], object]] = {
         "two X25519": two_x25519,
-        "unwrap": lambda: message.unwrap(secret, public, sent),
+        "unwrap": lambda: packet.unwrap(secret, public, sent),
     }
     if sphinxmix is not None:
         found["sphinxmix"] = _sphinxmix(sphinxmix)

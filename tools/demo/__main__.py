@@ -9,8 +9,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tools.demo import contacts, story, truth
-from tools.demo.contacts import ContactsError
+from tools.demo import contact_columns, contacts, story, truth
+from tools.demo.contact_files import ContactsError
+from tools.demo.contacts import ContactList
 from tools.demo.processes import DemoError
 from tools.demo.run import Play, perform
 from tools.micropython import MissingRuntime
@@ -18,12 +19,23 @@ from tools.micropython import MissingRuntime
 _MANY = 60  # people; beyond that a usual machine takes very long
 
 
+def _moment(text: str) -> int:
+    """A time as the list has them, for an option."""
+    try:
+        return contact_columns.moment(text)
+    except ContactsError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _arguments(given: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.demo", description="Plays the whole chain with real parts.")
     parser.add_argument("--contacts", type=Path, metavar="FILE", help="a recorded list instead of the built-in story")
     parser.add_argument("--patient", metavar="ID", help="who falls ill")
-    parser.add_argument("--from", type=int, dest="start", metavar="SECONDS", help="first second, in the file's time")
-    parser.add_argument("--to", type=int, dest="end", metavar="SECONDS", help="first second that is left out again")
+    parser.add_argument(
+        "--from", type=_moment, dest="start", metavar="TIME", help="first time of the list that is taken"
+    )
+    parser.add_argument("--to", type=_moment, dest="end", metavar="TIME", help="first time that is left out again")
+    parser.add_argument("--step", type=int, metavar="SECONDS", help="what a line stands for (default: the list's grid)")
     parser.add_argument("--people", type=int, metavar="N", help="keep the patient and those with the most lines")
     parser.add_argument("--class", dest="group", metavar="NAME", help="keep lines between people of this class")
     parser.add_argument("--rule", type=int, metavar="MINUTES", help="told from so many minutes on (default 15)")
@@ -32,34 +44,51 @@ def _arguments(given: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--keep", action="store_true", help="keep the folder with logs and stores")
     options = parser.parse_args(given)
     if options.contacts is None:
-        for name in ("patient", "start", "end", "people", "group", "rule"):
+        for name in ("patient", "start", "end", "step", "people", "group", "rule"):
             if getattr(options, name) is not None:
                 parser.error("without --contacts the built-in story is played, which takes no such option")
     if options.rule is not None and not 1 <= options.rule <= 65535:
         parser.error("--rule takes 1 to 65535 minutes")
+    low, high = contacts.MIN_STEP, contacts.MAX_STEP
+    if options.step is not None and (options.step % low or not low <= options.step <= high):
+        parser.error(f"--step takes a multiple of {low} from {low} to {high} seconds: badges count thirds of a minute")
     if options.scale is not None and not 0 < options.scale < math.inf:
         parser.error("--scale takes a number above 0")
     return options
 
 
-def _choose(options: argparse.Namespace) -> Play:
-    """What is to be played; ContactsError when that makes no sense."""
+def _explain(console: Console, listed: ContactList, step: int, given: bool) -> None:
+    """One line on how the list is taken."""
+    few = len({line.time for line in listed.lines}) < contacts.MIN_TIMES
+    reason = "as you say" if given else "too few times to tell; STEP= does" if few else "their grid; STEP= overrules it"
+    passed = f"; passed over: {', '.join(listed.passed_over)}" if listed.passed_over else ""
+    line = f"contact list: {len(listed.lines)} lines, each for the {step} s before its time ({reason}){passed}"
+    console.print(line, soft_wrap=True, markup=False)
+
+
+def _choose(options: argparse.Namespace, console: Console) -> Play:
+    """What is to be played, and a line on how a list is taken; ContactsError when that makes no sense."""
     if options.contacts is None:
         recording, patient, rule = story.recording(), story.PATIENT, story.RULE_MINUTES
     else:
+        listed = contacts.read(options.contacts)
         recording = contacts.cut(
-            contacts.read(options.contacts),
+            listed.lines,
             options.patient,
             start=options.start,
             end=options.end,
             people=options.people,
             group=options.group,
+            step=options.step,
         )
+        _explain(console, listed, recording.step, bool(options.step))
         patient, rule = options.patient, options.rule or story.RULE_MINUTES
     first = truth.told(recording, patient, rule, set())
     passer = options.passer or truth.choose_passer(recording, patient, rule)
     if options.passer and passer not in first:
-        raise ContactsError(f"{passer!r} cannot pass anything on: told by that rule are {', '.join(sorted(first))}")
+        raise ContactsError(
+            f"{passer!r} cannot pass anything on: told by that rule are {', '.join(sorted(first)) or 'nobody'}"
+        )
     return Play(recording, patient, passer, rule, options.scale)
 
 
@@ -77,7 +106,7 @@ def main(given: list[str] | None = None) -> int:
     options = _arguments(given)
     console = Console(highlight=False)
     try:
-        play = _choose(options)
+        play = _choose(options, console)
         if len(play.recording.people) > _MANY:
             console.print(
                 f"[yellow]{len(play.recording.people)} badges at once: this takes long; --people limits it[/]"

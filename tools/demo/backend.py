@@ -16,7 +16,7 @@ MIXES = 3
 _DELAY = 0.1  # mean seconds that a mix holds a message
 _PACE = 0.01  # mean seconds between two notifications
 _TAIL = 5  # mean delays at each mix after which hardly a message is still on its way
-_PATIENCE = 30.0  # real seconds for servers to know each other, and for an upload to be opened
+_PATIENCE = 300.0  # real seconds, on a busy machine, for servers to know each other, and for an upload to be opened
 
 
 def script(name: str) -> str:
@@ -55,7 +55,7 @@ class Backend:
         return names
 
     async def _serve(self, name: str) -> None:
-        await self._processes.serve(name, [self._server, "run", str(self._folder / name)], f"ready {name} ")
+        await self._processes.serve(name, [self._server, "run", str(self._folder / name)], f"listening {name} ")
 
     async def _until_ready(self, name: str) -> None:
         """Wait until the server knows all others."""

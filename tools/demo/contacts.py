@@ -1,29 +1,34 @@
-"""Recorded contact lists in the SocioPatterns format: `time id1 id2 [class1 class2]`, one line per 20 seconds in range.
+"""Recorded contact lists, as the SocioPatterns format has them: `time id1 id2 [class1 class2]`, a line for each step.
 
-Reads, checks and cuts them; knows nothing of badges. A line at time t says: these two were in range from t to t + 20.
+Reads, checks and cuts them; knows nothing of badges. A line at time t says, as the format's publishers do: these two
+were in range from t - step to t. The step is the grid on which the list's times lie.
 """
 
-import gzip
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-STEP = 20  # seconds of contact that one line stands for
+from tools.demo import contact_files
+from tools.demo.contact_columns import Table
+from tools.demo.contact_files import ContactsError
+
 SLOT = 300  # seconds; a window is widened to whole slots
+THIRD = 20  # seconds: a badge counts thirds of a minute
+MIN_STEP, MAX_STEP = 10, 3600  # seconds; what is shorter than half a third, a badge may miss
+MIN_TIMES = 3  # different ones, to tell from them what a line stands for
+MAX_LINES = 4_000_000  # contacts kept of a list, some 100 bytes each
 _ID = re.compile(r"\w[\w.@+-]{0,63}")
+_NOBODY = re.compile(r"-[1-9]")  # how some lists write that nobody, or nobody known, was there
 
 Pair = tuple[str, str]
 
 
-class ContactsError(Exception):
-    """The contact list, or what is asked of it, makes no sense; the message names the place and the fault."""
-
-
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Two people in range for the 20 seconds from `time`; `classes` is empty in files without classes."""
+    """Two people in range for the step that ends at `time`; `classes` is empty in files without classes."""
 
     time: int
     first: str
@@ -37,93 +42,108 @@ class Line:
 
 
 @dataclass(frozen=True)
+class ContactList:
+    """A whole list: its contacts, and what was passed over in reading it, a phrase each."""
+
+    lines: list[Line]
+    passed_over: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Recording:
     """What is played: who is there, who is in range of whom when, in seconds of the file.
 
-    `meetings[pair]` holds the starts of the pair's 20-second steps, ascending, each counted once.
+    `meetings[pair]` holds the pair's unbroken stretches (from, to), ascending; `step` is what one line stood for.
     """
 
     people: tuple[str, ...]
     start: int
     end: int
-    meetings: dict[Pair, tuple[int, ...]] = field(repr=False)
+    meetings: dict[Pair, tuple[tuple[int, int], ...]] = field(repr=False)
+    step: int = THIRD
 
     def seconds(self, one: str, other: str) -> int:
-        """How long these two were in range within the window."""
+        """How long these two were in range within the window, as badges count: in whole thirds of a minute."""
         pair = (one, other) if one < other else (other, one)
-        return STEP * len(self.meetings.get(pair, ()))
+        thirds = {
+            third for start, end in self.meetings.get(pair, ()) for third in range(start // THIRD, -(-end // THIRD))
+        }
+        return THIRD * len(thirds)
 
-    def intervals(self) -> dict[Pair, list[tuple[int, int]]]:
-        """The steps of each pair joined to unbroken stretches (from, to)."""
-        return {pair: join(steps) for pair, steps in self.meetings.items()}
 
-
-def join(steps: Iterable[int]) -> list[tuple[int, int]]:
-    """Ascending 20-second steps as unbroken stretches (from, to)."""
-    stretches: list[tuple[int, int]] = []
-    for step in steps:
-        if stretches and stretches[-1][1] == step:
-            stretches[-1] = (stretches[-1][0], step + STEP)
+def join(stretches: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Stretches (from, to) as unbroken ones, ascending."""
+    joined: list[tuple[int, int]] = []
+    for start, end in sorted(stretches):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
         else:
-            stretches.append((step, step + STEP))
-    return stretches
+            joined.append((start, end))
+    return tuple(joined)
 
 
-def _fields(text: str) -> list[str]:
-    for separator in ("\t", ";", ","):
-        if separator in text:
-            return [part.strip() for part in text.split(separator)]
-    return text.split()
+def _lines(table: Table, name: str, passed_over: Counter[str]) -> Iterator[Line]:
+    """The contacts of a table, each text kept once; counts the rows that are none."""
+    known: dict[str, str] = {}
 
+    def once(text: str) -> str:
+        return known.setdefault(text, text)
 
-def _parse(text: str) -> Line:
-    """One line; ContactsError says what is wrong with it."""
-    fields = _fields(text)
-    if len(fields) not in (3, 5):
-        raise ContactsError(f"{len(fields)} fields instead of 3 (time id1 id2) or 5 (and two classes)")
-    time, first, second, *classes = fields
-    if not (time.isascii() and time.isdigit()):
-        raise ContactsError(f"the time {time[:40]!r} is not a whole number of seconds")
-    for person in (first, second):
-        if not _ID.fullmatch(person):
-            raise ContactsError(f"{person[:40]!r} is no id (1 to 64 letters, digits, and . _ @ + - inside)")
-    if first == second:
-        raise ContactsError(f"{first[:40]!r} is in contact with itself")
-    return Line(int(time), first, second, tuple(classes))
+    for row in table:
+        if _NOBODY.fullmatch(row.first) or _NOBODY.fullmatch(row.second):
+            passed_over["with nobody known"] += 1
+            continue
+        for person in (row.first, row.second):
+            if not _ID.fullmatch(person):
+                raise ContactsError(
+                    f"{name}, line {row.number}: {person[:40]!r} is no id (1 to 64 letters, digits, and . _ @ + -"
+                    " inside)"
+                )
+        if row.first == row.second:
+            passed_over["of somebody with themselves"] += 1
+            continue
+        yield Line(row.time, once(row.first), once(row.second), tuple(map(once, row.classes)))
 
 
 def parse(texts: Iterable[str], name: str) -> Iterator[Line]:
-    """The lines of a file called `name`; a header line and blank lines are passed over."""
-    for number, text in enumerate(texts, 1):
-        text = text.strip("\r\n")
-        if not text.strip():
-            continue
-        if number == 1:
-            text = text.removeprefix("\ufeff")
-            head = _fields(text)[0]
-            if head[:1].isalpha() and len(_fields(text)) in (3, 5):
-                continue
-        try:
-            yield _parse(text)
-        except ContactsError as error:
-            raise ContactsError(f"{name}, line {number}: {error}") from None
+    """The contacts of a file called `name`, without header, comments, blank lines, and people with themselves."""
+    return _lines(Table(texts, name), name, Counter())
 
 
-def read(path: Path) -> list[Line]:
-    """All lines of a file, plain or gzip; ContactsError names the file, and the line if one is at fault."""
-    try:
-        with path.open("rb") as raw:
-            compressed = raw.read(2) == b"\x1f\x8b"
-        with gzip.open(path, "rt", encoding="utf-8") if compressed else path.open(encoding="utf-8") as file:
-            lines = list(parse(file, path.name))
-    except UnicodeDecodeError:
-        raise ContactsError(f"{path}: not a text file") from None
-    except (OSError, EOFError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise ContactsError(f"{path}: cannot be read: {reason}") from None
+def read(path: Path) -> ContactList:
+    """All contacts of a file, however it is packed; ContactsError names the file, and the line if one is at fault."""
+    table, passed_over = Table(contact_files.texts(path), path.name), Counter[str]()
+    lines: list[Line] = []
+    for line in _lines(table, path.name, passed_over):
+        if len(lines) == MAX_LINES:
+            raise ContactsError(f"{path} has more than {MAX_LINES:,} contacts: cut it first")
+        lines.append(line)
+    phrases = [f"{count} line{'s' if count > 1 else ''} {what}" for what, count in sorted(passed_over.items())]
+    if table.columns is not None and table.columns.unused:
+        phrases.append(f"what is in {', '.join(table.columns.unused)}")
     if not lines:
-        raise ContactsError(f"{path}: no contacts in it")
-    return lines
+        raise ContactsError(f"{path}: no contacts in it" + (f", only {', '.join(phrases)}" if passed_over else ""))
+    return ContactList(lines, tuple(phrases))
+
+
+def grid_of(lines: Iterable[Line], given: int | None = None) -> tuple[int, int]:
+    """What a line stands for in seconds, and where the grid of the times begins, in seconds after a badge's third.
+
+    The step is `given`, or else what the times are apart; the format's 20 s where they are too few to tell.
+    ContactsError when badges could not play it.
+    """
+    times = sorted({line.time for line in lines})
+    apart = math.gcd(*(time - times[0] for time in times))  # 0 if there is only one
+    if apart % MIN_STEP:
+        off = next(time for time in times if (time - times[0]) % MIN_STEP)
+        raise ContactsError(
+            f"times {times[0]} and {off} do not lie on one grid of {MIN_STEP} seconds or a multiple of it: is that "
+            "column the time, in seconds? A header such as t,i,j says which one is"
+        )
+    step = given or (apart if len(times) >= MIN_TIMES or apart % THIRD else THIRD)
+    if step > MAX_STEP:
+        raise ContactsError(f"its times lie {apart} s apart: say STEP= for how many seconds before it a line stands")
+    return step, times[0] % math.gcd(THIRD, apart)
 
 
 def _busiest(lines: Iterable[Line]) -> list[str]:
@@ -139,22 +159,33 @@ def cut(
     end: int | None = None,
     people: int | None = None,
     group: str | None = None,
+    step: int | None = None,
 ) -> Recording:
     """The part to be played: lines from `start` up to but without `end`, of one class, among the busiest `people`.
 
-    `people` counts the patient, who is always kept. The window of the result is widened to whole slots.
+    `people` counts the patient, who is always kept. The window of the result is widened to whole slots. Times are moved
+    by less than a third of a minute, so that steps begin as the badges' thirds do. `step`: see grid_of.
     """
-    kept = [
-        line
-        for line in lines
-        if (start is None or line.time >= start)
-        and (end is None or line.time < end)
-        and (group is None or set(line.classes) == {group})
-    ]
+    lines = list(lines)
+    if not lines:
+        raise ContactsError("no contacts in it")
+    step, phase = grid_of(lines, step)
+    kept = [line for line in lines if (start is None or line.time >= start) and (end is None or line.time < end)]
     if not kept:
+        times = [line.time for line in lines]
         raise ContactsError(
-            "no line of the contact list lies in that window" + (f" and class {group}" if group else "")
+            f"no line of the contact list lies in that window; its times go from {min(times)} to {max(times)}"
         )
+    if group is not None:
+        classes = sorted({each for line in kept for each in line.classes})
+        if group not in classes:
+            known = ", ".join(classes[:20]) + (", ..." if len(classes) > 20 else "")
+            raise ContactsError(
+                f"no class is called {group!r}; " + (f"there are {known}" if known else "the list has no classes")
+            )
+        kept = [line for line in kept if set(line.classes) == {group}]
+        if not kept:
+            raise ContactsError(f"nobody of class {group} met anybody else of it in that window")
     busiest = _busiest(kept)
     if patient not in busiest:
         asked = "no patient given" if patient is None else f"{patient!r} is on no line of that window"
@@ -167,17 +198,15 @@ def cut(
     kept = [line for line in kept if line.first in present and line.second in present]
     if not kept:
         raise ContactsError(f"{patient} and the busiest {people - 1 if people else 0} others never met in that window")
-    phase = kept[0].time % STEP
-    steps: dict[Pair, set[int]] = {}
+    stretches: dict[Pair, set[tuple[int, int]]] = {}
     for line in kept:
-        if line.time % STEP != phase:
-            raise ContactsError(f"times {kept[0].time} and {line.time} do not lie on one grid of {STEP} seconds")
-        steps.setdefault(line.pair, set()).add(line.time - phase)
-    first = min(step for starts in steps.values() for step in starts)
-    last = max(step for starts in steps.values() for step in starts)
+        stretches.setdefault(line.pair, set()).add((line.time - phase - step, line.time - phase))
+    first = min(start for each in stretches.values() for start, _ in each)
+    last = max(end for each in stretches.values() for _, end in each)
     return Recording(
         people=tuple(sorted(present)),
         start=first // SLOT * SLOT,
-        end=-(-(last + STEP) // SLOT) * SLOT,
-        meetings={pair: tuple(sorted(starts)) for pair, starts in sorted(steps.items())},
+        end=-(-last // SLOT) * SLOT,
+        meetings={pair: join(each) for pair, each in sorted(stretches.items())},
+        step=step,
     )

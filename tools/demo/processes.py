@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 # Real seconds: for a server to get ready, for a command to end, for a process to end when asked, before it is killed.
-_START = 60.0
+_START = 600.0
 _COMMAND = 600.0
-_PATIENCE = 5.0
+_PATIENCE = 30.0
 
 
 class DemoError(Exception):

@@ -36,7 +36,7 @@ _TURNS = 3  # companions at work for each core: most of the time they wait for a
 _STRIDE = 60  # seconds of contacts after which the bar moves, if nobody comes or goes before
 _REFRESH = 0.25  # real seconds after which it does, when the contacts pass at a given speed
 _GLANCE = 0.05  # real seconds between two looks whether the owner key is there
-_PATIENCE = 60.0  # real seconds for notifications to arrive
+_PATIENCE = 300.0  # real seconds for notifications to arrive, on a busy machine
 
 
 def _badge(person: str) -> str:
@@ -171,7 +171,7 @@ async def _meet(stage: _Stage) -> None:
     """Play the contacts: people in and out of range, slot after slot, as fast as the badges can."""
     recording, origin, air = stage.play.recording, stage.play.origin, stage.air
     changes: list[tuple[int, bool, str, str]] = []
-    for (one, other), stretches in recording.intervals().items():
+    for (one, other), stretches in recording.meetings.items():
         for start, end in stretches:
             changes += [(start + _MARGIN, True, one, other), (end - _MARGIN, False, one, other)]
     await air.run_until(origin + recording.start)

@@ -58,7 +58,7 @@ def weight(micropython: tuple[str, ...], board: Path, has_hands: bool) -> int:
     script = f"import gc; gc.collect(); a = gc.mem_free(); import {modules}; gc.collect(); "
     environment = {"MICROPYPATH": f"{board}:.frozen"}
     command = [*micropython, "-c", script + "print(a - gc.mem_free())"]
-    process = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True, env=environment)
+    process = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True, env=environment)
     return int(process.stdout)
 
 
@@ -66,7 +66,7 @@ def weight(micropython: tuple[str, ...], board: Path, has_hands: bool) -> int:
 def _generation(micropython: tuple[str, ...]) -> tuple[int, int, str] | None:
     """Version, minor version, architecture of the .mpy files that this MicroPython takes; None without native code."""
     probe = "import sys; print(sys.implementation._mpy)"
-    process = subprocess.run([*micropython, "-c", probe], capture_output=True, text=True, timeout=20, check=False)
+    process = subprocess.run([*micropython, "-c", probe], capture_output=True, text=True, timeout=300, check=False)
     number = int(process.stdout) if process.stdout.strip().isdigit() else 0
     if not 0 < number >> 10 < len(mpy.ARCHITECTURES):
         return None

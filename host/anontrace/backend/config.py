@@ -3,15 +3,19 @@
 Reads and validates; an error names file, line and what is wrong. Never writes (init.py does) and never holds a secret.
 """
 
+import re
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 from anontrace_shared.errors import FormatError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
+from anontrace.foreign.lines import plain
 from anontrace.wire import network as networks
-from anontrace.wire.fields import MixNumber, Name, Url, first_problem
+from anontrace.wire.fields import MixNumber, ServerName, Url, first_problem
 from anontrace.wire.fields import Role as MixRole
+from anontrace.wire.look import MAX_PLACE
 from anontrace.wire.network import Network
 from anontrace.wire.tomllines import line_of, read_toml
 
@@ -20,7 +24,9 @@ from .errors import ConfigError
 from .store import address
 
 FILE = "server.toml"
+STAFF_SOCKET = "staff.sock"
 Role = Literal["mix", "nymserver", "mailbox", "discovery", "authority"]
+_TCP = re.compile(r"[^/]+:[0-9]{1,5}")
 _MIX_ROLES: tuple[MixRole, ...] = ("mix", "nymserver", "mailbox")
 Seconds = Annotated[float, Field(ge=0, le=86400)]
 Patience = Annotated[float, Field(gt=0, le=600)]
@@ -32,10 +38,45 @@ def _is_store(value: str) -> str:
     return value
 
 
+class TcpPlace(NamedTuple):
+    """Where to listen, or to connect to."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def of(cls, text: str) -> "TcpPlace":
+        """HOST:PORT, or [IPV6]:PORT, taken apart."""
+        host, _, port = text.rpartition(":")
+        return cls(host.strip("[]"), int(port))
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
 def _has_port(value: str) -> str:
-    if int(value.rpartition(":")[2]) >= 1 << 16:
-        raise ValueError("has to end with a port, up to 65535")
+    if not _TCP.fullmatch(value) or not value.isprintable():
+        raise ValueError("has to be HOST:PORT, or [IPV6]:PORT")
+    if not 0 < TcpPlace.of(value).port < 1 << 16:  # at 0 the system takes any, which nobody would know
+        raise ValueError("has to end with a port, from 1 to 65535")
     return value
+
+
+def _is_path(value: str) -> str:
+    if not value or not value.isprintable():
+        raise ValueError("has to be the name of a file")
+    return value
+
+
+def _is_staff_place(value: str) -> str:
+    if _TCP.fullmatch(value):
+        return _has_port(value)
+    if not value.isprintable() or Path(value).name in ("", "..") or ":" in value:
+        raise ValueError('has to be a file in the server\'s folder, such as "staff.sock", or HOST:PORT')
+    return value
+
+
+FilePath = Annotated[str, AfterValidator(_is_path)]  # counts from the server's folder
 
 
 class _Section(BaseModel):
@@ -45,16 +86,22 @@ class _Section(BaseModel):
 class MixSettings(_Section):
     """How a mix behaves."""
 
-    delay: Seconds = 5.0  # mean of the exponential delay, seconds
+    delay: Seconds = 300.0  # mean of the exponential delay, seconds: what docs/threat-model.md gives reasons for
     queue_limit: Count = 200_000  # messages held; beyond it senders are told to come again
     loops: Seconds = 30.0  # mean seconds between two decoy loops; 0: none
-    loop_patience: Annotated[float, Field(gt=0, le=86400)] = 600.0  # seconds until a loop counts as lost
+    loop_patience: Annotated[float, Field(gt=0, le=86400)] | None = None  # seconds until a loop counts as lost
     retire: bool = False  # make no more keys, and so be done when the last one is dead
+
+    @property
+    def loop_seconds(self) -> float:
+        """`loop_patience`; if it is not set, ten minutes beyond what four mixes hardly ever hold a message."""
+        return 600.0 + 24 * self.delay if self.loop_patience is None else self.loop_patience
 
 
 class NymserverSettings(_Section):
     """How a nymserver behaves."""
 
+    spread: Seconds = 21600.0  # over which the notifications of a decision leave, each at a random moment
     pace: Seconds = 0.2  # mean seconds between two notifications
     bucket_bits: Annotated[int, Field(ge=0, le=32)] = 8
     keep_days: Annotated[int, Field(ge=1, le=366)] = 45  # from when a key was first seen
@@ -65,7 +112,8 @@ class NymserverSettings(_Section):
 class MailboxSettings(_Section):
     """How a mailbox server behaves."""
 
-    quota: Annotated[int, Field(ge=1, le=255)] = 255  # payloads one mailbox holds
+    quota: Annotated[int, Field(ge=1, le=255)] = 255  # payloads one mailbox of its own holds
+    group_quota: Annotated[int, Field(ge=1, le=MAX_PLACE)] = 4096  # payloads of one group, in steps of 32
 
 
 class AuthoritySettings(_Section):
@@ -79,8 +127,8 @@ class AuthoritySettings(_Section):
 class TlsSettings(_Section):
     """What a server that speaks TLS itself shows; paths count from the server's folder."""
 
-    certificate: str  # PEM, with the whole chain
-    key: str
+    certificate: FilePath  # PEM, with the whole chain
+    key: FilePath
 
 
 IpNetwork = Annotated[str, AfterValidator(senders.checked)]
@@ -97,18 +145,25 @@ class HttpSettings(_Section):
     idle_seconds: Annotated[int, Field(ge=1, le=3600)] = 75  # between two requests on one connection
     peer_seconds: Patience = 60.0  # for another server to take a request and answer it
     forwarded_from: list[IpNetwork] = []  # proxies whose X-Forwarded-For is believed
-    watchers: list[IpNetwork] = ["127.0.0.0/8", "::1"]  # who may see /v1/status and /metrics
+    watchers: list[IpNetwork] = ["127.0.0.0/8", "::1"]  # who may ask at `staff_listen`, if that is HOST:PORT
+
+
+_SECTIONS: dict[str, type[_Section]] = {
+    "tls": TlsSettings, "http": HttpSettings, "mix": MixSettings, "nymserver": NymserverSettings,
+    "mailbox": MailboxSettings, "authority": AuthoritySettings,
+}  # fmt: skip
 
 
 class ServerConfig(_Section):
     """server.toml."""
 
-    name: Name
+    name: ServerName
     roles: Annotated[list[Role], Field(min_length=1)]
     number: MixNumber | None = None
-    listen: Annotated[str, Field(pattern=r"^.+:\d{1,5}$"), AfterValidator(_has_port)]
+    listen: Annotated[str, AfterValidator(_has_port)]
+    staff_listen: Annotated[str, AfterValidator(_is_staff_place)] = STAFF_SOCKET  # a file, or HOST:PORT
     url: Url
-    network: str = "../network.toml"
+    network: FilePath = "../network.toml"
     store: Annotated[str, AfterValidator(_is_store)] | None = None  # a cluster; None: the folder `store`
     scrub_seconds: Seconds = (
         600.0  # between two times that what was deleted is taken out of the folder's files; 0: never
@@ -142,12 +197,13 @@ class ServerConfig(_Section):
         return tuple(role for role in _MIX_ROLES if role in self.roles)
 
     @property
-    def host(self) -> str:
-        return self.listen.rpartition(":")[0].strip("[]")
+    def listen_at(self) -> TcpPlace:
+        return TcpPlace.of(self.listen)
 
     @property
-    def port(self) -> int:
-        return int(self.listen.rpartition(":")[2])
+    def staff_at(self) -> TcpPlace | None:
+        """None if `staff_listen` is a socket file."""
+        return TcpPlace.of(self.staff_listen) if _TCP.fullmatch(self.staff_listen) else None
 
 
 class Server(BaseModel):
@@ -189,8 +245,30 @@ def parse(text: str, name: str) -> ServerConfig:
     except FormatError as error:
         raise ConfigError(f"{name}: {error}") from None
     except ValidationError as error:
-        line = line_of(text, error.errors(include_url=False, include_input=False, include_context=False)[0]["loc"])
-        raise ConfigError(f"{name}{f', line {line}' if line else ''}: {first_problem(error)}") from None
+        first = error.errors(include_url=False, include_context=False)[0]
+        line = line_of(text, first["loc"])
+        is_unknown = first["type"] == "extra_forbidden"
+        what = _misplaced(first["loc"], isinstance(first["input"], dict)) if is_unknown else _no_section(first)
+        raise ConfigError(f"{name}{f', line {line}' if line else ''}: {what or first_problem(error)}") from None
+
+
+def _no_section(problem: ErrorDetails) -> str | None:
+    """What to write where a section has to be, if something else is."""
+    name = str(problem["loc"][-1]) if problem["loc"] else ""
+    if problem["type"] != "model_type" or name not in _SECTIONS:
+        return None
+    return f"{name}: has to be a section, once: [{name}], and its settings below it"
+
+
+def _misplaced(location: tuple[int | str, ...], is_section: bool) -> str:
+    """Where a setting belongs that does not exist where it stands, or that it exists nowhere."""
+    *table, setting = map(str, location)
+    if table and setting in ServerConfig.model_fields:
+        return f"`{setting}` belongs above the first section; where it stands, it is part of [{'.'.join(table)}]"
+    homes = [f"[{section}]" for section, settings in _SECTIONS.items() if setting in settings.model_fields]
+    if homes:
+        return f"`{setting}` belongs under {' or '.join(homes)}"
+    return f"there is no {'section' if is_section else 'setting'} `{plain('.'.join((*table, setting)))}`"
 
 
 def _text(path: Path) -> str:

@@ -5,9 +5,10 @@ from typing import Any, Protocol
 
 from fastapi import APIRouter
 
+from anontrace.backend.observing.counters import Counters
+
 from .background import Background
 from .config import Server
-from .counters import Counters
 from .peers import Peers
 from .store import Store
 
@@ -33,8 +34,9 @@ class Role(Protocol):
     async def start(self) -> None:
         """Make ready to serve; start background work."""
 
-    async def tick(self, now: float) -> None:
-        """Called about every second with the time of anontrace.clock."""
+    async def tick(self, held: float) -> None:
+        """Called about every second, while there is a time (unix seconds) that holds by the other servers' clocks too:
+        what is dropped or published goes by that."""
 
     def status(self) -> dict[str, Any]:
         """Numbers for /v1/status; nothing that identifies anybody."""

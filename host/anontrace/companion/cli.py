@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from anontrace import streams
 from anontrace.companion.context import SYSTEM_ADAPTER, Context
 from anontrace.companion.errors import FAILED, INTERRUPTED, USAGE, CompanionError
 from anontrace.companion.output import Output, show_error, show_failure
@@ -76,7 +77,8 @@ def _default_folder() -> Path:
 @click.option(_JSON, "as_json", is_flag=True, help="Print one JSON document instead of text; with any command.")
 @click.option(_DEBUG, is_flag=True, help="Show the traceback of a failure; with any command.")
 @click.option("--adapter", default=SYSTEM_ADAPTER, envvar="ANONTRACE_BLE", show_default=True,
-              help="Bluetooth to use: system, or bumble:TRANSPORT.  [env: ANONTRACE_BLE]")  # fmt: skip
+              help="Bluetooth to use: system, on Linux also hci1 and the like, or bumble:TRANSPORT. "
+                   " [env: ANONTRACE_BLE]")  # fmt: skip
 @click.version_option(package_name="anontrace")
 @click.pass_context
 def anontrace(ctx: click.Context, folder: Path | None, as_json: bool, debug: bool, adapter: str) -> None:
@@ -112,8 +114,11 @@ def run(arguments: list[str]) -> int:
         show_error(error, as_json)
         return error.exit_code
     except BrokenPipeError:
-        # The reader of our output has gone; Python would complain once more while it shuts down.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        streams.abandon()
+        return FAILED
+    except streams.OutputError as error:
+        streams.abandon()
+        show_failure(str(error), "output", FAILED, as_json=False)
         return FAILED
     except Exception as error:
         if debug:
@@ -148,6 +153,7 @@ def _travel_light() -> None:
 
 
 def main() -> None:
+    streams.prepare()
     os.umask(0o077)  # whatever a command writes is for its user alone
     _travel_light()
     sys.exit(run(sys.argv[1:]))

@@ -12,8 +12,8 @@ import click
 from anontrace.companion.output import Output
 
 if TYPE_CHECKING:
-    from anontrace.companion.servers import Servers
-    from anontrace.companion.state import State
+    from anontrace.companion.network.servers import Servers
+    from anontrace.companion.store.state import State
 
 SYSTEM_ADAPTER = "system"
 
@@ -29,25 +29,25 @@ class Context:
     @cached_property
     def _key(self) -> bytes:
         """The vault key. A command that opens the state several times asks for a passphrase once."""
-        from anontrace.companion import state
+        from anontrace.companion.store import state
 
         return state.vault_key(self.folder)
 
     def reading(self) -> "AbstractContextManager[State]":
         """The state, for a look; other commands go on meanwhile, so this is what to hold while somebody is asked."""
-        from anontrace.companion import state
+        from anontrace.companion.store import state
 
         return state.reading(self.folder, self._key)
 
     def changing(self) -> "AbstractContextManager[State]":
         """The state, for changes, with the lock held."""
-        from anontrace.companion import state
+        from anontrace.companion.store import state
 
         return state.changing(self.folder, self._key)
 
     def servers(self, state: "State") -> "Servers":
         """The servers of the network that this state folder belongs to; a context manager."""
-        from anontrace.companion.servers import Servers
+        from anontrace.companion.network.servers import Servers
 
         return Servers(state.network)
 

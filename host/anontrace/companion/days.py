@@ -1,8 +1,13 @@
-"""Slots and moments as the wearer reads them: in the local time of this computer."""
+"""Slots and moments as the wearer reads them, in the local time of this computer; and how long things are kept."""
 
 from datetime import datetime
 
 from anontrace_shared.slots import slot_start
+
+from anontrace.mixnet.keydays import LIFE_DAYS
+
+KEPT_DAYS = LIFE_DAYS  # for which logs, messages and uploads are kept: nothing that is older can be answered
+KEPT_SECONDS = KEPT_DAYS * 86400
 
 
 def day_text(slot: int) -> str:

@@ -1,27 +1,27 @@
-"""What can be wrong around the companion, one check after the other: each ends as well, or says how to mend it.
+"""What can be wrong around the companion, one check after the other: each passes, or says how to mend the fault.
 
-Looks and asks, changes nothing. The commands of the companion fail with the same sentences; here they come all at once.
+Looks and asks, changes nothing. The companion's commands fail with the same sentences; here they come all at once.
 """
 
 import asyncio
 import os
 import platform
-import sqlite3
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from importlib import metadata
 from pathlib import Path
 
+import apsw
 from anontrace_shared.errors import AnontraceError
 
 from anontrace import clock
-from anontrace.companion import database, keyfile
-from anontrace.companion.client import Client
-from anontrace.companion.directory import key_lists, shown
-from anontrace.companion.errors import CompanionError, StateError
-from anontrace.companion.state import State
+from anontrace.companion.errors import CertificateError, CompanionError, DirectoryError, StateError
+from anontrace.companion.keys import keyfile, private
+from anontrace.companion.network.client import Client
+from anontrace.companion.network.directory import missing, mixes_in_force, named, shown
+from anontrace.companion.store import making
+from anontrace.companion.store.state import State
 from anontrace.wire import network
 
 CLOCK_SECONDS = 60  # a slot is five minutes; from here on something is set wrong
@@ -41,7 +41,7 @@ class Check:
 def versions() -> Check:
     said = (
         f"anontrace {metadata.version('anontrace')}, Python {platform.python_version()}, SQLite"
-        f" {sqlite3.sqlite_version}, bleak {metadata.version('bleak')}, {platform.system()}"
+        f" {apsw.sqlite_lib_version()}, bleak {metadata.version('bleak')}, {platform.system()}"
     )
     return Check("versions", True, said)
 
@@ -68,12 +68,16 @@ def permissions(folder: Path) -> Check:
         return Check("permissions", False, f"there is no state folder {folder}", "run: anontrace init NETWORK.toml")
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         return Check("permissions", False, f"{folder} cannot be written", f"make it yours: chown -R $USER {folder}")
-    if os.name == "posix":
-        secret = [folder, *(folder / name for name in (database.FILE, keyfile.FILE))]
-        for path in (path for path in secret if path.exists()):
-            if stat.S_IMODE(path.stat().st_mode) & 0o077:
-                return Check("permissions", False, f"others may read {path}", f"close it: chmod -R go= {folder}")
-    return Check("permissions", True, f"{folder} is for you alone; secrets: {keyfile.protection(folder)}")
+    if os.name == "posix" and folder.stat().st_mode & 0o077:
+        return Check("permissions", False, f"others may read {folder}", f"close it: chmod -R go= {folder}")
+    try:
+        private.check_folder(folder)
+        for name in making.FILES:
+            private.check(folder / name)
+        return Check("permissions", True, f"{folder} is for you alone; secrets: {keyfile.protection(folder)}")
+    except StateError as error:
+        said, _, mend = str(error).partition("; ")
+        return Check("permissions", False, said, mend)
 
 
 def broken_state(error: StateError) -> Check:
@@ -88,7 +92,7 @@ def badges(state: State) -> Iterator[Check]:
         name = f"badge {badge.number}"
         flags = badge.info.get("flags", [])
         if badge.provisioned is None:
-            yield Check(name, False, "not provisioned yet", "run: anontrace badge provision --usb PORT")
+            yield Check(name, False, "not provisioned yet", "run: anontrace badge provision, --usb PORT or --new")
         elif badge.last_sync is None:
             yield Check(name, False, "never synchronised", "run: anontrace badge sync")
         elif "safe mode" in flags:
@@ -111,26 +115,25 @@ def servers(state: State) -> Iterator[Check]:
         yield Check("network", False, str(error), "run: anontrace init NETWORK.toml, with a new network file")
         return
     clocks: list[float] = []
-    with Client(stored.proxy) as client:
+    with Client(stored.proxy, pinned.network.ca) as client:
         addresses = {"discovery": pinned.discovery.url, "health authority": pinned.authority.url}
         try:
-            lists = key_lists(state.network, pinned, client)
+            found = mixes_in_force(state.network, pinned, client)
         except CompanionError as error:
-            yield Check("directory", False, str(error), "go online, and check the proxy if there is one")
+            yield _unreached("directory", error, "go online, and check the proxy if there is one")
         else:
-            missing = sorted(pinned.pins.keys() - lists.keys())
-            if missing:
-                said = f"without key lists in force: mix {', '.join(map(str, missing))}"
+            if lacking := missing(found, pinned):
+                said = f"without {named(lacking)} of the network file; messages go through the others"
                 yield Check("directory", False, said, "wait: their operators have to mend it")
             else:
-                said = f"{len(lists)} servers, all with keys in force; directory {shown(state.network, pinned)}"
+                said = f"{len(found)} servers, all with keys in force; directory {shown(state.network, pinned)}"
                 yield Check("directory", True, said)
-            addresses |= {f"mix {number} ({each.name})": each.url for number, each in sorted(lists.items())}
+            addresses |= {f"mix {number} ({each.name})": each.url for number, each in sorted(found.items())}
         for name, url in addresses.items():
             try:
                 status, dated = client.probe(name, f"{url}/healthz")
             except CompanionError as error:
-                yield Check(name, False, str(error).partition("; ")[0], "go online; if you are, it is down: wait")
+                yield _unreached(name, error, "go online; if you are, it is down: wait")
                 continue
             if dated:
                 clocks.append(_difference(dated))
@@ -142,11 +145,18 @@ def servers(state: State) -> Iterator[Check]:
     yield _clock(clocks)
 
 
+def _unreached(name: str, error: CompanionError, mend: str) -> Check:
+    """A server that was not reached, or a directory that is of no use: mended as its error says where that tells more,
+    else by `mend`."""
+    said, _, told = str(error).partition("; ")
+    return Check(name, False, said, (isinstance(error, (CertificateError, DirectoryError)) and told) or mend)
+
+
 def _difference(dated: str) -> float:
     """Seconds by which this computer is ahead of a server's Date; 0 for one that makes no sense."""
     try:
         return clock.now() - parsedate_to_datetime(dated).timestamp()
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return 0.0
 
 

@@ -1,8 +1,9 @@
 """Every way in which the companion fails, as a small tree; the message is the sentence that the wearer reads.
 
-The exit code and the machine-readable kind stand on the class. Messages never carry keys, addresses or tokens.
+The class holds the exit code and the machine-readable kind. Messages never carry keys, addresses or tokens.
 """
 
+from pathlib import Path
 from typing import Any
 
 FAILED = 1
@@ -43,6 +44,14 @@ class StateError(CompanionError):
     kind = "state"
 
 
+def damaged(path: Path, why: str) -> StateError:
+    """What is said of a file of the state folder that cannot be used as it is, and the way back."""
+    return StateError(
+        f"{path} cannot be used, it is damaged ({why}); move the folder away and bring back a backup: anontrace"
+        " restore FILE"
+    )
+
+
 class OfflineError(CompanionError):
     """A server does not answer."""
 
@@ -50,10 +59,20 @@ class OfflineError(CompanionError):
     exit_code = OFFLINE
 
 
+class CertificateError(OfflineError):
+    """Who answers does not prove to be the server: its certificate is not believed."""
+
+    kind = "certificate"
+
+
 class RefusedError(CompanionError):
     """A server answered, and said no."""
 
     kind = "refused"
+
+
+class NoSuchThingError(RefusedError):
+    """A server answered that it has nothing at this place (404)."""
 
 
 class AnswerError(CompanionError):
@@ -87,6 +106,12 @@ class BadgeLinkError(CompanionError):
 
     kind = "badge link"
     exit_code = NO_BADGE
+
+
+class BadgeAnswerError(BadgeLinkError):
+    """What the badge answers makes no sense, and would not at another attempt."""
+
+    kind = "badge answer"
 
 
 class BadgeRefusedError(CompanionError):

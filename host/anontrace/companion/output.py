@@ -3,7 +3,6 @@
 rich is loaded only where something is drawn with it.
 """
 
-import json
 import sys
 import threading
 import time
@@ -13,10 +12,26 @@ from typing import Any, NoReturn
 
 import click
 
+from anontrace import streams
 from anontrace.companion.errors import CompanionError, DeclinedError
+from anontrace.foreign.lines import json_line, line
 
 Report = Callable[[int, int], None]  # done so far, in all
 BEFORE_DRAWING = 0.7  # seconds: what is quicker needs no bar
+
+
+def json_text(document: dict[str, Any]) -> str:
+    """A document on one line; in escapes where standard output cannot show every character."""
+    return json_line(document, only_ascii=not streams.is_unicode())
+
+
+class AsIs(str):
+    """Text of ours, with colours or of several lines, and nothing raw in it that somebody else chose."""
+
+
+def say(text: str, err: bool = False) -> None:
+    """A line for a person, whatever names, messages and reasons of others stand in it."""
+    click.echo(text if isinstance(text, AsIs) else line(text), err=err)
 
 
 class Output:
@@ -28,10 +43,10 @@ class Output:
     def show(self, document: dict[str, Any], lines: Callable[[], list[str]]) -> None:
         """The result of a command: the document with --json, else the lines."""
         if self.as_json:
-            click.echo(json.dumps(document, ensure_ascii=False))
+            click.echo(json_text(document))
         else:
-            for line in lines():
-                click.echo(line)
+            for each in lines():
+                say(each)
 
     def show_part(self, document: dict[str, Any], lines: Callable[[], list[str]], error: CompanionError) -> NoReturn:
         """The result as far as it goes, and then the error; with --json both in the one document."""
@@ -44,16 +59,17 @@ class Output:
         """A table as lines, for `show`."""
         from rich.console import Console
         from rich.table import Table
+        from rich.text import Text
 
-        table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+        table = Table(title=Text(line(title)), title_justify="left", box=None, pad_edge=False, header_style="bold")
         for column in columns:
-            table.add_column(column)
+            table.add_column(Text(line(column)))
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*(Text(line(cell)) for cell in row))
         console = Console()
         with console.capture() as captured:
             console.print(table)
-        return captured.get().splitlines()
+        return [AsIs(each) for each in captured.get().splitlines()]
 
     @contextmanager
     def progress(self, doing: str, before: str | None = None) -> Iterator[Report]:
@@ -123,13 +139,13 @@ class _Bar:
 
 def confirm(question: str, if_not: str) -> None:
     """Ask for a yes; DeclinedError with this sentence at a no."""
-    if not click.confirm(question):
+    if not click.confirm(line(question)):
         raise DeclinedError(if_not)
 
 
 def warn(sentence: str) -> None:
     """What the wearer ought to know, although the command goes on: on stderr."""
-    click.echo(f"anontrace: {sentence}", err=True)
+    say(f"anontrace: {sentence}", err=True)
 
 
 def show_error(error: CompanionError, as_json: bool) -> None:
@@ -140,5 +156,5 @@ def show_error(error: CompanionError, as_json: bool) -> None:
 def show_failure(message: str, kind: str, exit_code: int, as_json: bool, details: dict[str, Any] | None = None) -> None:
     if as_json:
         document = {"error": {"kind": kind, "message": message, "exit": exit_code}, **(details or {})}
-        click.echo(json.dumps(document, ensure_ascii=False))
-    click.echo(f"anontrace: {message}", err=True)
+        click.echo(json_text(document))
+    say(f"anontrace: {message}", err=True)

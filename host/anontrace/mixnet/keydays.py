@@ -1,6 +1,8 @@
 """Which of a mix's daily keys are alive (docs/protocol.md section 6). Takes the time, never reads a clock."""
 
 LIFE_DAYS = 30
+TELLABLE_DAYS = 14  # after its slot a contact can be told for so long: its reply block's keys live until then
+DECIDING_DAYS = 3  # of these, for an upload on its way and for staff to decide: what is older is not handed in
 _DAY_SECONDS = 86400
 
 
@@ -15,8 +17,8 @@ def live_days(unix_seconds: float) -> range:
     return range(today - LIFE_DAYS + 1, today + 1)
 
 
-def published_days(unix_seconds: float) -> range:
-    """The days whose keys a mix publishes and accepts: the live ones and the next, made ahead."""
+def accepted_days(unix_seconds: float) -> range:
+    """The days whose keys a mix accepts: the live ones and the next, made ahead."""
     today = day_at(unix_seconds)
     return range(today - LIFE_DAYS + 1, today + 2)
 
@@ -27,8 +29,8 @@ def key_select(day: int) -> int:
 
 
 def selected_day(select: int, unix_seconds: float) -> int | None:
-    """The published day that a key select byte means now, or None."""
-    days = published_days(unix_seconds)
+    """The accepted day that a key select byte means now, or None."""
+    days = accepted_days(unix_seconds)
     back = (days[-1] - select) % 256
     return days[-1] - back if back < len(days) else None
 

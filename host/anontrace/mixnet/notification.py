@@ -4,6 +4,7 @@ A notification, a retraction and a client's dummy are of one size and look alike
 """
 
 import os
+import unicodedata
 from dataclasses import dataclass, field
 from enum import IntEnum
 from hashlib import blake2b
@@ -18,6 +19,7 @@ from .sizes import CASE_ID, CHAIN_TOKEN, DISEASE, KEY, NOTE, NOTIFICATION, REPOR
 from .surb import SurbSecrets
 
 INFO = b"anontrace/1 notification"
+_UNSEEN = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))  # categories of characters that move a cursor, or do not show
 
 
 class Kind(IntEnum):
@@ -61,8 +63,11 @@ class Notification:
         )
 
     @classmethod
-    def decode(cls, content: bytes) -> "Notification":
-        """The notification in 191 bytes. FormatError if it is none."""
+    def decode(cls, content: bytes, kept: bool = False) -> "Notification":
+        """The notification in 191 bytes. FormatError if it is none, or if its words hold what does not show.
+
+        `kept`: it was taken before its words had to be plain, and they are made so instead.
+        """
         if len(content) != NOTIFICATION:
             raise FormatError(f"a notification has {len(content)} bytes instead of {NOTIFICATION}")
         try:
@@ -80,11 +85,11 @@ class Notification:
             case_id=parts[0],
             report_id=parts[1],
             chain_token=parts[2],
-            disease=_text("disease code", parts[3], "ascii"),
+            disease=_text("disease code", parts[3], "ascii", kept),
             present=parts[4][0],
             attenuation=parts[5][0],
             rule_minutes=int.from_bytes(parts[6], "little"),
-            message=_text("message", parts[7], "utf-8"),
+            message=_text("message", parts[7], "utf-8", kept),
         )
 
 
@@ -137,16 +142,27 @@ def _padded(name: str, text: str, encoding: str, size: int) -> bytes:
         data = text.encode(encoding)
     except UnicodeEncodeError:
         raise FormatError(f"the {name} of a notification is not {encoding.upper()}") from None
-    if len(data) > size or "\0" in text:
-        raise FormatError(f"the {name} of a notification takes at most {size} bytes, none of them zero")
+    if len(data) > size:
+        raise FormatError(f"the {name} of a notification takes at most {size} bytes")
+    _check_words(name, text)
     return data.ljust(size, b"\0")
 
 
-def _text(name: str, data: bytes, encoding: str) -> str:
+def _check_words(name: str, text: str) -> None:
+    """FormatError for what could change the terminal, or the words around it, where it is shown."""
+    if any(unicodedata.category(each) in _UNSEEN for each in text):
+        raise FormatError(f"the {name} of a notification holds a control or invisible character")
+
+
+def _text(name: str, data: bytes, encoding: str, kept: bool) -> str:
     stripped = data.rstrip(b"\0")
     if b"\0" in stripped:
         raise FormatError(f"the {name} of a notification has a zero byte inside")
     try:
-        return stripped.decode(encoding)
+        text = stripped.decode(encoding)
     except UnicodeDecodeError:
         raise FormatError(f"the {name} of a notification is not {encoding.upper()}") from None
+    if kept:
+        return "".join("?" if unicodedata.category(each) in _UNSEEN else each for each in text)
+    _check_words(name, text)
+    return text

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from anontrace_shared.errors import FormatError
 
-from .sizes import KEY, MOST_HOPS, MOST_MIXES
+from .sizes import KEY, MAX_HOPS, MAX_MIXES
 
 
 class Hop(NamedTuple):
@@ -18,11 +18,11 @@ class Hop(NamedTuple):
 
 def check(path: Sequence[Hop]) -> None:
     """FormatError unless a header can be built for this path."""
-    if not 1 <= len(path) <= MOST_HOPS:
-        raise FormatError(f"a path has 1 to {MOST_HOPS} hops, not {len(path)}")
+    if not 1 <= len(path) <= MAX_HOPS:
+        raise FormatError(f"a path has 1 to {MAX_HOPS} hops, not {len(path)}")
     for hop in path:
-        if not 1 <= hop.number <= MOST_MIXES:
-            raise FormatError(f"mixes are numbered 1 to {MOST_MIXES}, not {hop.number}")
+        if not 1 <= hop.number <= MAX_MIXES:
+            raise FormatError(f"mixes are numbered 1 to {MAX_MIXES}, not {hop.number}")
         if not 0 <= hop.key_select <= 255:
             raise FormatError(f"key select of mix {hop.number} is one byte, not {hop.key_select}")
         if len(hop.public_key) != KEY:

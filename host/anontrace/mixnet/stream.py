@@ -1,4 +1,4 @@
-"""The two ways in which the packet format makes many bytes of one key (docs/protocol.md section 6).
+"""The two ways in which the packet format makes many bytes from one key (docs/protocol.md section 6).
 
 Every key here has one use only, so there is no nonce to tell uses apart. Never takes a key that is not fresh.
 """

@@ -11,14 +11,15 @@ from typing import NamedTuple
 from anontrace_primitives import x25519_base
 from anontrace_shared.errors import FormatError
 
-from . import header, hop, lioness, message
+from . import header, hop_keys, lioness, packet
 from .header import RandomBytes
 from .path import Hop
-from .sizes import HEADER, KEY, MIX_NUMBER, MOST_HOPS, SURB
+from .sizes import HEADER, KEY, MAX_HOPS, MIX_NUMBER, SURB
 
 
 class Surb(NamedTuple):
-    """A SURB taken apart: where to send the message, its header (141), the key (32) to seal to."""
+    """A SURB taken apart: where to send the message, its header (141), the key (32) to seal to. Of a reply block the
+    key is one that both sides know."""
 
     first_mix: int
     header: bytes
@@ -27,7 +28,8 @@ class Surb(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SurbSecrets:
-    """What the maker keeps of a SURB: the seeds of its hops in order, and the secret of the message key."""
+    """What the maker keeps of a SURB: the seeds of its hops in order, and the secret of the message key. Of a reply
+    block: the seeds, and the key itself."""
 
     seeds: tuple[bytes, ...] = field(repr=False)
     message_secret: bytes = field(repr=False)
@@ -39,30 +41,52 @@ class SurbSecrets:
     @classmethod
     def from_bytes(cls, data: bytes) -> "SurbSecrets":
         """The reverse of `to_bytes`; FormatError if it cannot be that."""
-        if len(data) % KEY or not 2 <= len(data) // KEY <= 1 + MOST_HOPS:
+        if len(data) % KEY or not 2 <= len(data) // KEY <= 1 + MAX_HOPS:
             raise FormatError(f"these are not the secrets of a SURB: {len(data)} bytes")
         parts = [data[at : at + KEY] for at in range(0, len(data), KEY)]
         return cls(tuple(parts[1:]), parts[0])
 
     def undo(self, payload: bytes) -> bytes:
         """The payload (239) as it was handed to the first mix, from what arrived in the mailbox."""
-        message.check_payload(payload)
-        return lioness.layers([hop.lioness_keys(seed) for seed in self.seeds], payload)
+        packet.check_payload(payload)
+        return lioness.layers([hop_keys.lioness_keys(seed) for seed in self.seeds], payload)
+
+    def arrives(self, payload: bytes) -> bytes:
+        """What arrives in the mailbox (239) of a payload (239) that is handed to the first mix."""
+        packet.check_payload(payload)
+        for seed in self.seeds:
+            payload = lioness.decrypt(hop_keys.lioness_keys(seed), payload)
+        return payload
 
 
-def make(path: Sequence[Hop], mailbox: bytes, random_bytes: RandomBytes = os.urandom) -> tuple[bytes, SurbSecrets]:
+def make(
+    path: Sequence[Hop], mailbox: bytes, random_bytes: RandomBytes = os.urandom, version: int = header.ALONE
+) -> tuple[bytes, SurbSecrets]:
     """A SURB (174) that leads along the path to the mailbox (32), and what to keep of it.
 
-    `random_bytes` is asked for the message secret (32) first, then as by `header.build`.
+    `random_bytes` is asked for the message secret (32) first, then as by `header.build`; `version` as there.
     """
     secret = random_bytes(KEY)
-    built, seeds = header.build(path, mailbox, random_bytes)
+    built, seeds = header.build(path, mailbox, random_bytes, version)
     surb = bytes((path[0].number,)) + built + x25519_base(secret)
     return surb, SurbSecrets(tuple(seeds), secret)
 
 
+def make_reply(
+    path: Sequence[Hop], mailbox: bytes, random_bytes: RandomBytes = os.urandom, version: int = header.ALONE
+) -> tuple[bytes, SurbSecrets]:
+    """A reply block (174) for one answer of somebody who is told its key, and what to keep of it.
+
+    Laid out as a SURB, with that key (32, random, for one use) in place of the message key. `random_bytes` is asked for
+    the key first, then as by `header.build`; `version` as there.
+    """
+    key = random_bytes(KEY)
+    built, seeds = header.build(path, mailbox, random_bytes, version)
+    return bytes((path[0].number,)) + built + key, SurbSecrets(tuple(seeds), key)
+
+
 def parse(surb: bytes) -> Surb:
-    """Take a SURB (174) apart. FormatError if it cannot be one."""
+    """Take a SURB or a reply block (174) apart. FormatError if it cannot be one."""
     if len(surb) != SURB:
         raise FormatError(f"a SURB has {len(surb)} bytes instead of {SURB}")
     if surb[0] == 0:
@@ -73,5 +97,5 @@ def parse(surb: bytes) -> Surb:
 
 def use(surb: Surb, payload: bytes) -> bytes:
     """The mix message (380) for the SURB's first mix that carries the payload (239) to its maker."""
-    message.check_payload(payload)
+    packet.check_payload(payload)
     return surb.header + payload

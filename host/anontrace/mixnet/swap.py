@@ -8,11 +8,12 @@ from hashlib import sha256
 
 from anontrace_shared.errors import FormatError
 
-from .sizes import AUTHENTICATION, BLOB, NYM_KEY, PAYLOAD
+from . import kinds
+from .kinds import Kind
+from .sizes import AUTHENTICATION, BLOB, NYM_KEY
+from .sizes import FINGERPRINT as FINGERPRINT
 
 NEW = bytes(AUTHENTICATION)  # the authentication for a key that is not stored yet
-FINGERPRINT = 8
-MOST_BUCKET_BITS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +28,14 @@ class Swap:
         """The payload (239)."""
         if (len(self.key), len(self.authentication), len(self.blob)) != (NYM_KEY, AUTHENTICATION, BLOB):
             raise FormatError("a swap has a field of a wrong size")
-        return self.key + self.authentication + self.blob + b"\x00"
+        return kinds.mark(Kind.SWAP, self.key + self.authentication + self.blob)
 
     @classmethod
     def decode(cls, payload: bytes) -> "Swap":
         """The swap in a payload (239). FormatError if it is not one."""
-        if len(payload) != PAYLOAD:
-            raise FormatError(f"a payload has {len(payload)} bytes instead of {PAYLOAD}")
-        if payload[-1] != 0:
-            raise FormatError("not a swap: its last byte is not zero")
+        body = kinds.body(Kind.SWAP, payload)
         at = NYM_KEY + AUTHENTICATION
-        return cls(payload[:NYM_KEY], payload[NYM_KEY:at], payload[at:-1])
+        return cls(body[:NYM_KEY], body[NYM_KEY:at], body[at:])
 
 
 def authentication(blob: bytes) -> bytes:
@@ -46,12 +44,5 @@ def authentication(blob: bytes) -> bytes:
 
 
 def fingerprint(key: bytes, blob: bytes) -> bytes:
-    """The 8 bytes by which a client recognises in a bucket that its swap is stored."""
+    """The 8 bytes by which a stored blob is asked for."""
     return sha256(b"anontrace/1 fingerprint" + key + blob).digest()[:FINGERPRINT]
-
-
-def bucket_index(key: bytes, bits: int) -> int:
-    """The bucket of a nym key (32) at a nymserver with 2**bits buckets."""
-    if len(key) != NYM_KEY or not 0 <= bits <= MOST_BUCKET_BITS:
-        raise FormatError(f"a bucket is found by a nym key of {NYM_KEY} bytes and at most {MOST_BUCKET_BITS} bits")
-    return int.from_bytes(key[:4], "big") >> (32 - bits)

@@ -1,79 +1,59 @@
-"""The directory: all key lists under a head that discovery signs, each head naming the one before it.
+"""The directory: what all mixes have published, under a head that discovery signs, each head naming the one before it.
 
-docs/protocol.md section 10. Heads are small, so that a client that missed some can fetch those in between and check
-that what it is shown now continues what it saw before. Pure: never fetches anything.
+docs/protocol.md section 10. Whoever knows nothing is given all of it; whoever knows it as it was on some day, only what
+is new since, with the heads by which what they knew leads to what they are shown. Pure: never fetches anything.
 """
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
-from typing import Annotated, Self
 
-from anontrace_shared.errors import AnontraceError, FormatError
-from pydantic import BeforeValidator, Field, model_validator
+from anontrace_shared.errors import AnontraceError, AuthenticationError, FormatError
+from nacl.exceptions import BadSignatureError
+from nacl.signing import SigningKey, VerifyKey
 
 from anontrace.mixnet import keydays
 
-from . import keylist, signed
-from .fields import AS_TUPLE, Document, Hex32, Hex64, UnixTime, Version1, parse
-from .keylist import KeyList
-from .network import PinnedMix
-from .signed import Signed
+from . import content
+from .content import Content
 
-LABEL = "anontrace/1 directory"
+LABEL = b"anontrace/2 directory"
 FIRST = 1  # the sequence number of the directory that has no previous one
-MOST_SEQUENCE = (1 << 53) - 1
-PAGE = 128  # page n of the chain holds the heads 128 n to 128 n + 127
 KEPT_DAYS = 30  # for how long discovery shows a head
-MOST_HEADS = 1 << 17  # that a client checks in one go
-OLD_SECONDS = 86400  # every mix publishes every few hours, so no directory is current for so long
-_MOST_LISTS = 255
-_LONGEST_HEAD = 512  # characters; they have some 200, and a client may fetch MOST_HEADS
+MAX_HEADS = (1 << 16) - 1  # that an answer can show
+OLD_SECONDS = 30 * 3600  # every mix announces a key every day, so no directory is current for so long
+_NONE = bytes(32)  # the previous one of the first
+_HEAD, _SIGNATURE, _LINK, _PRESENT = 80, 64, 40, 32
+_FIXED = 42  # what stands before the links of a difference
 
 
 class ForkError(AnontraceError):
     """Discovery shows this client a history other than the one it showed before."""
 
 
-class Head(Document):
-    """What is signed: the place in the chain, and the digest (32) of the key lists."""
+@dataclass(frozen=True)
+class Head:
+    """What is signed: the place in the chain, when it was made (unix seconds), and the digest (32) of the content."""
 
-    version: Version1 = 1
-    sequence: Annotated[int, Field(ge=FIRST, le=MOST_SEQUENCE)]
-    previous: Annotated[Hex32 | None, BeforeValidator(lambda value: None if value == "" else value)]
-    issued: UnixTime
-    lists: Hex32
+    sequence: int
+    previous: bytes
+    issued: int
+    content: bytes
 
-    @model_validator(mode="after")
-    def _starts_once(self) -> Self:
-        if (self.sequence == FIRST) != (self.previous is None):
-            raise ValueError("previous: empty in the first directory, and only there")
-        return self
+    def encode(self) -> bytes:
+        """As it is signed and hashed (80)."""
+        return self.sequence.to_bytes(8, "little") + self.previous + self.issued.to_bytes(8, "little") + self.content
 
-    def to_json(self) -> str:
-        """The text that is signed."""
-        fields = self.model_dump(mode="json")
-        fields["previous"] = fields["previous"] or ""
-        return json.dumps(fields, separators=(",", ":"))
+    @cached_property
+    def digest(self) -> bytes:
+        """What the next head names as its previous one (32)."""
+        return sha256(self.encode()).digest()
 
-
-class Edition(Document):
-    """A directory as it is sent and stored: the head's text, the signature (64) over it, the signed key lists."""
-
-    document: str
-    signature: Hex64
-    lists: Annotated[tuple[Signed, ...], AS_TUPLE, Field(max_length=_MOST_LISTS)]
-
-    def to_json(self) -> str:
-        """As it is sent and stored."""
-        return self.model_dump_json()
-
-
-class Page(Document):
-    """Some heads of the chain, as their texts stand, by rising sequence."""
-
-    heads: Annotated[tuple[Annotated[str, Field(max_length=_LONGEST_HEAD)], ...], AS_TUPLE, Field(max_length=PAGE)]
+    @property
+    def seen(self) -> "Seen":
+        """What is remembered of it."""
+        return Seen(self.sequence, self.digest, self.issued)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,65 +71,122 @@ class Seen:
         return f"{self.sequence}: {' '.join(half[at : at + 8] for at in range(0, len(half), 8))}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Directory:
-    """An edition whose signature holds. Its lists are not checked yet: see `usable`."""
+    """A whole directory: head, signature (64) over it, content. What mixes have signed in it is not checked yet."""
 
     head: Head
-    head_text: str
-    seen: Seen
-    lists: tuple[Signed, ...]
+    signature: bytes
+    content: Content
+
+    def encode(self) -> bytes:
+        """As it is sent and stored."""
+        return self.head.encode() + self.signature + self.content.encode()
+
+    @property
+    def seen(self) -> Seen:
+        """What is remembered of it."""
+        return self.head.seen
 
 
-@dataclass(frozen=True, slots=True)
-class Usable:
-    """The key lists of a directory that are in force by number, and a line for each that is not."""
+@dataclass(frozen=True)
+class Difference:
+    """What is new since some edition: the heads from that one on by rising sequence, the signature (64) over the
+    newest, the numbers of all mixes that are in it, and what has been described or announced since."""
 
-    lists: dict[int, KeyList]
-    refused: tuple[str, ...]
+    heads: Sequence[Head]
+    signature: bytes
+    present: frozenset[int]
+    news: Content
+
+    def encode(self) -> bytes:
+        """As it is sent."""
+        first = self.heads[0]
+        present = sum(1 << number for number in self.present)
+        return b"".join(
+            [
+                first.previous,
+                first.sequence.to_bytes(8, "little"),
+                len(self.heads).to_bytes(2, "little"),
+                *(each.issued.to_bytes(8, "little") + each.content for each in self.heads),
+                self.signature,
+                present.to_bytes(_PRESENT, "little"),
+                self.news.encode(),
+            ]
+        )
+
+    def applied_to(self, known: Content) -> Directory | None:
+        """The directory that this makes of one; None if that is not the one that was signed."""
+        made = known.with_news(self.news, self.present)
+        newest = self.heads[-1]
+        return Directory(newest, self.signature, made) if made.digest == newest.content else None
 
 
-def read(text: str | bytes) -> Edition:
-    """The edition in a JSON text, its signature not yet checked. FormatError if it is none."""
-    return parse(Edition, text, "directory")
+def make(sequence: int, previous: bytes | None, issued: int, made: Content, signing_key: bytes) -> Directory:
+    """A directory with this content, signed with discovery's Ed25519 seed (32)."""
+    head = Head(sequence, previous or _NONE, issued, made.digest)
+    return Directory(head, SigningKey(signing_key).sign(LABEL + head.encode()).signature, made)
 
 
-def read_page(text: str | bytes) -> tuple[str, ...]:
-    """The heads (texts) in a page of the chain. FormatError if it is none."""
-    return parse(Page, text, "page of the directory's chain").heads
+def parse(data: bytes, discovery_key: bytes) -> Directory:
+    """The whole directory in these bytes, if discovery signed it.
 
-
-def digest(document: str) -> bytes:
-    """What the next head names as its previous one (32)."""
-    return sha256(document.encode()).digest()
-
-
-def make(sequence: int, previous: bytes | None, issued: int, lists: Sequence[Signed], signing_key: bytes) -> Edition:
-    """An edition of these lists, signed with discovery's Ed25519 seed (32)."""
-    head = Head(sequence=sequence, previous=previous, issued=issued, lists=_digest_of(lists))
-    envelope = signed.sign(LABEL, head.to_json(), signing_key)
-    return Edition(document=envelope.document, signature=envelope.signature, lists=tuple(lists))
-
-
-def verify(edition: Edition, discovery_key: bytes) -> Directory:
-    """The directory in an edition, if discovery signed it.
-
-    FormatError if it is malformed, names a mix twice or its lists are not those of the head, AuthenticationError if the
-    signature does not hold.
+    FormatError if it is malformed or its content is not the one that was signed, AuthenticationError if the signature
+    does not hold.
     """
-    signed.check(LABEL, Signed(document=edition.document, signature=edition.signature), discovery_key)
-    head = parse(Head, edition.document, "directory")
-    if _digest_of(edition.lists) != head.lists:
-        raise FormatError("directory: its key lists are not those that were signed")
-    numbers: set[int] = set()
-    for each in edition.lists:
-        number = keylist.number_of(each.document)
-        if number in numbers:
-            raise FormatError(f"directory: two key lists of mix {number}")
-        if number is not None:
-            numbers.add(number)
-    seen = Seen(head.sequence, digest(edition.document), head.issued)
-    return Directory(head, edition.document, seen, edition.lists)
+    if len(data) < _HEAD + _SIGNATURE:
+        raise FormatError("directory: it is cut off")
+    head, signature = parse_head(data[:_HEAD]), data[_HEAD : _HEAD + _SIGNATURE]
+    _check(head, signature, discovery_key)
+    found = content.parse(data[_HEAD + _SIGNATURE :])
+    if sha256(data[_HEAD + _SIGNATURE :]).digest() != head.content:
+        raise FormatError("directory: its content is not the one that was signed")
+    if not found.is_whole:
+        raise FormatError("directory: a mix is described and announces nothing, or the other way round")
+    return Directory(head, signature, found)
+
+
+def parse_difference(data: bytes, discovery_key: bytes) -> Difference:
+    """What is new, by a discovery that signed the newest head. Errors as with `parse`."""
+    count = int.from_bytes(data[40:_FIXED], "little")
+    signed_at = _FIXED + count * _LINK
+    present_at = signed_at + _SIGNATURE
+    if not count or len(data) < present_at + _PRESENT:
+        raise FormatError("directory: it is cut off")
+    heads: list[Head] = []
+    sequence, previous = int.from_bytes(data[32:40], "little"), data[:32]
+    for at in range(_FIXED, signed_at, _LINK):
+        heads.append(Head(sequence, previous, int.from_bytes(data[at : at + 8], "little"), data[at + 8 : at + _LINK]))
+        sequence, previous = sequence + 1, heads[-1].digest if at + _LINK < signed_at else b""
+    _check_place(heads[0])
+    signature = data[signed_at:present_at]
+    _check(heads[-1], signature, discovery_key)
+    present = int.from_bytes(data[present_at : present_at + _PRESENT], "little")
+    if present & 1:
+        raise FormatError("directory: there is no mix 0")
+    numbers = frozenset(number for number in range(1, 256) if present >> number & 1)
+    return Difference(heads, signature, numbers, content.parse(data[present_at + _PRESENT :]))
+
+
+def parse_head(data: bytes) -> Head:
+    """The head in 80 bytes. FormatError if it is none."""
+    head = Head(int.from_bytes(data[:8], "little"), data[8:40], int.from_bytes(data[40:48], "little"), data[48:])
+    if len(data) != _HEAD:
+        raise FormatError("directory: its head has another length")
+    _check_place(head)
+    return head
+
+
+def _check_place(head: Head) -> None:
+    if head.sequence < FIRST or (head.sequence == FIRST) != (head.previous == _NONE):
+        raise FormatError("directory: the first, and only that, is number 1 and has no previous one")
+
+
+def _check(head: Head, signature: bytes, discovery_key: bytes) -> None:
+    try:
+        VerifyKey(discovery_key).verify(LABEL + head.encode(), signature)
+    except BadSignatureError:
+        raise AuthenticationError("the signature of this directory does not hold") from None
 
 
 def is_kept(seen: Seen, now: float) -> bool:
@@ -157,55 +194,26 @@ def is_kept(seen: Seen, now: float) -> bool:
     return keydays.day_at(now) - keydays.day_at(seen.issued) <= KEPT_DAYS
 
 
-def pages(seen: Seen | None, directory: Directory, now: float) -> range:
-    """The pages of the chain that `follow` needs: those that hold what lies between, if discovery has to show it."""
-    first, last = (0, 0) if seen is None else (seen.sequence + 1, directory.head.sequence - 1)
-    if seen is None or not 0 <= last - first < MOST_HEADS or not is_kept(seen, now):
-        return range(0)
-    return range(first // PAGE, last // PAGE + 1)
+def follow(seen: Seen | None, heads: Sequence[Head], now: float) -> bool:
+    """ForkError if what discovery signed contradicts what was seen before. False: it is too long ago to tell.
 
-
-def follow(seen: Seen | None, directory: Directory, heads: Iterable[str], now: float) -> bool:
-    """ForkError if a verified directory contradicts what was seen before. False: it is too long ago to tell.
-
-    `heads`: the texts of what lies between, in any order, out of `pages`.
+    `heads`: those that were shown, each following on the one before, the last one signed.
     """
-    if seen is None or directory.seen == seen:
+    if seen is None:
         return True
-    sequence = directory.head.sequence
-    if sequence < seen.sequence:
-        raise ForkError(f"discovery went back from directory {seen.sequence} to {sequence}")
-    if sequence == seen.sequence:
-        raise ForkError(f"discovery shows two directories {sequence}")
-    between = {digest(each): each for each in heads}
-    previous = directory.head.previous
-    for number in range(sequence - 1, seen.sequence, -1):
-        document = between.get(previous) if previous is not None else None
-        if document is None:
-            if is_kept(seen, now):
-                raise ForkError(f"discovery does not show how directory {sequence} follows {seen.sequence} seen before")
-            return False
-        head = parse(Head, document, "directory")
-        if head.sequence != number:
-            raise ForkError(f"directory {number + 1} continues a directory {head.sequence}")
-        previous = head.previous
-    if previous != seen.digest:
-        raise ForkError(f"directory {sequence} does not continue the directory {seen.sequence} seen before")
-    return True
-
-
-def usable(directory: Directory, pins: Mapping[int, PinnedMix], now: float) -> Usable:
-    """The lists of pinned mixes that hold now. One bad list costs only its own mix."""
-    lists, refused = {}, []
-    for envelope in directory.lists:
-        try:
-            key_list = keylist.verify(envelope, pins, now)
-        except AnontraceError as error:
-            refused.append(str(error))
-        else:
-            lists[key_list.number] = key_list
-    return Usable(lists, tuple(refused))
-
-
-def _digest_of(lists: Iterable[Signed]) -> bytes:
-    return sha256(b"".join(digest(each.document) + each.signature for each in lists)).digest()
+    first, newest = heads[0], heads[-1]
+    if newest.sequence < seen.sequence:
+        raise ForkError(f"discovery went back from directory {seen.sequence} to {newest.sequence}")
+    if seen.sequence < first.sequence - 1:
+        if is_kept(seen, now):
+            raise ForkError(
+                f"discovery does not show how directory {newest.sequence} follows {seen.sequence} seen before"
+            )
+        return False
+    is_before = seen.sequence < first.sequence
+    same = first.previous if is_before else heads[seen.sequence - first.sequence].digest
+    if same == seen.digest:
+        return True
+    if newest.sequence == seen.sequence:
+        raise ForkError(f"discovery shows two directories {newest.sequence}")
+    raise ForkError(f"directory {newest.sequence} does not continue the directory {seen.sequence} seen before")

@@ -20,7 +20,9 @@ from pydantic import (
     WithJsonSchema,
 )
 
-_LONGEST_PLAIN = 120  # characters
+from anontrace.foreign.lines import plain
+
+MAX_NAME = 64  # characters; of a server's name bytes too
 
 
 class Document(BaseModel):
@@ -64,20 +66,24 @@ def _printable(value: str) -> str:
     return value
 
 
+def _of_few_bytes(value: str) -> str:
+    if len(value.encode()) > MAX_NAME:
+        raise ValueError(f"must have at most {MAX_NAME} bytes in UTF-8")
+    return value
+
+
 def _described(size: int) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": f"^[0-9a-fA-F]{{{2 * size}}}$"})
 
 
 _AS_HEX = PlainSerializer(bytes.hex, return_type=str)
 Hex32 = Annotated[bytes, BeforeValidator(_hex(32)), _AS_HEX, _described(32)]
-Hex64 = Annotated[bytes, BeforeValidator(_hex(64)), _AS_HEX, _described(64)]
 Hex129 = Annotated[bytes, BeforeValidator(_hex(129)), _AS_HEX, _described(129)]
 Url = Annotated[str, Field(max_length=200), AfterValidator(_url)]
-Name = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_printable)]
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME), AfterValidator(_printable)]
+ServerName = Annotated[Name, AfterValidator(_of_few_bytes)]
 MixNumber = Annotated[int, Field(ge=1, le=255)]
 UnixTime = Annotated[int, Field(ge=0, lt=1 << 32)]
-Day = Annotated[int, Field(ge=0, lt=1 << 16)]
-Version1 = Annotated[int, Field(ge=1, le=1)]
 Role = Literal["mix", "nymserver", "mailbox"]
 
 
@@ -100,12 +106,6 @@ def parse(kind: type[D], text: str | bytes, name: str) -> D:
         return kind.model_validate_json(text)
     except ValidationError as error:
         raise FormatError(f"{name}: {first_problem(error)}") from None
-
-
-def plain(text: str, most: int = _LONGEST_PLAIN) -> str:
-    """A stranger's words on one short line, to be logged or shown: nothing that moves a cursor or begins a line."""
-    shown = "".join(each if each.isprintable() else "?" for each in text[:most])
-    return shown if len(text) <= most else f"{shown} ..."
 
 
 def first_problem(error: ValidationError) -> str:

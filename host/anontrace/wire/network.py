@@ -12,6 +12,8 @@ from anontrace_shared.errors import FormatError
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from anontrace.foreign import files
+
 from .fields import AS_TUPLE, Document, Hex32, MixNumber, Name, Role, Roles, Url, first_problem
 from .tomllines import line_of_first, read_toml
 from .trust import checked_ca
@@ -65,6 +67,14 @@ class Network(Document):
         for role in ("nymserver", "mailbox"):
             if not any(role in mix.roles for mix in self.mix):
                 raise ValueError(f"mix: no mix has the role {role}")
+        nymservers = [index for index, mix in enumerate(self.mix) if "nymserver" in mix.roles]
+        if len(nymservers) > 1:
+            first, second = (self.mix[index].number for index in nymservers[:2])
+            said = (
+                f"mix {first} and mix {second} are both nymservers; a network has one, since every contact address is"
+                " looked up there: leave one of them out, or make it a mix"
+            )
+            raise PydanticCustomError("nymservers", "{said}", {"said": said, "at": ("mix", nymservers[1], "roles")})
         return self
 
     @property
@@ -101,9 +111,9 @@ class Network(Document):
 def load(path: Path) -> Network:
     """Read and check a network file. FormatError with file, line and what is wrong; OSError if it cannot be read."""
     try:
-        text = path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError:
-        raise FormatError(f"{path}: this is not a text file in UTF-8") from None
+        text = files.text(files.read(path)[0])
+    except files.UnusableFile as error:
+        raise FormatError(f"{path}: {error}") from None
     return parse(text, str(path))
 
 

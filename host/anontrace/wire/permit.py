@@ -1,6 +1,6 @@
-"""The permit: the health authority's word that this log may be uploaded in this case (docs/protocol.md section 8).
+"""The permit: the health authority's permission to upload this log in this case (docs/protocol.md section 8).
 
-Bound to the hash of one log, so that a sold permit is of no use with another. Whether it is spent is the nymserver's
+Bound to the hash of one log, so that a sold permit is of no use with another. Whether it is spent is for the nymserver
 to know.
 """
 

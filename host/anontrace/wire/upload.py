@@ -1,6 +1,6 @@
-"""The upload of a log to the nymserver, cut into chunks of one size (docs/protocol.md section 8).
+"""The upload of a log to the nymserver, cut into chunks or fragments of one size (docs/protocol.md sections 7 and 8).
 
-A dummy chunk has the same size and gets an answer of the same size. Never judges an authorization.
+Never judges an authorization.
 """
 
 from dataclasses import dataclass, field
@@ -10,13 +10,14 @@ from hashlib import sha256
 from anontrace_shared.errors import FormatError
 from anontrace_shared.slots import slot_bytes
 
-from anontrace.mixnet.sizes import CASE_ID, CHAIN_TOKEN, CONTACT_ADDRESS
+from anontrace.mixnet.fragment import OPENING, Fragment
+from anontrace.mixnet.sizes import CASE_ID, CHAIN_TOKEN, CONTACT_ADDRESS, FRAGMENT_DATA
+from anontrace.mixnet.sizes import UPLOAD_ID as UPLOAD_ID
 
 from .permit import PERMIT
 
 CHUNK = 16384
-UPLOAD_ID = 16
-MOST_DAYS = 30  # that an upload may take
+MAX_DAYS = 30  # that an upload may take
 CHUNK_DATA = CHUNK - UPLOAD_ID - 4 - 4 - 2
 REPLY = 32
 _LENGTH = 4
@@ -58,28 +59,31 @@ class ChainAuthorization:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """An authorization and the log, a concatenation of sealed blocks."""
+Authorization = PermitAuthorization | ChainAuthorization
 
-    authorization: PermitAuthorization | ChainAuthorization
-    log: bytes = field(repr=False)
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What an upload begins with, and is judged by at first: who may, and how long the log is."""
+
+    authorization: Authorization
+    log_length: int
 
     def encode(self) -> bytes:
-        """Authorization, length of the log (4), log."""
-        if len(self.log) >= _LIMIT:
+        """Authorization, length of the log (4): 134 or 141 bytes."""
+        if not 0 <= self.log_length < _LIMIT:
             raise FormatError("this log is too long for one upload")
-        return self.authorization.encode() + len(self.log).to_bytes(_LENGTH, "little") + self.log
+        return self.authorization.encode() + self.log_length.to_bytes(_LENGTH, "little")
 
     @property
-    def log_hash(self) -> bytes:
-        """SHA-256 of the log (32): what a permit names."""
-        return sha256(self.log).digest()
+    def total(self) -> int:
+        """Bytes of the upload as a whole."""
+        return len(self.encode()) + self.log_length
 
 
-def parse(data: bytes) -> Upload:
-    """The upload that the chunks made up. FormatError if it is none."""
-    authorization: PermitAuthorization | ChainAuthorization
+def parse_opening(data: bytes) -> Opening:
+    """The opening at the beginning of an upload, whatever follows it. FormatError if there is none."""
+    authorization: Authorization
     kind = data[0] if data else None
     if kind == _BY_PERMIT:
         at = 1 + PERMIT
@@ -93,25 +97,67 @@ def parse(data: bytes) -> Upload:
         authorization = ChainAuthorization(data[1:address_at], data[address_at:slot_at], slot, data[token_at:at])
     else:
         raise FormatError("an upload begins with its kind of authorization, 1 or 2")
-    log_at = at + _LENGTH
-    if len(data) < log_at or len(data) - log_at != int.from_bytes(data[at:log_at], "little"):
+    if len(data) < at + _LENGTH:
+        raise FormatError("the upload ends before its log begins")
+    return Opening(authorization, int.from_bytes(data[at : at + _LENGTH], "little"))
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An authorization and the log, a concatenation of sealed blocks."""
+
+    authorization: Authorization
+    log: bytes = field(repr=False)
+
+    @property
+    def opening(self) -> Opening:
+        """What it begins with."""
+        return Opening(self.authorization, len(self.log))
+
+    def encode(self) -> bytes:
+        """Authorization, length of the log (4), log."""
+        return self.opening.encode() + self.log
+
+    @property
+    def log_hash(self) -> bytes:
+        """SHA-256 of the log (32): what a permit names."""
+        return sha256(self.log).digest()
+
+
+def parse(data: bytes) -> Upload:
+    """The upload that chunks or fragments made up. FormatError if it is none."""
+    opening = parse_opening(data)
+    if len(data) != opening.total:
         raise FormatError("the upload is not as long as it says")
-    return Upload(authorization, data[log_at:])
+    return Upload(opening.authorization, data[len(data) - opening.log_length :])
+
+
+def fragments(upload: Upload, upload_id: bytes) -> list[bytes]:
+    """An upload as payloads (239) for the nymserver: the opening, then the log, in order."""
+    parts = [upload.opening.encode()]
+    parts += [upload.log[at : at + FRAGMENT_DATA] for at in range(0, len(upload.log), FRAGMENT_DATA)]
+    return [
+        Fragment(upload_id, number, part.ljust(FRAGMENT_DATA, b"\0")).encode()
+        for number, part in enumerate(parts, OPENING)
+    ]
+
+
+def opening_in(fragment: Fragment) -> Opening:
+    """The opening in the fragment with its number. FormatError if it holds none, or anything behind it."""
+    opening = parse_opening(fragment.data)
+    if any(fragment.data[len(opening.encode()) :]):
+        raise FormatError("the opening of this upload is not padded as it should be")
+    return opening
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One piece of an upload: `data` belongs at `offset` of `total` bytes. A dummy has total 0."""
+    """One piece of an upload: `data` belongs at `offset` of `total` bytes."""
 
     upload_id: bytes = field(repr=False)
     total: int
     offset: int
     data: bytes = field(repr=False)
-
-    @property
-    def is_dummy(self) -> bool:
-        """Whether this only looks like an upload."""
-        return self.total == 0
 
     def encode(self) -> bytes:
         """16384 bytes. FormatError if the piece does not lie within the whole."""
@@ -121,10 +167,6 @@ class Chunk:
 
     def _check(self) -> None:
         _exactly("upload-ID", self.upload_id, UPLOAD_ID)
-        if self.is_dummy:
-            if self.offset or self.data:
-                raise FormatError("a dummy chunk carries nothing")
-            return
         if not 0 < self.total < _LIMIT or not 0 <= self.offset < self.total:
             raise FormatError("this chunk lies outside its upload")
         if not 1 <= len(self.data) <= CHUNK_DATA or self.offset + len(self.data) > self.total:

@@ -2,7 +2,7 @@
 
 import micropython
 from anontrace_shared import figures
-from badge.contacts import MOST, Contacts
+from badge.contacts import MAX_CONTACTS, Contacts
 
 
 def cell(number, rssi=-60, tx_power=3):
@@ -54,20 +54,20 @@ def test_near_the_edges_of_a_slot_only_addresses_already_heard_count():
 
 def test_a_crowd_of_512_is_kept_whole():
     contacts = Contacts()
-    for number in range(MOST):
+    for number in range(MAX_CONTACTS):
         contacts.hear(cell(number * 7919 + 1), 0, third_of(number % 15))
-    for number in range(MOST):
+    for number in range(MAX_CONTACTS):
         contacts.hear(cell(number * 7919 + 1), 0, third_of(14))
-    assert contacts.heard == MOST
+    assert contacts.heard == MAX_CONTACTS
     assert contacts.close() == 0
     found = taken(contacts)
-    assert sorted(found) == [number * 7919 + 1 for number in range(MOST)]
-    assert all(found[n * 7919 + 1].present == (1 if n % 15 == 14 else 2) for n in range(MOST))
+    assert sorted(found) == [number * 7919 + 1 for number in range(MAX_CONTACTS)]
+    assert all(found[n * 7919 + 1].present == (1 if n % 15 == 14 else 2) for n in range(MAX_CONTACTS))
 
 
 def test_beyond_512_the_strongest_stay_and_the_dropped_are_counted():
     contacts = Contacts()
-    for number in range(MOST):
+    for number in range(MAX_CONTACTS):
         contacts.hear(cell(number << 8 | 5, -90 if number < 100 else -70), 0, third_of(0))
     for number in range(1000, 1060):
         contacts.hear(cell(number << 8 | 5, -50), 0, third_of(0))
@@ -76,9 +76,9 @@ def test_beyond_512_the_strongest_stay_and_the_dropped_are_counted():
             contacts.hear(cell(number << 8 | 5, -95), 0, third_of(0))
     assert contacts.close() == 90
     found = taken(contacts)
-    assert len(found) == MOST
+    assert len(found) == MAX_CONTACTS
     assert len([n for n in found if n >> 8 >= 1000]) == 60
-    assert len([n for n in found if 100 <= n >> 8 < 1000]) == MOST - 100
+    assert len([n for n in found if 100 <= n >> 8 < 1000]) == MAX_CONTACTS - 100
     assert not [n for n in found if n >> 8 >= 2000]
 
 
@@ -91,7 +91,7 @@ def test_addresses_that_share_their_first_bytes_are_told_apart():
 
 def test_sealing_and_hearing_go_on_side_by_side():
     contacts = Contacts()
-    for number in range(MOST):
+    for number in range(MAX_CONTACTS):
         contacts.hear(cell(number), 0, third_of(0))
     contacts.close()
     contacts.hear(cell(9999), 0, third_of(0))
@@ -100,11 +100,11 @@ def test_sealing_and_hearing_go_on_side_by_side():
     for number in range(300):
         contacts.take()
         contacts.hear(cell(10000 + number), 0, third_of(1))
-    assert contacts.heard == 300 and contacts.waiting == MOST - 300
+    assert contacts.heard == 300 and contacts.waiting == MAX_CONTACTS - 300
     while contacts.waiting:
         address, _ = contacts.take()
-        old += int.from_bytes(address, "little") < MOST
-    assert old == MOST - 300
+        old += int.from_bytes(address, "little") < MAX_CONTACTS
+    assert old == MAX_CONTACTS - 300
     assert contacts.close() == 0
     assert sorted(taken(contacts)) == [10000 + number for number in range(300)]
 

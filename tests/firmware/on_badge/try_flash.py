@@ -8,7 +8,7 @@ import os
 import sys
 
 import flash
-from anontrace_shared import log, sealing
+from anontrace_shared import badge_log, log
 from badge.logbook import Logbook
 from badge.store import Store
 
@@ -71,7 +71,7 @@ def fill(state, count=CONTACTS, plenty=0):
 
 def test_a_sealed_contact_costs_less_than_48_bytes():
     data = block(1)
-    sealer = sealing.Sealer(b"\x09" + bytes(31), sealing.KNOWN_SLOT, 1)
+    sealer = badge_log.Sealer(b"\x09" + bytes(31), badge_log.KNOWN_SLOT, 1)
     sealed = [sealer.begin(CONTACTS)]
     sealed += [sealer.record(bytes(20), bytes(4)) for _ in range(CONTACTS)]
     sealed.append(sealer.end())

@@ -23,6 +23,6 @@ def test_what_came_for_a_session_gives_its_memory_back_and_can_come_again():
         del badge_session, requests
         guests.leave()
         gc.collect()
-        assert "badge.requests" not in sys.modules and "anontrace_shared.noise_responder" not in sys.modules
+        assert "badge.requests" not in sys.modules and "anontrace_shared.badge_noise" not in sys.modules
         assert gc.mem_alloc() - before < 512 < 8192 < loaded - before
     guests.leave()

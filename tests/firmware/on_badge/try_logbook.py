@@ -198,6 +198,22 @@ def test_each_segment_goes_thirty_days_after_its_day():
     assert logbook.numbers() == [4]
 
 
+def test_a_wearer_may_have_it_go_sooner():
+    state = Store()
+    state.keep_days = 3
+    logbook = Logbook(state, lambda: ROOM)
+    for day in (DAY, DAY + 1):
+        write(logbook, block(day * 288))
+    logbook.expire(DAY + 3, 0)
+    assert days_left(logbook) == [DAY, DAY + 1]
+    logbook.expire(DAY + 4, 0)
+    assert days_left(logbook) == [DAY + 1]
+    state.save()
+    assert Store().keep_days == 3
+    state.erase()
+    assert Store().keep_days == 30
+
+
 def test_without_a_time_the_day_since_the_boot_counts():
     state = Store()
     state.boot = 7

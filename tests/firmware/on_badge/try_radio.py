@@ -4,7 +4,7 @@ import time
 
 import micropython
 from anontrace_shared import advert
-from badge.radio import CONNECTED, GONE, MTU, WROTE, Radio
+from badge.radio import IRQ_CENTRAL_CONNECT, IRQ_CENTRAL_DISCONNECT, IRQ_GATTS_WRITE, IRQ_MTU_EXCHANGED, Radio
 from bluetooth import BLE
 
 ADDRESS = bytes(range(20))
@@ -129,7 +129,12 @@ def test_connection_events_arrive_in_order_and_a_flood_of_writes_is_one():
     events = []
     while (event := radio.next_event()) is not None:
         events.append(event)
-    assert events == [(CONNECTED, 3, 0), (MTU, 3, 247), (WROTE, 3, 12), (GONE, 3, 0)]
+    assert events == [
+        (IRQ_CENTRAL_CONNECT, 3, 0),
+        (IRQ_MTU_EXCHANGED, 3, 247),
+        (IRQ_GATTS_WRITE, 3, 12),
+        (IRQ_CENTRAL_DISCONNECT, 3, 0),
+    ]
     assert radio.connections == 0 and not radio.lost
 
 

@@ -1,6 +1,9 @@
 """machine as the ESP32 port has it, as far as the firmware uses it: reset, watchdog, clock, pins, ADC, identity."""
 
+import time
+
 import _air
+from _calendar import seconds
 from micropython import const
 
 PWRON_RESET = const(1)
@@ -51,29 +54,16 @@ def enable_irq(state):
     pass
 
 
-def _days(year, month, day):
-    """Days from 2000-01-01 (proleptic Gregorian, years counted from March)."""
-    if month < 3:
-        year -= 1
-        month += 12
-    return 365 * year + year // 4 - year // 100 + year // 400 + (153 * month - 457) // 5 + day - 730426
-
-
-def _seconds(year, month, day, hour, minute, second):
-    return ((_days(year, month, day) * 24 + hour) * 60 + minute) * 60 + second
-
-
 class RTC:
     """The chip's clock: runs from 2000-01-01 00:00:00 at power-on until it is set."""
 
     def datetime(self, parts=None):
-        import time
-
         if parts is None:
             t = time.gmtime()
             return (t[0], t[1], t[2], t[6], t[3], t[4], t[5], _air.clock() % 1000000)
         year, month, day, _, hour, minute, second, micro = parts
-        _air.rtc += _seconds(year, month, day, hour, minute, second) * 1000000 + micro - _air.clock()
+        moved = seconds(year, month, day, hour, minute, second) * 1000000 + micro - _air.clock()
+        _air.rtc += moved
         return None
 
 

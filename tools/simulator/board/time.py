@@ -2,6 +2,7 @@
 
 import _air
 import utime
+from _calendar import seconds
 from micropython import const
 
 _EPOCH = const(946684800)
@@ -38,18 +39,16 @@ def time_ns():
     return _air.clock() * 1000
 
 
-def gmtime(seconds=None):
+def gmtime(when=None):
     # slice: the Unix port adds a ninth field that the ESP32 port has not
-    return utime.gmtime((time() if seconds is None else seconds) + _EPOCH)[:8]
+    return utime.gmtime((time() if when is None else when) + _EPOCH)[:8]
 
 
 localtime = gmtime
 
 
 def mktime(parts):
-    from machine import _seconds
-
-    return _seconds(parts[0], parts[1], parts[2], parts[3], parts[4], parts[5])
+    return seconds(parts[0], parts[1], parts[2], parts[3], parts[4], parts[5])
 
 
 def sleep_us(us):
@@ -62,5 +61,5 @@ def sleep_ms(ms):
     sleep_us(int(ms) * 1000)
 
 
-def sleep(seconds):
-    sleep_us(int(seconds * 1000000))
+def sleep(duration):
+    sleep_us(int(duration * 1000000))

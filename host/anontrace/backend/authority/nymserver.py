@@ -10,11 +10,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from anontrace import clock
 from anontrace.backend.errors import PeerError, Refused
-from anontrace.backend.http import JSON, json_in, reason_in
 from anontrace.backend.peers import Peers
+from anontrace.backend.web.http import JSON, json_in, reason_in
 
 _SECONDS = 60
-_MOST_ANSWER = 1 << 28  # bytes; a report has about 100 for each exposure
+_MAX_ANSWER = 1 << 28  # bytes; a report has about 100 for each exposure
 
 
 class Nymserver:
@@ -50,7 +50,7 @@ class Nymserver:
             "body": sha256(body).hexdigest(),
         }
         headers = {"Authorization": f"Bearer {jwt.encode(claims, self._key, algorithm='EdDSA')}", "Content-Type": JSON}
-        answer = await self._peers.request("nymserver", method, url, _MOST_ANSWER, content=body, headers=headers)
+        answer = await self._peers.request("nymserver", method, url, _MAX_ANSWER, content=body, headers=headers)
         if answer.is_client_error:
             raise Refused(answer.status_code, f"the nymserver refuses: {reason_in(answer.content)}")
         document = json_in(answer.content) if answer.is_success else None

@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from anontrace.backend import keyfiles
+from anontrace.backend.keys import keyfiles
 from anontrace.backend.roles import Context
 
 from . import routes
@@ -20,18 +20,19 @@ class AuthorityRole:
     def __init__(self, context: Context) -> None:
         settings, folder = context.server.config.authority, context.server.folder
         signing_key = keyfiles.read(folder, keyfiles.SIGNING)
-        self.router: APIRouter = routes.router(
-            Tokens(context.store, context.counters, signing_key, settings.token_hours, settings.permit_hours),
+        tokens = Tokens(context.store, context.counters, signing_key, settings.token_hours, settings.permit_hours)
+        self.router: APIRouter = routes.router(tokens, Throttle(settings.bad_tries))
+        self.staff_router: APIRouter = routes.staff_router(
+            tokens,
             Nymserver(context.peers, signing_key),
             RetractionKeys(context.store),
-            Throttle(settings.bad_tries),
             keyfiles.read(folder, keyfiles.STAFF),
         )
 
     async def start(self) -> None:
         pass
 
-    async def tick(self, now: float) -> None:
+    async def tick(self, held: float) -> None:
         pass
 
     def status(self) -> dict[str, Any]:

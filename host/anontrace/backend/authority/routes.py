@@ -1,6 +1,7 @@
 """The authority's endpoints: for patients' companions (docs/protocol.md section 8), and for its own staff.
 
-Staff endpoints want `Authorization: Bearer` with the staff token of the server's folder.
+Staff endpoints are answered at the server's door for staff, and want `Authorization: Bearer` with the staff token of
+its folder besides.
 """
 
 import hmac
@@ -9,11 +10,11 @@ import json
 from fastapi import APIRouter, Depends, Path, Request
 from pydantic import BaseModel, ConfigDict
 
-from anontrace.backend.describing import STAFF, gives, takes
 from anontrace.backend.errors import Refused
-from anontrace.backend.http import json_in
 from anontrace.backend.nymserver.records import Decided, Decision, Report, ReportList
-from anontrace.backend.web import json_body, json_octets
+from anontrace.backend.web.app import json_body, json_octets
+from anontrace.backend.web.describing import STAFF, gives, takes
+from anontrace.backend.web.http import json_in
 from anontrace.wire import redeem
 from anontrace.wire.redeem import RedeemReply, RedeemRequest
 
@@ -26,7 +27,7 @@ _REPORT = Path(pattern="^[0-9a-f]{16}$")
 
 
 class IssueRequest(BaseModel):
-    """For which disease a token is to be issued (1 to 8 ASCII characters)."""
+    """For which disease a token is to be issued: a code of ICD-10."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -49,19 +50,9 @@ class RetractionRequest(BaseModel):
     message: str = ""
 
 
-def router(
-    tokens: Tokens, nymserver: Nymserver, retractions: RetractionKeys, throttle: Throttle, staff_token: bytes
-) -> APIRouter:
-    """All endpoints of the authority."""
+def router(tokens: Tokens, throttle: Throttle) -> APIRouter:
+    """What everybody may ask of the authority."""
     routes = APIRouter(tags=["health authority"])
-    expected = staff_token.hex()
-
-    async def staff(request: Request) -> None:
-        scheme, _, shown = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(shown.strip().encode(), expected.encode()):
-            raise Refused(401, "the staff token is needed")
-
-    for_staff = [Depends(STAFF), Depends(staff)]
 
     @routes.post(
         "/v1/redeem", openapi_extra=takes(RedeemRequest, {"token": "AAAA-BBBB-CCCC-DDDD", "log_hash": "5a" * 32})
@@ -71,6 +62,21 @@ def router(
         wanted = redeem.read_request(await json_octets(request))
         with throttle.trying(request.client.host if request.client else ""):
             return RedeemReply(permit=await tokens.redeem(wanted.token, wanted.log_hash))
+
+    return routes
+
+
+def staff_router(tokens: Tokens, nymserver: Nymserver, retractions: RetractionKeys, staff_token: bytes) -> APIRouter:
+    """What the authority's staff ask of its server."""
+    routes = APIRouter(tags=["health authority"])
+    expected = staff_token.hex()
+
+    async def staff(request: Request) -> None:
+        scheme, _, shown = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(shown.strip().encode(), expected.encode()):
+            raise Refused(401, "the staff token is needed")
+
+    for_staff = [Depends(STAFF), Depends(staff)]
 
     @routes.post("/v1/staff/tokens", dependencies=for_staff, openapi_extra=takes(IssueRequest, {"disease": "U07.1"}))
     async def issue(request: Request) -> IssueReply:

@@ -14,7 +14,7 @@ from anontrace.backend import senders
 from anontrace.backend.errors import Refused
 
 WINDOW_SECONDS = 600.0
-_MOST_SENDERS = 10_000
+_MAX_SENDERS = 10_000
 _SOON = 1  # seconds until tries that are under way have been answered
 
 
@@ -52,7 +52,7 @@ class Throttle:
     def _remember(self, key: bytes) -> None:
         self._tries[key] = [*self._recent(key), time.monotonic()][-self._most :]
         self._tries.move_to_end(key)
-        if len(self._tries) > _MOST_SENDERS:
+        if len(self._tries) > _MAX_SENDERS:
             self._tries.popitem(last=False)
 
     def _recent(self, key: bytes) -> list[float]:

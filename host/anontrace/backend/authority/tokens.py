@@ -4,14 +4,16 @@ Only a token's hash is stored. Never learns who redeems, and never sees a log.
 """
 
 import os
+import re
 from dataclasses import dataclass
 
 from anontrace_primitives import equal
+from anontrace_shared.errors import FormatError
 from pydantic import BaseModel, ConfigDict, Field
 
 from anontrace import clock
-from anontrace.backend.counters import Counters
 from anontrace.backend.errors import Refused, StoreError
+from anontrace.backend.observing.counters import Counters
 from anontrace.backend.store import Put, Store
 from anontrace.mixnet import keydays
 from anontrace.mixnet.sizes import CASE_ID
@@ -21,6 +23,7 @@ from anontrace.wire.fields import Hex32, Hex129
 KEEP_DAYS = 60  # after the last day, to answer "used" and "expired" apart from "unknown"
 _TABLE = "tokens"
 _HOUR = 3600
+_ICD_10 = re.compile(r"[A-Z][0-9][0-9A-Z](\.[0-9A-Z]{1,4})?", re.ASCII)
 
 
 class _Stored(BaseModel):
@@ -55,8 +58,9 @@ class Tokens:
         self._permit_seconds = permit_hours * _HOUR
 
     async def issue(self, disease: str) -> Issued:
-        """A new token. FormatError if this is no disease code."""
-        permit.disease_bytes(disease)
+        """A new token. FormatError unless the disease is given by a code of ICD-10."""
+        if not _ICD_10.fullmatch(disease):
+            raise FormatError("disease: this is no disease code of ICD-10, such as U07.1 (COVID-19), J10 or A98.4")
         token = onetime.new_token()
         expires = int(clock.now()) + self._token_seconds
         stored = _Stored(disease=disease, expires=expires).model_dump_json().encode()
@@ -73,6 +77,7 @@ class Tokens:
         for _ in range(8):
             (value,) = await self._store.get_many(_TABLE, [key])
             if value is None:
+                onetime.normalise(token)  # says so where it is mistyped
                 self._counters.add("tokens_unknown")
                 raise Refused(404, "there is no such token")
             stored = _Stored.model_validate_json(value)

@@ -1,11 +1,13 @@
 """The command line of the servers, `anontrace-server`: one file per command group. Never shows a traceback unasked."""
 
-import os
 import sys
 from typing import NoReturn
 
 import click
 from anontrace_shared.errors import AnontraceError
+
+from anontrace import streams
+from anontrace.foreign.lines import line
 
 from .authority import authority
 from .check import check, status
@@ -36,9 +38,10 @@ group.add_command(network)
 
 def main() -> None:
     """Entry point: errors are one line on standard error; exit status 1, or 2 for a command line that is not right."""
+    streams.prepare()
     debug = "--debug" in sys.argv
     try:
-        group.main(standalone_mode=False)
+        group.main(prog_name="anontrace-server", standalone_mode=False)
     except click.ClickException as error:
         if debug:
             raise
@@ -52,9 +55,15 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         _fail("aborted", 1)
     except BrokenPipeError:
-        # The reader of our output has gone; Python would complain once more while it shuts down.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        streams.abandon()
         sys.exit(1)
+    except streams.OutputError as error:
+        streams.abandon()
+        _fail(str(error), 1)
+    except ModuleNotFoundError as error:
+        if debug or (error.name or "anontrace").startswith("anontrace"):
+            raise
+        _fail(f"{error.name} is missing; install what servers need: pip install 'anontrace[server]'", 1)
     except (AnontraceError, OSError) as error:
         if debug:
             raise
@@ -62,5 +71,5 @@ def main() -> None:
 
 
 def _fail(message: str, status: int) -> NoReturn:
-    click.echo(f"anontrace-server: {' '.join(message.split())}", err=True)
+    click.echo(f"anontrace-server: {line(' '.join(message.split()))}", err=True)
     sys.exit(status)

@@ -1,6 +1,6 @@
 """`anontrace-server authority`: what the health authority's staff do. Talks to the running server of their folder."""
 
-import json
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -11,10 +11,12 @@ from typing import Any, TypeVar
 import click
 import httpx
 
-from anontrace.backend import config, keyfiles
-from anontrace.backend.errors import PeerError
-from anontrace.backend.http import reason_in, silence_in
-from anontrace.backend.nearby import Place
+from anontrace.backend import config
+from anontrace.backend.errors import ConfigError, PeerError
+from anontrace.backend.keys import keyfiles
+from anontrace.backend.operating.nearby import Place
+from anontrace.backend.web.http import reason_in, silence_in
+from anontrace.foreign.lines import json_line, line
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _SECONDS_A_DAY = 86400
@@ -33,13 +35,13 @@ class _Staff:
             answer = self.place.request(method, f"/v1/staff/{path}", 30, json=body, headers=self.headers)
         except httpx.HTTPError as error:
             why = silence_in(error)
-            raise PeerError(f"{self.place.url}: the authority's server does not answer ({why})") from None
+            raise PeerError(f"{self.place.where}: the authority's server does not answer ({why})") from None
         if not answer.is_success:
             raise PeerError(reason_in(answer.content) or f"the authority's server answers {answer.status_code}")
         try:
             return answer.json()
         except (ValueError, RecursionError):
-            raise PeerError(f"{self.place.url}: this is no authority's server") from None
+            raise PeerError(f"{self.place.where}: this is no authority's server") from None
 
 
 def _options(command: _F) -> _F:
@@ -56,17 +58,28 @@ def _options(command: _F) -> _F:
 
 
 def _staff(folder: Path) -> _Staff:
+    for name in (config.FILE, keyfiles.STAFF):
+        if not (folder / name).exists():
+            raise ConfigError(f"{folder / name}: no such file; name the folder of the authority's server by --config")
     token = keyfiles.read(folder, keyfiles.STAFF).hex()
-    return _Staff(Place.of(config.load(folder)), {"Authorization": f"Bearer {token}"})
+    return _Staff(Place.for_staff(config.load(folder)), {"Authorization": f"Bearer {token}"})
 
 
+def _report(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    report = value.strip().lower()
+    if not re.fullmatch("[0-9a-f]{16}", report, re.ASCII):
+        raise click.BadParameter("a report is named by 16 hex digits, as `authority reports` lists them")
+    return report
+
+
+_REPORT = click.argument("report", callback=_report)
 _yes = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 
 
 def _confirm(question: Callable[[], str], settled: bool) -> None:
     """Ask before what cannot be undone, if somebody sits at a terminal. click.Abort unless it is confirmed."""
     if not settled and sys.stdin.isatty():
-        click.confirm(question(), abort=True, err=True)
+        click.confirm(line(question()), abort=True, err=True)
 
 
 def _example(*lines: str) -> str:
@@ -80,16 +93,16 @@ def authority() -> None:
 
 
 @authority.command(epilog=_example("anontrace-server authority issue --disease U07.1"))
-@click.option("--disease", required=True, help="Disease code, such as U07.1.")
+@click.option("--disease", required=True, metavar="CODE", help="Disease code of ICD-10, such as U07.1.")
 @_options
 def issue(disease: str, folder: Path, as_json: bool) -> None:
     """Issue a one-time token for a patient. It is shown this once."""
-    issued = _staff(folder).ask("POST", "tokens", {"disease": disease})
+    issued = _staff(folder).ask("POST", "tokens", {"disease": disease.strip().upper()})
     if as_json:
-        click.echo(json.dumps(issued))
+        click.echo(json_line(issued))
     else:
-        click.echo(issued["token"])
-        click.echo(f"for {issued['disease']}, until {_when(issued['expires'])} UTC", err=True)
+        click.echo(line(issued["token"]))
+        click.echo(line(f"for {issued['disease']}, until {_when(issued['expires'])} UTC"), err=True)
 
 
 @authority.command(
@@ -103,7 +116,7 @@ def reports(pending: bool, folder: Path, as_json: bool) -> None:
     if pending:
         answer["reports"] = [each for each in answer["reports"] if each["state"] == "pending"]
     if as_json:
-        click.echo(json.dumps(answer))
+        click.echo(json_line(answer))
         return
     from rich import box
     from rich.console import Console
@@ -113,38 +126,40 @@ def reports(pending: bool, folder: Path, as_json: bool) -> None:
     table = Table(*(Column(name, no_wrap=True) for name in names), "exposures", box=box.SIMPLE)
     for each in answer["reports"]:
         table.add_row(
-            each["report"],
+            _shown(each["report"]),
             str(each["generation"]),
-            each["disease"],
+            _shown(each["disease"]),
             _when(each["received"]),
-            each["state"],
+            _shown(each["state"]),
             str(len(each["exposures"])),
         )
     Console().print(table)
 
 
 @authority.command(epilog=_example("anontrace-server authority show 0123456789abcdef"))
-@click.argument("report")
+@_REPORT
 @_options
 def show(report: str, folder: Path, as_json: bool) -> None:
     """Show the exposure figures of REPORT. An exposure is one contact address in one slot of five minutes."""
     found = _staff(folder).ask("GET", f"reports/{report}")
     if as_json:
-        click.echo(json.dumps(found))
+        click.echo(json_line(found))
         return
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
-    console.print(f"report {found['report']} of case {found['case']}: {found['state']}")
-    console.print(f"{found['disease']}, generation {found['generation']}, received {_when(found['received'])} UTC")
+    console.print(_shown(f"report {found['report']} of case {found['case']}: {found['state']}"))
+    console.print(
+        _shown(f"{found['disease']}, generation {found['generation']}, received {_when(found['received'])} UTC")
+    )
     log = found["log"]
     console.print(
         f"records: {log['records']} in {log['blocks']} slots, {log['broken']} broken, {log['misdated']} misdated, "
         f"{log['unregistered']} not registered; unreadable parts: {log['damaged']}"
     )
-    table = Table("id", "day", "minutes", "attenuation dB", "verified", box=box.SIMPLE)
+    table = Table("id", "day (UTC)", "minutes", "attenuation dB", "verified", box=box.SIMPLE)
     for each in found["exposures"]:
         day = _when(each["day"] * _SECONDS_A_DAY)[:10]
         verified = "yes" if each["verified"] else "no"
@@ -158,7 +173,7 @@ def show(report: str, folder: Path, as_json: bool) -> None:
         'anontrace-server authority approve 0123456789abcdef --minutes 15 --depth 2 --message "Call 555 0100"',
     )
 )
-@click.argument("report")
+@_REPORT
 @click.option("--minutes", required=True, type=click.IntRange(0, 65535), help="Rule: tell who was near this long.")
 @click.option("--attenuation", type=click.IntRange(0, 255), metavar="DB", help="Only contacts at most this far off.")
 @click.option("--depth", type=click.IntRange(1, 255), help="Deepest generation to be told. [new case: 1]")
@@ -213,24 +228,24 @@ def approve(
         "message": message,
     }
     answer = staff.ask("POST", f"reports/{report}/decision", decision)
-    click.echo(json.dumps(answer) if as_json else f"approved: {answer['notifications']} notifications are on their way")
+    click.echo(json_line(answer) if as_json else f"approved: {answer['notifications']} notifications are on their way")
 
 
 @authority.command(epilog=_example("anontrace-server authority refuse 0123456789abcdef"))
-@click.argument("report")
+@_REPORT
 @_yes
 @_options
 def refuse(report: str, yes: bool, folder: Path, as_json: bool) -> None:
     """Notify nobody of REPORT."""
     _confirm(lambda: "Its contacts are deleted, and nobody can be notified of it later. Refuse it?", yes or as_json)
     answer = _staff(folder).ask("POST", f"reports/{report}/decision", {"approve": False})
-    click.echo(json.dumps(answer) if as_json else "refused: nobody is notified")
+    click.echo(json_line(answer) if as_json else "refused: nobody is notified")
 
 
 @authority.command(
     epilog=_example('anontrace-server authority retract 0123456789abcdef --message "False alarm"'),
 )
-@click.argument("report")
+@_REPORT
 @click.option("--message", default="", help="For the contacts, up to 58 bytes.")
 @_yes
 @_options
@@ -238,7 +253,14 @@ def retract(report: str, message: str, yes: bool, folder: Path, as_json: bool) -
     """Take back REPORT: everybody who was notified of it is told so. A patient's own report ends its case."""
     _confirm(lambda: "Everybody who was notified of it is told that it was wrong. Retract it?", yes or as_json)
     answer = _staff(folder).ask("POST", f"reports/{report}/retraction", {"message": message})
-    click.echo(json.dumps(answer) if as_json else f"retracted: {answer['notifications']} messages are on their way")
+    click.echo(json_line(answer) if as_json else f"retracted: {answer['notifications']} messages are on their way")
+
+
+def _shown(text: str) -> str:
+    """What the server says, for rich: as it stands, on one line."""
+    from rich.markup import escape
+
+    return escape(line(text))
 
 
 def _when(unix: int) -> str:

@@ -1,6 +1,5 @@
 """`anontrace-server check` and `anontrace-server status`: servers before and while they run."""
 
-import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-if TYPE_CHECKING:
-    from anontrace.backend.nearby import Place
+from anontrace.foreign.lines import json_line, line
 
-_HOUR_SECONDS = 3600
+if TYPE_CHECKING:
+    from anontrace.backend.operating.nearby import Place
+
+_NOT_FOUND = 404
 
 
 @click.command()
@@ -21,14 +22,14 @@ _HOUR_SECONDS = 3600
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def check(folders: tuple[Path, ...], as_json: bool) -> None:
     """Say what is wrong with the servers of these folders, by file and line. Exit status 1 if anything is."""
-    from anontrace.backend import checking
+    from anontrace.backend.operating import checking
 
     found = checking.faults(folders)
     if as_json:
-        click.echo(json.dumps({"ok": not found, "faults": found}))
+        click.echo(json_line({"ok": not found, "faults": found}))
     else:
         for fault in found:
-            click.echo(fault, err=True)
+            click.echo(line(fault), err=True)
         if not found:
             click.echo(f"nothing is wrong with {len(folders)} {'folder' if len(folders) == 1 else 'folders'}")
     sys.exit(1 if found else 0)
@@ -38,18 +39,21 @@ def check(folders: tuple[Path, ...], as_json: bool) -> None:
 @click.argument("places", nargs=-1, required=True, metavar="URL|DIR...")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def status(places: tuple[str, ...], as_json: bool) -> None:
-    """Show peers, keys, queues and losses of running servers. DIR: a server's folder, or one with a network.
+    """Show peers, keys, queues and losses of running servers. DIR: a server's folder, or one with a network. URL: where
+    a server listens for its operators.
 
     Exit status 1 if one does not answer or is not ready, or if discovery shows them different directories.
     """
     found = [each for name in places for each in _answers(name)]
     forked = forks(each.get("directory") for each in found)
     if as_json:
-        click.echo(json.dumps({"servers": found, "forks": forked}))
+        click.echo(json_line({"servers": found, "forks": forked}))
     else:
         _show(found)
         for number in forked:
-            click.echo(f"directory {number} is not the same for all: discovery shows different histories", err=True)
+            click.echo(
+                line(f"directory {number} is not the same for all: discovery shows different histories"), err=True
+            )
     sys.exit(0 if not forked and all(each.get("ready") for each in found) else 1)
 
 
@@ -77,7 +81,7 @@ def _places(name: str) -> "list[Place]":
     """Where each server is that a URL or folder means."""
     from anontrace.backend import config
     from anontrace.backend.errors import ConfigError
-    from anontrace.backend.nearby import Place
+    from anontrace.backend.operating.nearby import Place
 
     if name.startswith(("http://", "https://")):
         try:
@@ -87,15 +91,15 @@ def _places(name: str) -> "list[Place]":
     folder = Path(name)
     inside = sorted(path.parent for path in folder.glob(f"*/{config.FILE}"))
     homes = [folder] if (folder / config.FILE).exists() or not inside else inside
-    return [Place.of(server) for server in map(config.load, homes)]
+    return [Place.for_staff(server) for server in map(config.load, homes)]
 
 
 def _asked(place: "Place") -> dict[str, Any]:
     import httpx
     from pydantic import ValidationError
 
-    from anontrace.backend.http import reason_in, silence_in
-    from anontrace.backend.reporting import Status
+    from anontrace.backend.observing.documents import Status
+    from anontrace.backend.web.http import reason_in, silence_in
 
     failed: dict[str, Any] = {"url": place.url, "ready": False}
     try:
@@ -103,11 +107,13 @@ def _asked(place: "Place") -> dict[str, Any]:
         document = answer.raise_for_status().json()
         Status.model_validate(document)
     except httpx.HTTPStatusError as error:
+        if error.response.status_code == _NOT_FOUND:
+            return failed | {"error": "that is asked at its `staff_listen`: give its folder, or that URL"}
         return failed | {"error": reason_in(error.response.content) or f"status {error.response.status_code}"}
     except (ValidationError, ValueError, RecursionError):
         return failed | {"error": "it is no server of this kind"}
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return failed | {"error": silence_in(error)}
+        return failed | {"error": silence_in(error) + ("" if place.socket is None else f" at {place.socket}")}
     return {"url": place.url, **document}
 
 
@@ -117,8 +123,6 @@ def _show(found: list[dict[str, Any]]) -> None:
     from rich.markup import escape
     from rich.table import Column, Table
 
-    from anontrace import clock
-
     console = Console()
     names = Column("server", no_wrap=True)
     servers = Table(
@@ -126,12 +130,12 @@ def _show(found: list[dict[str, Any]]) -> None:
     )
     for each in found:
         if "error" in each:
-            click.echo(f"{each['url']}: no usable answer ({each['error']})", err=True)
+            click.echo(line(f"{each['url']}: no usable answer ({each['error']})"), err=True)
             continue
         keys = each["roles"].get("mix", {})
         counters = each["counters"]
         servers.add_row(
-            escape(each["name"]),
+            escape(line(each["name"])),
             "yes" if each["ready"] else "[red]no[/red]",
             f"{each['clock_offset']:+.0f} s",
             f"{keys.get('first_key_day')} to {keys['last_key_day']}" if keys.get("last_key_day") else "-",
@@ -143,25 +147,18 @@ def _show(found: list[dict[str, Any]]) -> None:
     if servers.row_count:
         console.print(servers)
     for shown in sorted({each["directory"] for each in found if each.get("directory")}):
-        console.print(f"directory {shown}", highlight=False)
+        console.print(line(f"directory {shown}"), highlight=False, markup=False)
     known = next((each for each in found if each.get("peers")), None)
     if known is None:
         return
-    peers = Table(
-        "mix", "name", "roles", "list ends in", "newest key", "losses", box=box.SIMPLE, title=f"as {known['name']} sees"
-    )
+    title = escape(line(f"as {known['name']} sees"))
+    peers = Table("mix", "name", "roles", "newest key", "loses at", box=box.SIMPLE, title=title)
     for peer in known["peers"]:
+        roles = escape(line(" ".join([*peer["roles"], *(["retiring"] if peer.get("retiring") else [])])))
         if not peer["listed"]:
-            peers.add_row(str(peer["number"]), "", " ".join(peer["roles"]), "[red]missing[/red]")
+            peers.add_row(str(peer["number"]), "[red]missing[/red]", roles)
             continue
-        losses = ", ".join(f"to {number}: {share:.0%}" for number, share in peer["losses"].items() if share)
-        left = f"{(peer['expires'] - clock.now()) / _HOUR_SECONDS:.0f} h"
-        peers.add_row(
-            str(peer["number"]),
-            escape(peer["name"]),
-            " ".join(peer["roles"]),
-            left,
-            str(peer["newest_key_day"]),
-            losses or "-",
-        )
+        lossy = " ".join(map(str, peer["lossy"]))
+        name = escape(line(peer["name"]))
+        peers.add_row(str(peer["number"]), name, roles, str(peer["newest_key_day"]), lossy or "-")
     console.print(peers)

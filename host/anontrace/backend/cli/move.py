@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import click
 from anontrace_shared.errors import FormatError
 
-from anontrace.backend import config, keyfiles
+from anontrace.backend import config
 from anontrace.backend.config import Server
 from anontrace.backend.errors import BackendError, ConfigError
+from anontrace.backend.keys import keyfiles
 from anontrace.backend.store import address
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def move(folder: Path, to: str, as_json: bool) -> None:
     line = None if to == _FOLDER else _line(to, server)
     _refuse_unless_movable(server)
     _refuse_if_running(server)
-    from anontrace.backend import storeplace
+    from anontrace.backend.operating import storeplace
 
     with _progress(as_json) as progress:
         try:
@@ -77,7 +78,7 @@ def _line(to: str, server: Server) -> str:
 
 
 def _refuse_unless_movable(server: Server) -> None:
-    from anontrace.backend import checking
+    from anontrace.backend.operating import checking
 
     if os.name == "posix" and (owner := server.folder.stat().st_uid) != os.geteuid():
         # What another user writes into the folder, the server could not open any more.
@@ -87,9 +88,9 @@ def _refuse_unless_movable(server: Server) -> None:
 
 
 def _refuse_if_running(server: Server) -> None:
-    from anontrace.backend import checking
+    from anontrace.backend.operating import copies
 
-    place = checking.running_at(server)
+    place = copies.running_at(server)
     if place is not None:
         raise ConfigError(f"{server.config.name} runs: it answers at {place}; stop it, and every worker of it")
 

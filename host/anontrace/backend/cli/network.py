@@ -4,17 +4,23 @@ from pathlib import Path
 
 import click
 
-from anontrace.backend import joining, keyfiles
 from anontrace.backend.config import Role
-from anontrace.backend.init import FEWEST_MIXES, MOST_MIXES, Plan, make_network
+from anontrace.backend.keys import keyfiles
+from anontrace.backend.operating import joining
+from anontrace.backend.operating.init import MAX_MIXES, MIN_MIXES, Plan, make_network
 
 
 @click.command()
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--mixes", default=FEWEST_MIXES, show_default=True, type=click.IntRange(FEWEST_MIXES, MOST_MIXES))
+@click.option("--mixes", default=MIN_MIXES, show_default=True, type=click.IntRange(MIN_MIXES, MAX_MIXES),
+              help="Mixes beside nymserver and mailbox server, which are mixes too.")  # fmt: skip
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address that the servers listen on.")
 @click.option("--base-port", default=0, show_default=True, type=click.IntRange(0, 65535), help="0: free ones.")
-@click.option("--delay", type=click.FloatRange(0), metavar="SECONDS", help="Mean delay of a message at each mix.")
+@click.option("--delay", type=click.FloatRange(0), metavar="SECONDS",
+              help="Mean delay of a message at each mix: 300, unless given; 1 or less to try things out, "
+                   "which hides nothing from whoever runs both nymserver and mailbox server.")  # fmt: skip
+@click.option("--spread", type=click.FloatRange(0), metavar="SECONDS",
+              help="Time over which a decision's notifications leave: six hours; 0 if --pace is given.")  # fmt: skip
 @click.option("--pace", type=click.FloatRange(0), metavar="SECONDS", help="Mean time between two notifications.")
 @click.option("--loops", type=click.FloatRange(0), metavar="SECONDS", help="Mean time between decoy loops; 0: none.")
 @click.option("--name", default="local", show_default=True, help="Name of the network.")
@@ -24,12 +30,13 @@ def init(
     host: str,
     base_port: int,
     delay: float | None,
+    spread: float | None,
     pace: float | None,
     loops: float | None,
     name: str,
 ) -> None:
     """Make a network in DIRECTORY: keys, network.toml for clients, one folder per server."""
-    folders = make_network(directory, Plan(mixes, host, base_port, delay, pace, name, loops))
+    folders = make_network(directory, Plan(mixes, host, base_port, delay, pace, name, loops, spread))
     click.echo(f"{directory / 'network.toml'}: give this to every client; it holds no secret")
     for folder in folders:
         click.echo(f"{folder}: anontrace-server run {folder}")
@@ -75,4 +82,4 @@ def network() -> None:
 def add(file: Path, entries: tuple[Path, ...], name: str | None) -> None:
     """Add servers to NETWORK.toml by the entries that `init-server` made. A new file needs a complete network."""
     made = joining.put_together(file, name, entries)
-    click.echo(f"{file}: network {made.name!r} with {len(made.mix)} mixes; compare the keys with their operators")
+    click.echo(f"{file}: network {made.name!r}: {joining.summary(made)}; compare the keys with their operators")

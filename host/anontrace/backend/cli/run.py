@@ -10,15 +10,22 @@ from anontrace.backend.config import Server
 
 
 def _run(servers: list[Server], debug: bool, log_json: bool) -> None:
-    from anontrace.backend import logs, servicemanager, serving  # slow to load, and of no use to the other commands
+    from anontrace.backend.observing import logs, servicemanager
+    from anontrace.backend.operating import serving  # slow to load, and of no use to the other commands
+
+    silent = list(servers)
+
+    def listening(server: Server) -> None:
+        click.echo(f"listening {server.config.name} {server.config.url}")
+        silent.remove(server)
+        if not silent:  # what the others are is not waited for: they may wait for these
+            servicemanager.ready()
 
     def ready(server: Server) -> None:
         click.echo(f"ready {server.config.name} {server.config.url}")
-        if server is servers[-1]:
-            servicemanager.ready()
 
     logs.set_up(debug, log_json)
-    work = serving.serve(servers, ready)
+    work = serving.serve(servers, listening, ready)
     try:
         import uvloop
     except ImportError:  # Windows has none

@@ -1,14 +1,18 @@
-"""`GET /v1/directory`, `GET /v1/directory/chain/{page}`, `PUT /v1/lists/{number}` (docs/protocol.md section 10)."""
+"""`GET /v2/directory`, `GET /v2/directory/{day}`, `PUT /v2/announcements/{number}` (docs/protocol.md section 10)."""
 
 from fastapi import APIRouter, Path, Request, Response
 
-from anontrace.backend.describing import gives, gives_nothing, takes
-from anontrace.backend.http import JSON
-from anontrace.backend.web import json_octets
-from anontrace.wire.directory import MOST_SEQUENCE, PAGE, Edition, Page
-from anontrace.wire.signed import Signed
+from anontrace.backend.web import gone
+from anontrace.backend.web.app import octets
+from anontrace.backend.web.describing import gives_nothing, gives_octets, takes_octets
+from anontrace.backend.web.http import OCTETS
+from anontrace.wire.announcement import SIZE
+from anontrace.wire.description import MAX_DESCRIPTION
 
-from .editions import Editions
+from .editions import Answer, Editions
+
+_MAX_BODY = 1 + 2 + MAX_DESCRIPTION + 2 + 2 * (4 + 1 + SIZE)
+_GONE = ("/v1/directory", "/v1/directory/chain/{page}", "/v1/lists/{number}")
 
 
 def router(editions: Editions) -> APIRouter:
@@ -16,35 +20,42 @@ def router(editions: Editions) -> APIRouter:
     routes = APIRouter(tags=["discovery"])
 
     @routes.get(
-        "/v1/directory",
+        "/v2/directory",
         response_class=Response,
-        responses=gives(Edition, "The directory.") | gives_nothing("You have it.", 304),
+        responses=gives_octets("The directory.") | gives_nothing("You have it.", 304),
     )
     async def directory(request: Request) -> Response:
-        """The current signed directory. 304 for who has it."""
-        text, tag = await editions.current()
-        headers = {"ETag": tag, "Cache-Control": "no-cache"}
-        if tag in request.headers.get("if-none-match", ""):
-            return Response(status_code=304, headers=headers)
-        return Response(text, media_type=JSON, headers=headers)
+        """The whole signed directory. 304 for who has it."""
+        return _tagged(request, await editions.whole())
 
     @routes.get(
-        "/v1/directory/chain/{page}", response_class=Response, responses=gives(Page, "The heads that are kept.")
+        "/v2/directory/{day}",
+        response_class=Response,
+        responses=gives_octets("What is new.") | gives_nothing("You have it.", 304),
     )
-    async def chain(page: int = Path(ge=0, le=MOST_SEQUENCE // PAGE)) -> Response:
-        """The heads of the 128 directories of a page, those of the last 30 days: how one led to the next."""
-        return Response(await editions.page(page), media_type=JSON)
+    async def since(request: Request, day: int = Path(ge=0, lt=1 << 16)) -> Response:
+        """What is new in the directory for whoever knows most keys of a day. 304 for who has it."""
+        return _tagged(request, await editions.since(day))
 
     @routes.put(
-        "/v1/lists/{number}",
+        "/v2/announcements/{number}",
         status_code=204,
         response_class=Response,
         responses=gives_nothing("Published.", 204),
-        openapi_extra=takes(Signed, {"document": '{"version":1,"number":7,"name":"mix-7"}', "signature": "5a" * 64}),
+        openapi_extra=takes_octets("The mix's description, and its announcements of one or two days."),
     )
-    async def put_list(request: Request, number: int = Path(ge=1, le=255)) -> Response:
-        """Publish a mix's signed key list."""
-        await editions.take(number, await json_octets(request))
+    async def announce(request: Request, number: int = Path(ge=1, le=255)) -> Response:
+        """Publish a mix's description and keys."""
+        await editions.take(number, await octets(request, at_least=1, at_most=_MAX_BODY, unit=1))
         return Response(status_code=204)
 
+    gone.add(routes, _GONE)
     return routes
+
+
+def _tagged(request: Request, answer: Answer) -> Response:
+    body, tag = answer
+    headers = {"ETag": tag, "Cache-Control": "no-cache"}
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(body, media_type=OCTETS, headers=headers)

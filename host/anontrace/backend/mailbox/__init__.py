@@ -1,1 +1,1 @@
-"""The mailbox server: keeps what arrives for an address until it is fetched (seed, "Mailbox-Server")."""
+"""The mailbox server: keeps what arrives for an address until it is fetched (docs/protocol.md section 8)."""

@@ -14,13 +14,14 @@ class MailboxRole:
     """One mailbox server. Its mix delivers to `mailboxes`."""
 
     def __init__(self, context: Context) -> None:
-        self.mailboxes = Mailboxes(context.store, context.counters, context.server.config.mailbox.quota)
+        settings = context.server.config.mailbox
+        self.mailboxes = Mailboxes(context.store, context.counters, settings.quota, settings.group_quota)
         self.router: APIRouter = routes.router(self.mailboxes)
 
     async def start(self) -> None:
         pass
 
-    async def tick(self, now: float) -> None:
+    async def tick(self, held: float) -> None:
         pass
 
     def status(self) -> dict[str, Any]:

@@ -1,36 +1,40 @@
-"""`POST /v1/poll` (docs/protocol.md section 8)."""
+"""`POST /v2/look` (docs/protocol.md section 8)."""
 
 from fastapi import APIRouter, Request, Response
 
-from anontrace.backend.describing import gives_octets, takes_octets
-from anontrace.backend.http import OCTETS
-from anontrace.backend.web import octets
-from anontrace.wire import poll
+from anontrace.backend.web import gone
+from anontrace.backend.web.app import octets
+from anontrace.backend.web.describing import gives_octets, takes_octets
+from anontrace.backend.web.http import OCTETS
+from anontrace.mixnet.sizes import GROUP
+from anontrace.wire import look
+from anontrace.wire.look import Look
 
 from .boxes import Mailboxes
 
 
 def router(mailboxes: Mailboxes) -> APIRouter:
-    """The mailbox server's endpoint."""
+    """The mailbox server's endpoints."""
     routes = APIRouter(tags=["mailbox server"])
 
     @routes.post(
-        "/v1/poll",
+        "/v2/look",
         response_class=Response,
         responses=gives_octets(
-            "Each message: index of its mailbox (2), payload (239); filled up to the room asked for."
+            f"What ties it to the request ({look.BOUND}), how many digests there are of each group (2 each), digests "
+            f"({look.DIGEST} each), sums ({look.ROW} each), messages in plain ({look.PLAIN} each): all filled up to "
+            "the room asked for."
         ),
         openapi_extra=takes_octets(
-            f"Room of the answer in messages (2; 0: open), and 1 to {poll.MOST_MAILBOXES} questions: mailbox (32), "
-            "messages known (1)."
+            f"Room for digests (2), sums (1), messages in plain (1), seed ({look.SEED}), number of groups (1), groups: "
+            f"address ({GROUP}), where to begin (2), known (2); then mailboxes of their own: address (32), "
+            "messages fetched (1)."
         ),
     )
-    async def fetch(request: Request) -> Response:
-        """What arrived in up to 1000 mailboxes. If an answer is full, there may be more: poll again, skipping that."""
-        least = poll.ROOM + poll.QUESTION
-        most = poll.ROOM + poll.MOST_MAILBOXES * poll.QUESTION
-        body = await octets(request, at_least=least, at_most=most, unit=poll.QUESTION)
-        asked, room = poll.parse_request(body)
-        return Response(poll.encode_reply(await mailboxes.fetch(asked, room), room), media_type=OCTETS)
+    async def look_into(request: Request) -> Response:
+        """What arrived in the mailboxes of up to 64 groups, told so that the server does not see what was wanted."""
+        asked = Look.parse(await octets(request, at_least=look.HEAD, at_most=look.MAX_BODY, unit=1))
+        return Response((await mailboxes.answer(asked)).encode(asked), media_type=OCTETS)
 
+    gone.add(routes, ("/v1/poll",))
     return routes

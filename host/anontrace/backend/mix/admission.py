@@ -1,31 +1,29 @@
 """Messages coming in: unwrap, uniqueness, and into a delay queue, durably, before anything is acknowledged.
 
-Implements docs/protocol.md section 6 up to the random delay. A message that does not hold or was seen before is dropped
-without a sign to its sender, and counted. So is one for a next mix that takes none, once such mixes have filled their
-share of the room: refusing it would stop its whole batch, and with it the traffic to all others. Never sends.
+Implements docs/protocol.md section 6 up to the random delay. A message that is invalid or was seen before is dropped
+without a sign to its sender, and counted. So is one for a next mix that accepts none, once messages for such mixes have
+filled their share of the queue: refusing it would stop its whole batch, and with it the traffic to all others. Never
+sends.
 """
 
 import asyncio
-import random
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 
 from anontrace_shared.errors import FormatError
 
 from anontrace import clock
-from anontrace.backend.counters import Counters
 from anontrace.backend.errors import Overloaded
+from anontrace.backend.observing.counters import Counters
 from anontrace.backend.store import Entry, Put, Store
-from anontrace.mixnet import message as packet
-from anontrace.mixnet.message import Delivery, DroppedMessage, MacError, Relay
+from anontrace.mixnet import packet
+from anontrace.mixnet.packet import Delivery, DroppedMessage, MacError, Relay
 
-from . import items
+from . import delays, items
 from .keys import MixKey, MixKeys
+from .room import Room
 
-_SHARE = 2  # one next mix, and all that take none together, may have this part of the room
 _FEW = 4  # messages; to hand so few to a thread costs more than to unwrap them
-_random = random.SystemRandom()
 
 
 class Admission:
@@ -37,6 +35,7 @@ class Admission:
         store: Store,
         keys: MixKeys,
         counters: Counters,
+        *,
         delay: float,
         queue_limit: int,
         known_mix: Callable[[int], bool],
@@ -55,13 +54,13 @@ class Admission:
 
     async def accept(self, messages: Sequence[bytes]) -> None:
         """Returns when each message is either held durably or dropped. Overloaded if there is no room for them."""
-        waiting = Counter(await self._store.backlog())
-        if waiting.total() + self._underway + len(messages) > self._queue_limit:
+        waiting = await self._store.backlog()
+        if sum(waiting.values()) + self._underway + len(messages) > self._queue_limit:
             self._counters.add("refused_full", len(messages))
             raise Overloaded("this mix has no room for more messages now")
         self._underway += len(messages)
         try:
-            state = (waiting, self._stuck(), clock.now())
+            state = (Room(self._queue_limit, waiting, self._stuck()), clock.now())
             if len(messages) <= _FEW:
                 by_key = self._unwrap(messages, *state)
             else:
@@ -75,11 +74,8 @@ class Admission:
         for queue in {put.then.queue for puts in by_key.values() for put in puts if put.then is not None}:
             self._wake(queue)
 
-    def _unwrap(
-        self, messages: Sequence[bytes], waiting: Counter[str], stuck: Collection[str], now: float
-    ) -> dict[MixKey, list[Put]]:
-        """Undo one hop of each message; those that do not hold are only counted. `waiting`: lengths of the queues."""
-        share, held_up = self._queue_limit // _SHARE, sum(waiting[queue] for queue in stuck)
+    def _unwrap(self, messages: Sequence[bytes], room: Room, now: float) -> dict[MixKey, list[Put]]:
+        """Undo one hop of each message; those that do not hold are only counted."""
         by_key: dict[MixKey, list[Put]] = {}
         for message in messages:
             key = self._keys.selected(packet.key_select(message), now)
@@ -97,19 +93,16 @@ class Admission:
             entry = self._entry(result, now)
             if entry is None:
                 continue
-            is_stuck = entry.queue in stuck
-            if entry.queue != items.DELIVER and (held_up if is_stuck else waiting[entry.queue]) >= share:
+            if entry.queue != items.DELIVER and not room.take(entry.queue):
                 self._counters.add("dropped_full")
             else:
-                waiting[entry.queue] += 1
-                held_up += is_stuck
                 by_key.setdefault(key, []).append(Put(result.replay_tag, b"", entry))
         return by_key
 
     def _entry(self, result: Relay | Delivery, now: float) -> Entry | None:
-        due = time.time() + (_random.expovariate(1 / self._delay) if self._delay else 0.0)
+        due = time.time() + delays.drawn(self._delay)
         if isinstance(result, Delivery):
-            return Entry(items.DELIVER, due, items.Arrived(result.mailbox, result.payload).encode())
+            return Entry(items.DELIVER, due, items.Arrived(result.mailbox, result.payload, result.version).encode())
         onward = items.onward(result.message, now)
         if onward is None or not self._known_mix(result.next_mix):
             self._counters.add("dropped_next")

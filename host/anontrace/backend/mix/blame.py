@@ -1,6 +1,6 @@
-"""Who lost the loops: from which ways lost theirs, an estimate for each mix and each first link. Pure.
+"""Who lost the loops: from the paths that lost theirs, an estimate for each mix and each first link. Pure.
 
-A loop is lost if any part of its way loses it, each independently with its own probability; the likeliest
+A loop is lost if any part of its path loses it, each independently with its own probability; the likeliest
 probabilities are found by expectation-maximisation.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import NamedTuple
 
-FEWEST_LOOPS = 8  # through a mix before anything is said of it
+MIN_LOOPS = 8  # through a mix before anything is said of it
 _ROUNDS = 60
 _START = 0.1
 _DIGITS = 2
@@ -25,7 +25,7 @@ class Seen(NamedTuple):
 
 
 def losses(loops: Sequence[Seen]) -> dict[int, float]:
-    """For each mix that FEWEST_LOOPS passed: the share of what is sent to it that is lost on the link or by it."""
+    """For each mix that MIN_LOOPS passed: the share of what is sent to it that is lost on the link or by it."""
     ways = [(_parts(loop.way), loop.lost) for loop in loops]
     passed = Counter(part for parts, _ in ways for part in parts)
     drops = dict.fromkeys(passed, _START)
@@ -41,7 +41,7 @@ def losses(loops: Sequence[Seen]) -> dict[int, float]:
         drops = dict.fromkeys(passed, 0.0)
     found = {}
     for (kind, number), count in sorted(passed.items()):
-        if kind == "mix" and count >= FEWEST_LOOPS:
+        if kind == "mix" and count >= MIN_LOOPS:
             share = 1 - (1 - drops["mix", number]) * (1 - drops.get(("link", number), 0.0))
             found[number] = round(share, _DIGITS)
     return found

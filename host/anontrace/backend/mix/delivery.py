@@ -1,8 +1,8 @@
-"""What a server that is only a mix does with a message that ends at it: nobody waits for one, so it is counted."""
+"""What a server that is only a mix does with a message that ends at it: nobody waits for it, so it is only counted."""
 
 from collections.abc import Sequence
 
-from anontrace.backend.counters import Counters
+from anontrace.backend.observing.counters import Counters
 
 from .items import Arrived
 from .outbox import Deliver

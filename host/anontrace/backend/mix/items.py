@@ -6,6 +6,7 @@ A format of this server's own store, not of the protocol. Pure.
 from dataclasses import dataclass, field
 
 from anontrace.mixnet import keydays
+from anontrace.mixnet.header import ALONE
 from anontrace.mixnet.sizes import MAILBOX, MESSAGE, PAYLOAD
 
 DELIVER = "deliver"
@@ -31,18 +32,21 @@ class Onward:
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A payload (239) for an address (32) of this server."""
+    """A payload (239) for an address (32) of this server, which is of some version."""
 
     mailbox: bytes = field(repr=False)
     payload: bytes = field(repr=False)
+    version: int = ALONE
 
     def encode(self) -> bytes:
-        return self.mailbox + self.payload
+        return self.mailbox + self.payload + bytes((self.version,))
 
     @classmethod
     def decode(cls, item: bytes) -> "Arrived":
-        assert len(item) == MAILBOX + PAYLOAD
-        return cls(item[:MAILBOX], item[MAILBOX:])
+        """Also of what a server up to 0.2 has queued, which knew no versions."""
+        end = MAILBOX + PAYLOAD
+        assert end <= len(item) <= end + 1
+        return cls(item[:MAILBOX], item[MAILBOX:end], item[end] if len(item) > end else ALONE)
 
 
 def onward(message: bytes, now: float) -> Onward | None:

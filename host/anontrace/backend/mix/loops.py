@@ -1,7 +1,7 @@
 """Decoy loops: messages through random mixes back to their sender, which look like any other, and what was lost.
 
-A lost loop tells that something on its way lost it; which mix or link it was is estimated over many loops (blame.py)
-and published in the key list, so that clients avoid what drops (docs/protocol.md section 10, "losses"). A worker
+A lost loop tells that something on its way lost it; which mix or link it was is estimated over many loops (blame.py),
+and announced with the next day's key, so that clients leave out what drops (docs/protocol.md section 10). A worker
 remembers its own loops in memory; one that comes back to another worker of this server is noted in their store.
 """
 
@@ -16,20 +16,21 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from anontrace import clock
-from anontrace.backend.counters import Counters
+from anontrace.backend.observing.counters import Counters
 from anontrace.backend.peers import Peers
 from anontrace.backend.store import Entry, Put, Store
-from anontrace.mixnet import keydays
-from anontrace.mixnet import message as packet
+from anontrace.mixnet import keydays, packet
 from anontrace.mixnet.path import Hop
-from anontrace.mixnet.sizes import MAILBOX, MOST_HOPS, PAYLOAD
-from anontrace.wire import paths
+from anontrace.mixnet.sizes import MAILBOX, MAX_HOPS, PAYLOAD
+from anontrace.wire import mixes
+from anontrace.wire.announcement import MAX_LOSSY
 
-from . import items
+from . import delays, items
 from .blame import Seen, losses
 
-_MOST_REMEMBERED = 512
-_MOST_PENDING = 4096
+LOSS_LIMIT = 0.2  # of the loops over one link, from which on the mix behind it is told of
+_MAX_REMEMBERED = 512
+_MAX_PENDING = 4096
 _ESTIMATE_SECONDS = 5.0
 _MARK = 16  # bytes of a loop's address
 _TABLE, _KEEP_DAYS = "loops", 1
@@ -55,6 +56,7 @@ class Loops:
         store: Store,
         peers: Peers,
         counters: Counters,
+        *,
         own_number: int,
         storage_key: bytes,
         every: float,
@@ -78,28 +80,30 @@ class Loops:
     async def run(self) -> None:
         """Send loops for ever."""
         while self._every:
-            await asyncio.sleep(_random.expovariate(1 / self._every))
+            await asyncio.sleep(delays.drawn(self._every))
             await self._decide()
             await self._send()
 
     async def _send(self) -> None:
+        if not await self._peers.clock_holds():
+            return
         now = clock.now()
-        keys = {number: paths.usable_key(listed, now) for number, listed in self._peers.lists.items()}
+        keys = {number: mixes.usable_key(mix, now) for number, mix in self._peers.mixes.items()}
         hops = {n: Hop(n, keydays.key_select(key.day), key.key) for n, key in keys.items() if key is not None}
         own = hops.pop(self._own_number, None)
         if own is None or not hops:
             return
         # Uniformly, not as clients choose: what loses messages must go on being tried.
-        way = _random.sample(sorted(hops), min(MOST_HOPS - 1, len(hops)))
+        way = _random.sample(sorted(hops), min(MAX_HOPS - 1, len(hops)))
         nonce = os.urandom(MAILBOX - _MARK)
         identity = nonce + self._mark(nonce)
         message = packet.forward([*(hops[number] for number in way), own], identity, os.urandom(PAYLOAD))
         onward = items.onward(message, now)
         if onward is None:
             return
-        held = _random.expovariate(1 / self._delay) if self._delay else 0.0
+        held = delays.drawn(self._delay)
         self._loops[identity] = _Loop(tuple(way), time.monotonic() + held + self._patience)
-        while len(self._loops) > _MOST_PENDING:
+        while len(self._loops) > _MAX_PENDING:
             self._loops.popitem(last=False)
         queue = items.queue_to(way[0])
         await self._store.enqueue([Entry(queue, time.time() + held, onward.encode())])
@@ -140,13 +144,14 @@ class Loops:
         if now - self._estimated >= _ESTIMATE_SECONDS:
             self._estimated = now
             decided = [identity for identity, loop in self._loops.items() if loop.decided]
-            for identity in decided[:-_MOST_REMEMBERED]:
+            for identity in decided[:-_MAX_REMEMBERED]:
                 del self._loops[identity]
-            kept = (self._loops[identity] for identity in decided[-_MOST_REMEMBERED:])
+            kept = (self._loops[identity] for identity in decided[-_MAX_REMEMBERED:])
             self._losses = losses([Seen(loop.way, not loop.returned) for loop in kept])
         return self._losses
 
     @property
-    def avoided(self) -> frozenset[int]:
-        """The next mixes to which so much is lost that clients are to avoid the link."""
-        return frozenset(number for number, share in self.losses.items() if share > paths.LOSS_LIMIT)
+    def lossy(self) -> tuple[int, ...]:
+        """The mixes to which so much is lost that clients are to do without them: the worst, by rising number."""
+        over = {number: share for number, share in self.losses.items() if share > LOSS_LIMIT}
+        return tuple(sorted(sorted(over, key=lambda number: -over[number])[:MAX_LOSSY]))

@@ -1,9 +1,9 @@
 """Messages going out: for each next mix one queue, sent in batches over kept-open connections; and local deliveries.
 
-What becomes due one by one leaves together, since a request costs as much as ten messages in it. A mix that does not
-answer is tried again with randomised back-off until its messages' keys expire. A batch whose answer was lost is sent
-again: the next mix's uniqueness test absorbs the repeat. While our clock is wrong all waits: what then seems to have
-expired may not have.
+Messages that become due one by one are sent together, since a request costs as much as ten messages in it. A mix that
+does not answer is tried again with randomised back-off until its messages' keys expire. A batch whose answer was lost
+is sent again: the next mix's uniqueness test absorbs the repeat. While this server's clock is wrong everything waits:
+what seems to have expired then may not have.
 """
 
 import asyncio
@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from anontrace import clock
 from anontrace.backend.background import Background, Drain
-from anontrace.backend.counters import Counters
+from anontrace.backend.errors import PeerError
+from anontrace.backend.observing.counters import Counters
 from anontrace.backend.peers import Peers
 from anontrace.backend.store import Store
 from anontrace.mixnet import keydays
@@ -19,9 +20,9 @@ from anontrace.mixnet import keydays
 from . import items
 from .items import Arrived, Onward
 
-MOST_MESSAGES = 256
+MAX_MESSAGES = 256
 _LOOK_SECONDS = 5.0
-_GATHER_PART, _MOST_GATHER_SECONDS = 0.1, 1.0  # of the mean delay: what gathering may add to it
+_GATHER_PART, _MAX_GATHER_SECONDS = 0.1, 1.0  # of the mean delay: what gathering may add to it
 Accept = Callable[[Sequence[bytes]], Awaitable[None]]
 Deliver = Callable[[Sequence[Arrived]], Awaitable[None]]
 
@@ -35,6 +36,7 @@ class Outbox:
         peers: Peers,
         counters: Counters,
         background: Background,
+        *,
         own_number: int,
         delay: float,
         accept: Accept,
@@ -45,7 +47,8 @@ class Outbox:
         self._counters = counters
         self._background = background
         self._own_number = own_number
-        self._gather = min(_GATHER_PART * delay, _MOST_GATHER_SECONDS)
+        self._delay = delay
+        self._gather = min(_GATHER_PART * delay, _MAX_GATHER_SECONDS)
         self._accept = accept
         self._deliver = deliver
         self._drains: dict[str, Drain] = {}
@@ -68,8 +71,8 @@ class Outbox:
 
     @property
     def stuck(self) -> frozenset[str]:
-        """The queues whose next mix did not take what it was last sent. None if that is so of all: then it is we who
-        are cut off, and senders are better told to come again."""
+        """The queues whose next mix did not take what it was last sent. An empty set if that is so of all: then it is
+        we who are cut off, and senders are better told to come again."""
         onward = {queue: drain.is_stuck for queue, drain in self._drains.items() if queue != items.DELIVER}
         return frozenset() if all(onward.values()) else frozenset(queue for queue in onward if onward[queue])
 
@@ -83,9 +86,10 @@ class Outbox:
                 self._store,
                 queue,
                 handler,
-                MOST_MESSAGES,
+                MAX_MESSAGES,
                 lambda: self._peers.clock_is_wrong,
                 gather=self._gather,
+                delay=self._delay,
             )
             self._background.start(f"queue {queue}", drain.run)
         drain.wake()
@@ -96,6 +100,8 @@ class Outbox:
 
     def _forwarder(self, number: int) -> Callable[[Sequence[bytes]], Awaitable[None]]:
         async def forward(queued: Sequence[bytes]) -> None:
+            if self._peers.clock_is_wrong:
+                raise PeerError("this server's clock is wrong")
             today = keydays.day_at(clock.now())
             found = [Onward.decode(item) for item in queued]
             messages = [each.message for each in found if each.last_day >= today]

@@ -1,49 +1,64 @@
-"""The signed key list of a mix: made at start, at each rollover and some hours later, and handed to discovery.
+"""What a mix publishes of itself: its description, and an announcement a day, signed and handed to discovery.
 
 docs/protocol.md section 10. Never holds a mix key's secret.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from anontrace.backend.config import ServerConfig
-from anontrace.wire import keylist
-from anontrace.wire.signed import Signed
+from anontrace.backend.errors import StoreError
+from anontrace.backend.store import Store
+from anontrace.wire import announcement, description, mixes
+from anontrace.wire.content import NEWEST, Content
+from anontrace.wire.description import Description
 
-from .keys import MixKeys
+from .keys import MixKey
 
-LIST_SECONDS = 2 * 86400
 REFRESH_SECONDS = 6 * 3600
+_TABLE, _DESCRIPTION = "publishing", b"description"
+_MAX_ATTEMPTS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class NymserverFacts:
-    """What only a nymserver's list holds."""
+    """What only a nymserver's description holds."""
 
     log_key: bytes
-    bucket_bits: int
 
 
-def signed_list(
-    config: ServerConfig,
-    keys: MixKeys,
-    nymserver: NymserverFacts | None,
-    losses: Mapping[int, float],
-    signing_key: bytes,
-    issued: int,
-) -> Signed:
-    """The key list as of a second, signed with the mix's long-term key."""
+async def described(store: Store, config: ServerConfig, nymserver: NymserverFacts | None, now: float) -> bytes:
+    """The description of a mix, as of now. One that says the same is left as it is, by all workers and after every
+    restart: each new one would make a new directory."""
     assert config.number is not None  # mixes have one
-    document = keylist.KeyList(
+    written = Description(
         number=config.number,
-        name=config.name,
         roles=config.mix_roles,
+        issued=int(now),
+        name=config.name,
         url=config.url,
-        issued=issued,
-        expires=issued + LIST_SECONDS,
-        keys=tuple(keylist.MixKey(day=key.day, key=key.public) for key in keys.published()),
+        retiring=config.mix.retire,
         log_key=None if nymserver is None else nymserver.log_key,
-        bucket_bits=None if nymserver is None else nymserver.bucket_bits,
-        losses=dict(losses),
     )
-    return keylist.sign(document, signing_key)
+    made = description.parse(written.encode())  # its roles in order
+    for _ in range(_MAX_ATTEMPTS):
+        (value,) = await store.get_many(_TABLE, [_DESCRIPTION])
+        if value is not None:
+            before = description.parse(value)
+            if before.issued <= now + mixes.CLOCK_TOLERANCE:
+                if made.model_copy(update={"issued": before.issued}) == before:
+                    return value
+                # Two of one second would not tell which of them holds.
+                made = made.model_copy(update={"issued": max(made.issued, before.issued + 1)})
+        if await store.compare_and_swap(_TABLE, _DESCRIPTION, value, made.encode()):
+            return made.encode()
+    raise StoreError("the description of this mix changed under every attempt to make it")
+
+
+def signed(number: int, text: bytes, keys: Sequence[MixKey], lossy: Sequence[int], signing_key: bytes) -> Content:
+    """What a mix hands to discovery: its description, and its newest keys, signed with its long-term key."""
+    made = {
+        key.day: announcement.sign(number, key.day, key.public, lossy, text, signing_key).encode()
+        for key in keys[-NEWEST:]
+    }
+    return Content({number: text}, {number: made})

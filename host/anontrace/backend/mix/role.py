@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from anontrace import clock
-from anontrace.backend import keyfiles
+from anontrace.backend.keys import keyfiles
 from anontrace.backend.roles import Context
 from anontrace.mixnet import keydays
 
@@ -23,12 +24,12 @@ from .publishing import NymserverFacts
 
 _log = logging.getLogger("anontrace.backend")
 
-_LOOK_SECONDS = 5.0
-_MOST_AHEAD = 60  # seconds
+_LOOK_SECONDS = 2.0
+_SECONDS_BETWEEN_REPAIRS = 60.0
 
 
 class MixRole:
-    """One mix. `deliver` takes what ends here; `nymserver` is what its key list says of a nymserver."""
+    """One mix. `deliver` takes what ends here; `nymserver` is what its description says of a nymserver."""
 
     def __init__(self, context: Context, deliver: Deliver, nymserver: NymserverFacts | None) -> None:
         config, folder = context.server.config, context.server.folder
@@ -39,44 +40,45 @@ class MixRole:
         self._number = config.number
         self._signing_key = keyfiles.read(folder, keyfiles.SIGNING)
         storage_key = keyfiles.read(folder, keyfiles.STORAGE)
-        self._keys = MixKeys(context.store, storage_key, config.mix.retire)
+        self._keys = MixKeys(context.store, storage_key, config.mix.retire, folder / keyfiles.STORAGE)
         self._admission = Admission(
             context.store,
             self._keys,
             context.counters,
-            config.mix.delay,
-            config.mix.queue_limit,
-            context.peers.knows,
-            lambda: self._outbox.stuck,
-            self.wake,
+            delay=config.mix.delay,
+            queue_limit=config.mix.queue_limit,
+            known_mix=context.peers.knows,
+            stuck=self.stuck,
+            wake=self.wake,
         )
         self._outbox = Outbox(
             context.store,
             context.peers,
             context.counters,
             context.background,
-            config.number,
-            config.mix.delay,
-            self._admission.accept,
-            self._deliver,
+            own_number=config.number,
+            delay=config.mix.delay,
+            accept=self._admission.accept,
+            deliver=self._deliver,
         )
         self._deliver_on = deliver
         self._loops = Loops(
             context.store,
             context.peers,
             context.counters,
-            config.number,
-            storage_key,
-            config.mix.loops,
-            config.mix.loop_patience,
-            config.mix.delay,
-            self.wake,
+            own_number=config.number,
+            storage_key=storage_key,
+            every=config.mix.loops,
+            patience=config.mix.loop_seconds,
+            delay=config.mix.delay,
+            wake=self.wake,
         )
         self.router: APIRouter = routes.router(self._admission)
         self._published = 0.0
-        self._issued = 0  # second of the list that discovery has
+        self._started = 0.0
+        self._handed_over = 0.0  # monotonic
+        self._repaired = -_SECONDS_BETWEEN_REPAIRS
         self._published_day: int | None = None
-        self._published_avoided: frozenset[int] = frozenset()
         self._rolled_over = asyncio.Event()
         self._today = 0
 
@@ -90,55 +92,69 @@ class MixRole:
         if others:
             await self._deliver_on(others)
 
+    def stuck(self) -> frozenset[str]:
+        """The queues of this mix whose next mix takes none."""
+        return self._outbox.stuck
+
     @property
     def losses(self) -> Mapping[int, float]:
         """What loops tell of the links to other mixes."""
         return self._loops.losses
 
     async def start(self) -> None:
-        now = clock.now()
-        self._today = keydays.day_at(now)
-        await self._keys.roll(now)
+        self._started = clock.now()
+        self._today = keydays.day_at(self._started)
+        await self._keys.roll(self._started)
         await self._outbox.start()
         self._context.background.start("publishing", self._keep_published)
         self._context.background.start("loops", self._loops.run)
 
-    async def tick(self, now: float) -> None:
+    async def tick(self, held: float) -> None:
         """Roll the keys over at midnight."""
-        if keydays.day_at(now) != self._today:
-            await self._keys.roll(now)
-            self._today = keydays.day_at(now)
+        if keydays.day_at(held) != self._today:
+            await self._keys.roll(held)
+            self._today = keydays.day_at(held)
             self._rolled_over.set()
 
     async def _keep_published(self) -> None:
-        """Hand the key list to discovery at start, at each rollover, every few hours, and when loops show that a link
-        has become bad or good. PeerError if it is not there."""
+        """Announce the keys of today and tomorrow at start, at each rollover, every few hours, and when discovery has
+        lost them: it takes what it has already without ado. PeerError if it is not there.
+
+        By a time that holds, or, until there is one, that of the start."""
         while True:
             self._rolled_over.clear()
-            now, today, avoided = clock.now(), self._today, self._loops.avoided
-            changed = today != self._published_day or avoided != self._published_avoided
-            if not self._keys.published():
+            held = self._context.peers.held
+            now = max(self._started, self._published) if held is None else held
+            today = self._today
+            lost = self._context.peers.lacks(self._number, self._handed_over) and self._may_repair()
+            if not self._keys.all():
                 _log.warning("%s has retired: its last key is dead, and it can be taken out", self._name)
                 await self._rolled_over.wait()
                 continue
-            # Not in the second between midnight and the rollover: the list after it has to be a newer one.
-            is_rolled_over = keydays.day_at(now) == today
-            if is_rolled_over and (changed or not 0 <= now - self._published < publishing.REFRESH_SECONDS):
-                config = self._context.server.config
-                # Discovery takes none that is not newer than what it has: two of one second are a second apart.
-                issued = self._issued + 1 if now - 1 < self._issued < now + _MOST_AHEAD else int(now)
-                envelope = publishing.signed_list(
-                    config, self._keys, self._nymserver, self._loops.losses, self._signing_key, issued
-                )
-                await self._context.peers.publish(self._number, envelope)
-                self._published, self._published_day, self._published_avoided = now, today, avoided
-                self._issued = issued
-                self._context.counters.add("lists_published")
+            # Not in the seconds between midnight and the rollover, and not while the clock has just jumped.
+            is_rolled_over = keydays.day_at(now) == today == keydays.day_at(clock.now())
+            is_old = not 0 <= now - self._published < publishing.REFRESH_SECONDS
+            is_due = today != self._published_day or lost or is_old
+            if is_rolled_over and is_due and await self._context.peers.clock_holds():
+                await self._publish(now)
+                self._published, self._published_day, self._handed_over = now, today, time.monotonic()
+                if lost:
+                    self._repaired = self._handed_over
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._rolled_over.wait(), _LOOK_SECONDS)
 
+    async def _publish(self, now: float) -> None:
+        context = self._context
+        text = await publishing.described(context.store, context.server.config, self._nymserver, now)
+        made = publishing.signed(self._number, text, self._keys.all(), self._loops.lossy, self._signing_key)
+        await context.peers.publish(self._number, made)
+        context.counters.add("announced")
+
+    def _may_repair(self) -> bool:
+        return time.monotonic() - self._repaired >= _SECONDS_BETWEEN_REPAIRS
+
     def status(self) -> dict[str, Any]:
-        days = [key.day for key in self._keys.published()]
+        days = [key.day for key in self._keys.all()]
         return {
             "published": self._published_day is not None,
             "first_key_day": min(days, default=None),

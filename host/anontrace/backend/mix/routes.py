@@ -2,12 +2,12 @@
 
 from fastapi import APIRouter, Request, Response
 
-from anontrace.backend.describing import gives_nothing, takes_octets
-from anontrace.backend.web import octets
+from anontrace.backend.web.app import octets
+from anontrace.backend.web.describing import gives_nothing, takes_octets
 from anontrace.mixnet.sizes import MESSAGE
 
 from .admission import Admission
-from .outbox import MOST_MESSAGES
+from .outbox import MAX_MESSAGES
 
 
 def router(admission: Admission) -> APIRouter:
@@ -19,11 +19,11 @@ def router(admission: Admission) -> APIRouter:
         status_code=202,
         response_class=Response,
         responses=gives_nothing("Held, or dropped.", 202),
-        openapi_extra=takes_octets(f"1 to {MOST_MESSAGES} messages, {MESSAGE} bytes each."),
+        openapi_extra=takes_octets(f"1 to {MAX_MESSAGES} messages, {MESSAGE} bytes each."),
     )
     async def messages(request: Request) -> Response:
-        """Take 1 to 256 messages. 202 whatever becomes of them: who sends learns nothing."""
-        body = await octets(request, at_least=MESSAGE, at_most=MOST_MESSAGES * MESSAGE, unit=MESSAGE)
+        """Take 1 to 256 messages. 202 whatever becomes of them: the sender learns nothing."""
+        body = await octets(request, at_least=MESSAGE, at_most=MAX_MESSAGES * MESSAGE, unit=MESSAGE)
         await admission.accept([body[at : at + MESSAGE] for at in range(0, len(body), MESSAGE)])
         return Response(status_code=202)
 

@@ -1,1 +1,1 @@
-"""The nymserver: swaps, uploads, reports and notifications (docs/protocol.md sections 7 to 9; seed, "Nymserver")."""
+"""The nymserver: swaps, uploads, reports and notifications (docs/protocol.md sections 7 to 9)."""

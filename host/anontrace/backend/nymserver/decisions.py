@@ -9,8 +9,7 @@ from .records import Case, Contact, Decision, Report
 
 def approve(case: Case, report: Report, decision: Decision, today: int) -> int | None:
     """Change a case as a decision says; how many notifications the report may cause. Refused if it may not go on."""
-    if not decision.fits():
-        raise Refused(422, "message: too long for a notification")
+    decision.check_message()
     if case.retracted:
         raise Refused(409, "the patient's own report of this case was retracted")
     for name in ("depth", "case_budget", "day_budget"):

@@ -18,11 +18,11 @@ from anontrace.mixnet import keydays
 
 from .records import Contact, Tally
 
-OLDEST_DAYS = 30
-_MOST_RECORDS = 500_000
-_MOST_READ = 200_000  # blocks and anchors, empty ones too
-_MOST_BLOCKS = 60_000  # that are opened, at two scalar multiplications each; 30 days of one badge have 8,640
-_MOST_IN_LOOKUP = 2_000
+OLDEST_DAYS = keydays.TELLABLE_DAYS
+_MAX_RECORDS = 500_000
+_MAX_READ = 200_000  # blocks and anchors, empty ones too
+_MAX_BLOCKS = 60_000  # that are opened, at two scalar multiplications each; 30 days of one badge have 8,640
+_MAX_IN_LOOKUP = 2_000
 _random = random.SystemRandom()
 
 Registered = Callable[[list[bytes]], Awaitable[list[bool]]]
@@ -41,16 +41,16 @@ def read(log_secret: bytes, log: bytes, now: float) -> tuple[list[Heard], Tally]
     """Open every record that can be opened. CPU-bound: two scalar multiplications a block."""
     tally = Tally()
     heard: list[Heard] = []
-    found = list(islice(logs.blocks(log), _MOST_READ + 1))
+    found = list(islice(logs.blocks(log), _MAX_READ + 1))
     tally.damaged = sum(isinstance(item, logs.Damage) for item in found)
-    if len(found) > _MOST_READ:
-        del found[_MOST_READ:]
+    if len(found) > _MAX_READ:
+        del found[_MAX_READ:]
         tally.damaged += 1
     oldest = (keydays.day_at(now) - OLDEST_DAYS) * slots.SLOTS_PER_DAY
     newest = slots.slot_of(now) + 1  # a badge's clock may be ahead by a little
     opened_blocks = 0
     for block in logs.resolve(item for item in found if not isinstance(item, logs.Damage)):
-        if tally.records + len(block.records) > _MOST_RECORDS or opened_blocks >= _MOST_BLOCKS:
+        if tally.records + len(block.records) > _MAX_RECORDS or opened_blocks >= _MAX_BLOCKS:
             tally.damaged += 1
             break
         tally.blocks += 1
@@ -74,8 +74,8 @@ async def match(heard: Sequence[Heard], registered: Registered, tally: Tally) ->
     of one address on both sides of a slot boundary is one exposure.
     """
     contacts: dict[bytes, Contact] = {}
-    for start in range(0, len(heard), _MOST_IN_LOOKUP):
-        part = heard[start : start + _MOST_IN_LOOKUP]
+    for start in range(0, len(heard), _MAX_IN_LOOKUP):
+        part = heard[start : start + _MAX_IN_LOOKUP]
         wanted = [[(nym_key(each.address, slot), slot) for slot in _slots_for(each.slot)] for each in part]
         keys = list({key for choices in wanted for key, _ in choices})
         known = {key for key, there in zip(keys, await registered(keys), strict=True) if there}

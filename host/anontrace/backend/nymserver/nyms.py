@@ -1,37 +1,39 @@
-"""The nyms: for each key a blob, a used flag and a queue of messages (seed, "Nymserver": Swap and Send).
+"""The nyms: for each key a blob, a used flag and a queue of messages (docs/protocol.md section 7: swap and send).
 
 Every change is one compare-and-swap, which takes the outgoing message along into the mix's queue: a SURB is used once
-and its message is sent, or neither. A nym remembers what it was told, by tags that only its contact address gives: so a
-repeat does nothing, and a retraction is right in whatever order messages come. Never keeps a contact address, except
-within a message that waits for a new SURB.
+and its message is sent, or neither. A SURB whose header went out otherwise (headers.py) counts as used. A nym remembers
+what it was told, by tags that only its contact address gives: so a repeat does nothing, and a retraction is right in
+whatever order messages come. Never keeps a contact address, except within a message that waits for a new SURB.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from hashlib import sha256
 
+from anontrace_primitives import equal
 from anontrace_shared.errors import AnontraceError
 from anontrace_shared.schedule import nym_key
 
 from anontrace import clock
-from anontrace.backend.counters import Counters
 from anontrace.backend.errors import StoreError
-from anontrace.backend.mix import items
+from anontrace.backend.observing.counters import Counters
 from anontrace.backend.store import Entry, Store
 from anontrace.mixnet import blob, keydays, notification, surb, swap
 from anontrace.mixnet.notification import Kind, Notification
+from anontrace.mixnet.receipt import NymAnswer, NymQuestion
 from anontrace.mixnet.sizes import BLOB, CONTACT_ADDRESS, NOTIFICATION
+
+from .headers import Headers
 
 TABLE = "nyms"
 _SLOT = 4
 _TAG = 8
 _HEAD = 2
 _FRESH, _USED = 0, 1
-_MOST_WAITING = 8
-_MOST_TOLD = 120  # tags from which on there is room only for retractions of what was told; one byte counts them
-_MOST_ATTEMPTS = 64
+_MAX_WAITING = 8
+_MAX_TOLD = 120  # tags from which on there is room only for retractions of what was told; one byte counts them
+_MAX_ATTEMPTS = 64
 
 
 class Outcome(Enum):
@@ -77,6 +79,11 @@ class _Nym:
     told: tuple[bytes, ...] = field(default=(), repr=False)
     waiting: tuple[Outgoing, ...] = ()
 
+    @property
+    def is_full(self) -> bool:
+        """Whether it remembers as many messages as it may."""
+        return len(self.told) + len(self.waiting) >= _MAX_TOLD
+
     def encode(self) -> bytes:
         head = bytes((_USED if self.used else _FRESH, len(self.told)))
         return head + b"".join(self.told) + self.blob + b"".join(each.encode() for each in self.waiting)
@@ -91,7 +98,7 @@ class _Nym:
 
     @staticmethod
     def blob_of(value: bytes) -> bytes:
-        """The blob alone, of the many in a bucket."""
+        """The blob alone."""
         at = _HEAD + value[1] * _TAG
         return value[at : at + BLOB]
 
@@ -100,21 +107,18 @@ class Nyms:
     """All nyms of this server. `known_mix`: whether the network has a mix of this number; `keep_days`: how long a key
     exists after it was first seen."""
 
-    def __init__(
-        self, store: Store, counters: Counters, known_mix: Callable[[int], bool], keep_days: int, bucket_bits: int
-    ) -> None:
+    def __init__(self, store: Store, counters: Counters, known_mix: Callable[[int], bool], keep_days: int) -> None:
         self._store = store
         self._counters = counters
-        self._known_mix = known_mix
+        self._headers = Headers(store, known_mix)
         self._keep_days = keep_days
-        self._bucket_bits = bucket_bits
 
     async def swap(self, wanted: swap.Swap) -> str | None:
         """Store a blob, or replace one by its authentication; anything else changes nothing.
 
         Returns the mix queue that got a waiting message, if one could be sent with the new SURB.
         """
-        for _ in range(_MOST_ATTEMPTS):
+        for _ in range(_MAX_ATTEMPTS):
             (value,) = await self._store.get_many(TABLE, [wanted.key])
             stored = None if value is None else _Nym.decode(value)
             if stored is None:
@@ -128,7 +132,7 @@ class Nyms:
                 self._counters.add("swap_refused")
                 return None
             new = _Nym(wanted.blob) if stored is None else replace(stored, blob=wanted.blob, used=False)
-            new, entry = self._flush(new)
+            new, entry = await self._flush(new)
             expires = keydays.day_at(clock.now()) + self._keep_days
             then = [] if entry is None else [entry]
             if await self._store.compare_and_swap(TABLE, wanted.key, value, new.encode(), expires, then):
@@ -136,14 +140,17 @@ class Nyms:
                 return entry.queue if entry else None
         raise StoreError("a nym changed under every attempt to swap it")
 
-    def _flush(self, nym: _Nym) -> tuple[_Nym, Entry | None]:
+    async def _flush(self, nym: _Nym) -> tuple[_Nym, Entry | None]:
         """Use a fresh SURB for the message that waits longest. One that cannot be sent is dropped for the next."""
         while nym.waiting:
             first, rest = nym.waiting[0], nym.waiting[1:]
-            entry = self._to_mix(nym.blob, first)
-            if entry is not None:
+            tag = _tag_of(first)
+            outcome, entry = await self._to_mix(nym, first, tag)
+            if outcome is Outcome.SENT:
                 self._counters.add("notification_sent")
-                return replace(nym, used=True, told=(*nym.told, _tag_of(first)), waiting=rest), entry
+                return replace(nym, used=True, told=(*nym.told, tag), waiting=rest), entry
+            if outcome is Outcome.WAITING:
+                return replace(nym, used=True), None
             self._counters.add("notification_unusable")
             nym = replace(nym, waiting=rest)
         return nym, None
@@ -155,7 +162,7 @@ class Nyms:
         """
         key = nym_key(outgoing.address, outgoing.slot)
         tag = _tag_of(outgoing)
-        for _ in range(_MOST_ATTEMPTS):
+        for _ in range(_MAX_ATTEMPTS):
             (value,) = await self._store.get_many(TABLE, [key])
             if value is None:
                 return self._count(Outcome.UNKNOWN), None
@@ -164,7 +171,7 @@ class Nyms:
                 return Outcome.SENT, None
             if outgoing in nym.waiting:
                 return Outcome.WAITING, None
-            new, outcome, entry = self._tell(nym, outgoing, tag)
+            new, outcome, entry = await self._tell(nym, outgoing, tag)
             if new == nym:
                 return self._count(outcome), None
             then = [] if entry is None else [entry]
@@ -176,54 +183,71 @@ class Nyms:
         self._counters.add(f"notification_{outcome.value}")
         return outcome
 
-    def _tell(self, nym: _Nym, outgoing: Outgoing, tag: bytes) -> tuple[_Nym, Outcome, Entry | None]:
+    async def _tell(self, nym: _Nym, outgoing: Outgoing, tag: bytes) -> tuple[_Nym, Outcome, Entry | None]:
         """What a message that is neither sent nor waiting makes of a nym, and what goes to the mix."""
-        content = Notification.decode(outgoing.content)
-        retracts = content.kind is Kind.RETRACTION
-        is_full = len(nym.told) + len(nym.waiting) >= _MOST_TOLD
-        if retracts:
-            taken_back = _tag(outgoing, Kind.NOTIFICATION, content.report_id)
-            if taken_back not in nym.told:
-                # Who was not told yet never will be, whether that message waits, is still to come, or was dropped.
-                kept = tuple(each for each in nym.waiting if _tag_of(each) != taken_back)
-                told = nym.told if is_full and kept == nym.waiting else (*nym.told, taken_back, tag)
-                return replace(nym, told=told, waiting=kept), Outcome.CANCELLED, None
-        elif is_full:
+        content = Notification.decode(outgoing.content, kept=True)
+        if content.kind is Kind.RETRACTION:
+            return await self._retract(nym, outgoing, tag, _tag(outgoing, Kind.NOTIFICATION, content.report_id))
+        if nym.is_full:
             return nym, Outcome.FULL, None
-        entry = None if nym.used else self._to_mix(nym.blob, outgoing)
+        outcome, entry = await self._to_mix(nym, outgoing, tag)
         if entry is not None:
-            return replace(nym, used=True, told=(*nym.told, tag)), Outcome.SENT, entry
-        if not retracts:
-            if not nym.used:
-                return nym, Outcome.UNUSABLE, None
-            if len(nym.waiting) >= _MOST_WAITING:
-                return nym, Outcome.FULL, None
+            return self._sent(nym, tag, entry)
+        if outcome is Outcome.WAITING:
+            return self._wait(nym, outgoing) if len(nym.waiting) < _MAX_WAITING else (nym, Outcome.FULL, None)
+        return nym, outcome, None
+
+    async def _retract(
+        self, nym: _Nym, outgoing: Outgoing, tag: bytes, taken_back: bytes
+    ) -> tuple[_Nym, Outcome, Entry | None]:
+        """As `_tell`, for a retraction of the message with the tag `taken_back`."""
+        if taken_back not in nym.told:
+            # Who was not told yet never will be, whether that message waits, is still to come, or was dropped.
+            kept = tuple(each for each in nym.waiting if _tag_of(each) != taken_back)
+            told = nym.told if nym.is_full and kept == nym.waiting else (*nym.told, taken_back, tag)
+            return replace(nym, told=told, waiting=kept), Outcome.CANCELLED, None
+        _, entry = await self._to_mix(nym, outgoing, tag)
+        return self._wait(nym, outgoing) if entry is None else self._sent(nym, tag, entry)
+
+    @staticmethod
+    def _sent(nym: _Nym, tag: bytes, entry: Entry) -> tuple[_Nym, Outcome, Entry | None]:
+        return replace(nym, used=True, told=(*nym.told, tag)), Outcome.SENT, entry
+
+    @staticmethod
+    def _wait(nym: _Nym, outgoing: Outgoing) -> tuple[_Nym, Outcome, Entry | None]:
         return replace(nym, used=True, waiting=(*nym.waiting, outgoing)), Outcome.WAITING, None
 
-    def _to_mix(self, stored_blob: bytes, outgoing: Outgoing) -> Entry | None:
-        """Open the SURB, seal the message to its maker, address it to the SURB's first mix. None if it is no good."""
+    async def _to_mix(self, nym: _Nym, outgoing: Outgoing, tag: bytes) -> tuple[Outcome, Entry | None]:
+        """Open the SURB, seal the message to its maker, address it to the SURB's first mix: SENT, and what the mix
+        gets. WAITING if the SURB is used, unless by this message before a crash; UNUSABLE if it is no good."""
         try:
-            opened = surb.parse(blob.open(outgoing.address, outgoing.slot, stored_blob))
-            payload = notification.seal(opened.message_key, Notification.decode(outgoing.content))
-            onward = items.onward(surb.use(opened, payload), clock.now())
+            opened = surb.parse(blob.open(outgoing.address, outgoing.slot, nym.blob))
+            payload = notification.seal(opened.message_key, Notification.decode(outgoing.content, kept=True))
+            entry = self._headers.entry(opened.first_mix, opened.header, payload)
         except (AnontraceError, ValueError):
-            return None
-        if onward is None or not self._known_mix(opened.first_mix):
-            return None
-        return Entry(items.queue_to(opened.first_mix), time.time(), onward.encode())
+            entry = None
+        if entry is None:
+            return Outcome.WAITING if nym.used else Outcome.UNUSABLE, None
+        secret = outgoing.address + tag
+        may = self._headers.is_claimed if nym.used else self._headers.claim
+        if not await may(opened.header, secret):
+            return Outcome.WAITING, None
+        return Outcome.SENT, entry
 
     async def registered(self, keys: list[bytes]) -> list[bool]:
         """Which of these nym keys exist."""
         return [value is not None for value in await self._store.get_many(TABLE, keys)]
 
-    async def bucket(self, index: int) -> bytes:
-        """The sorted fingerprints of all blobs in a bucket, one after the other."""
-        rows = await self._store.bucket(TABLE, self._bucket_bits, index)
-        return b"".join(sorted(swap.fingerprint(key, _Nym.blob_of(value)) for key, value in rows))
+    async def answer(self, question: NymQuestion) -> NymAnswer:
+        """Whether the blob with this fingerprint is stored under this key."""
+        (value,) = await self._store.get_many(TABLE, [question.key])
+        if value is None:
+            return NymAnswer(False)
+        return NymAnswer(equal(swap.fingerprint(question.key, _Nym.blob_of(value)), question.fingerprint))
 
 
 def _tag_of(outgoing: Outgoing) -> bytes:
-    content = Notification.decode(outgoing.content)
+    content = Notification.decode(outgoing.content, kept=True)
     return _tag(outgoing, content.kind, content.report_id)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from anontrace_shared.slots import SLOTS_PER_DAY
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
+from anontrace.backend.errors import Refused
 from anontrace.mixnet.sizes import NOTE
 from anontrace.wire.fields import Hex32
 
@@ -41,7 +42,7 @@ class Tally(BaseModel):
     blocks: int = 0
     records: int = 0
     broken: int = 0  # did not open, or contradicted themselves
-    misdated: int = 0  # no slot, or one outside the last 30 days
+    misdated: int = 0  # no slot, or one of more than 14 days ago, or to come
     unregistered: int = 0  # opened, but no such key at this nymserver
     damaged: int = 0  # places where the rest of the log could not be read
 
@@ -129,9 +130,9 @@ class Decision(BaseModel):
     message: str = ""
     retraction_key: Hex32 | None = Field(default=None, repr=False)
 
-    def fits(self) -> bool:
-        """Whether the message fits a notification."""
-        return note_fits(self.message)
+    def check_message(self) -> None:
+        """Refused (422) if the message does not fit a notification."""
+        _check_note(self.message)
 
 
 class Retraction(BaseModel):
@@ -142,14 +143,20 @@ class Retraction(BaseModel):
     key: Hex32 = Field(repr=False)
     message: str = ""
 
-    def fits(self) -> bool:
-        """Whether the message fits a notification."""
-        return note_fits(self.message)
+    def check_message(self) -> None:
+        """Refused (422) if the message does not fit a notification."""
+        _check_note(self.message)
 
 
-def note_fits(message: str) -> bool:
-    """Whether a message of the authority fits a notification."""
-    return len(message.encode()) <= NOTE and "\0" not in message
+def _check_note(message: str) -> None:
+    size = len(message.encode())
+    if size > NOTE:
+        raise Refused(422, f"message: it has {size} bytes in UTF-8, and a notification takes {NOTE} at most")
+    if "\0" in message:
+        raise Refused(422, "message: it has a zero byte, which a notification does not take")
+    unseen = next((each for each in message if not each.isprintable()), None)
+    if unseen is not None:
+        raise Refused(422, f"message: it holds the character U+{ord(unseen):04X}, which does not print")
 
 
 class Outcome(BaseModel):

@@ -6,16 +6,18 @@ afterwards, which outlives it. Never sends by itself: what is to be sent goes in
 """
 
 import os
+import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain as joined
 
 from anontrace_shared.errors import AuthenticationError
 from anontrace_shared.schedule import nym_key
+from anontrace_shared.slots import SLOTS_PER_DAY
 
 from anontrace import clock
-from anontrace.backend.counters import Counters
 from anontrace.backend.errors import Refused, StoreError
+from anontrace.backend.observing.counters import Counters
 from anontrace.backend.store import Entry, Put, Store
 from anontrace.mixnet import chain, keydays
 from anontrace.mixnet.notification import Kind, Notification
@@ -32,22 +34,31 @@ UNDECIDED_DAYS = 30
 CASE_DAYS = 120
 _REPORTS, _CONTACTS, _CASES, _BY_DAY = "reports", "report-contacts", "cases", "reports-by-day"
 _NOTIFIED = "report-notified"
-_MOST_A_DAY = 1 << 20
-_MOST_ATTEMPTS = 64
+_MAX_A_DAY = 1 << 20
+_MAX_ATTEMPTS = 64
 _LIST_KEY = 16
+_random = random.SystemRandom()
 
 
 class Reports:
-    """The reports and cases of this nymserver. `wake` is called with each queue that got something."""
+    """The reports and cases of this nymserver. `wake` is called with each queue that got something; what a decision
+    sends leaves at random moments of the next `spread` seconds."""
 
     def __init__(
-        self, store: Store, counters: Counters, token_key: bytes, chain_days: int, wake: Callable[[str], None]
+        self,
+        store: Store,
+        counters: Counters,
+        token_key: bytes,
+        chain_days: int,
+        wake: Callable[[str], None],
+        spread: float = 0.0,
     ) -> None:
         self._store = store
         self._counters = counters
         self._token_key = token_key
         self._chain_days = chain_days
         self._wake = wake
+        self._spread = spread
 
     async def add(
         self, report_id: bytes, case_id: bytes, generation: int, disease: str, contacts: list[Contact], tally: Tally
@@ -72,7 +83,7 @@ class Reports:
             (stored,) = await self._store.put_if_absent_many(_REPORTS, [put], expires=today + KEEP_DAYS)
             if not stored and await self._is_decided(report_id):
                 await self._store.delete_many(_CONTACTS, [report_id])  # another worker's were, before these came
-        await self._store.append_many(_BY_DAY, [(_day_key(today), report_id)], _MOST_A_DAY, expires=today + KEEP_DAYS)
+        await self._store.append_many(_BY_DAY, [(_day_key(today), report_id)], _MAX_A_DAY, expires=today + KEEP_DAYS)
         self._counters.add("reports")
 
     async def all(self) -> list[Report]:
@@ -120,7 +131,7 @@ class Reports:
         report, contacts = await self._report(report_id), await self._contacts(report_id)
         list_key = os.urandom(_LIST_KEY)  # of this attempt: one that does not count leaves the other's list alone
         try:
-            for _ in range(_MOST_ATTEMPTS):
+            for _ in range(_MAX_ATTEMPTS):
                 number = await self._decide(report, contacts, decision, list_key)
                 if number is not None:
                     break
@@ -146,13 +157,16 @@ class Reports:
         now, today = time.time(), keydays.day_at(clock.now())
         outcome, then, wanted = Outcome(state=State.REFUSED, day=today), [], []
         if decision.approve:
-            wanted = decisions.chosen(contacts, decision)
+            oldest = (today - keydays.TELLABLE_DAYS) * SLOTS_PER_DAY
+            wanted = decisions.chosen([each for each in contacts if each.slot >= oldest], decision)
             told = wanted[: decisions.approve(case, report, decision, today)]
             outcome = Outcome(state=State.APPROVED, day=today, notifications=len(told), notified=list_key)
             if decision.retraction_key is not None:
                 await self._keep_notified(report.report, decision.retraction_key, told, list_key)
-            # All due at once and so in the order of their random ids: nothing tells who stood where in the log.
-            then = [Entry(SEND, now, each.encode()) for each in self._outgoing(report, decision, case, told)]
+            # In the order of random moments, or else of their random ids: nothing tells who stood where in the log.
+            then = [
+                Entry(SEND, self._moment(now), each.encode()) for each in self._outgoing(report, decision, case, told)
+            ]
         case.reports[report.report.hex()] = outcome
         then.append(Entry(FORGET, now, report.report))
         new = case.model_dump_json().encode()
@@ -167,16 +181,19 @@ class Reports:
         expires = keydays.day_at(clock.now()) + self._chain_days
         await self._store.put_many(_NOTIFIED, [(list_key, sealed)], expires)
 
+    def _moment(self, now: float) -> float:
+        """When a message leaves. Those of one person would else come to their mailboxes together, which shows there."""
+        return now + _random.uniform(0, self._spread)
+
     async def retract(self, report_id: bytes, wanted: Retraction) -> int:
         """Tell everybody who was notified of a report that it is taken back; how many messages were queued.
 
         404 for an unknown report, 409 unless it was approved, 410 when the list of the notified is gone, 403 if the
         key does not open it. Retracting a patient's own report ends its case.
         """
-        if not wanted.fits():
-            raise Refused(422, "message: too long for a notification")
+        wanted.check_message()
         report = await self._report(report_id)
-        for _ in range(_MOST_ATTEMPTS):
+        for _ in range(_MAX_ATTEMPTS):
             number = await self._retract(report, wanted)
             if number is not None:
                 self._wake(SEND)
@@ -211,7 +228,9 @@ class Reports:
         outcome.state, outcome.notified = State.RETRACTED, b""
         case.retracted = case.retracted or report.generation == 0
         now = time.time()
-        then = [Entry(SEND, now, Outgoing(each.address, each.slot, content).encode()) for each in notified]
+        then = [
+            Entry(SEND, self._moment(now), Outgoing(each.address, each.slot, content).encode()) for each in notified
+        ]
         then.append(Entry(FORGET, now, report.report))
         if not await self._store.compare_and_swap(
             _CASES, report.case, value, case.model_dump_json().encode(), None, then
@@ -247,7 +266,7 @@ class Reports:
         await self._store.delete_many(_CONTACTS, report_ids)
 
     async def _settle(self, report_id: bytes) -> None:
-        for _ in range(_MOST_ATTEMPTS):
+        for _ in range(_MAX_ATTEMPTS):
             (value,) = await self._store.get_many(_REPORTS, [report_id])
             if value is None:
                 return

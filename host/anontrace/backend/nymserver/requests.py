@@ -12,11 +12,11 @@ from anontrace.backend.store import Put, Store
 from anontrace.mixnet import keydays
 
 AUDIENCE = "nymserver"
-LONGEST_SECONDS = 60
+MAX_SECONDS = 60
 _CLOCK_TOLERANCE = 60
 _TABLE = "authority-requests"
 _REQUIRED = ["aud", "iat", "exp", "jti", "sub", "body"]
-_MOST_ID = 64
+_MAX_ID = 64
 
 
 class AuthorityRequests:
@@ -39,12 +39,12 @@ class AuthorityRequests:
         except (jwt.InvalidTokenError, TypeError, ValueError):
             raise Refused(401, "this is not signed by the health authority") from None
         now = clock.now()
-        if not issued - _CLOCK_TOLERANCE <= now <= expires + _CLOCK_TOLERANCE or expires - issued > LONGEST_SECONDS:
+        if not issued - _CLOCK_TOLERANCE <= now <= expires + _CLOCK_TOLERANCE or expires - issued > MAX_SECONDS:
             raise Refused(401, "this request is not fresh; are both clocks right?")
         path = request.url.path
         if claims["sub"] != f"{request.method} {path}" or claims["body"] != sha256(await request.body()).hexdigest():
             raise Refused(401, "the signature is for another request")
-        identity = str(claims["jti"])[:_MOST_ID].encode()
+        identity = str(claims["jti"])[:_MAX_ID].encode()
         put = Put(identity, b"")
         if not (await self._store.put_if_absent_many(_TABLE, [put], expires=keydays.day_at(now) + 1))[0]:
             raise Refused(401, "this request was made before")

@@ -1,7 +1,7 @@
 """What is kept for a retraction: who was notified of a report, under a key that only the health authority has.
 
-docs/protocol.md section 9. The nymserver cannot open what it keeps, and the authority has only the key; either alone
-links no two contacts. Kept as long as chain tokens of the report count.
+docs/protocol.md section 9. The nymserver cannot open what it keeps, and the authority has only the key; neither alone
+can link two contacts. Kept for as long as the report's chain tokens count.
 """
 
 import os

@@ -1,33 +1,36 @@
 """The nymserver role put together: nyms, uploads, opening, reports, and the paced sending of notifications."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from anontrace_primitives import x25519_base
-from anontrace_shared.errors import FormatError
 from fastapi import APIRouter
 
-from anontrace.backend import keyfiles
 from anontrace.backend.background import Drain
+from anontrace.backend.keys import keyfiles
 from anontrace.backend.mix.items import Arrived
 from anontrace.backend.mix.publishing import NymserverFacts
 from anontrace.backend.roles import Context
-from anontrace.mixnet.swap import Swap
 
 from . import routes
+from .deliveries import Deliveries
+from .fragments import Fragments
+from .headers import Headers
+from .judging import Judge
+from .kept import OPEN, Kept
 from .nyms import Nyms, Outgoing
 from .opening import Opener
 from .reports import FORGET, SEND, Reports
 from .requests import AuthorityRequests
-from .uploads import OPEN, Uploads
+from .uploads import Uploads
 
 _random = random.SystemRandom()
-_MOST_FORGOTTEN = 64
+_MAX_FORGOTTEN = 64
 
 
 class NymserverRole:
-    """One nymserver. Its mix delivers swaps to `deliver`; `connect` tells how to wake that mix's queues."""
+    """One nymserver. Its mix delivers to `deliver`; `connect` tells about that mix's queues."""
 
     def __init__(self, context: Context) -> None:
         settings, folder = context.server.config.nymserver, context.server.folder
@@ -36,20 +39,28 @@ class NymserverRole:
         self._context = context
         self._wake_mix: Callable[[str], None] = lambda queue: None
         self._drains: dict[str, Drain] = {}
-        self.facts = NymserverFacts(x25519_base(log_secret), settings.bucket_bits)
-        self._nyms = Nyms(store, counters, context.peers.knows, settings.keep_days, settings.bucket_bits)
-        uploads = Uploads(store, counters, authority.key, token_key, settings.upload_limit, self._wake)
-        self._reports = Reports(store, counters, token_key, settings.chain_days, self._wake)
-        self._opener = Opener(store, counters, uploads, self._nyms, self._reports, authority.key, log_secret, token_key)
+        self.facts = NymserverFacts(x25519_base(log_secret))
+        self._nyms = Nyms(store, counters, context.peers.knows, settings.keep_days)
+        judge = Judge(store, counters, authority.key, token_key, settings.upload_limit)
+        kept = Kept(store, counters, judge, self._wake)
+        uploads = Uploads(kept, judge, counters)
+        fragments = Fragments(store, counters, kept, judge)
+        headers, limit = Headers(store, context.peers.knows), context.server.config.mix.queue_limit
+        self._deliveries = Deliveries(store, counters, self._nyms, fragments, headers, limit)
+        self._reports = Reports(store, counters, token_key, settings.chain_days, self._wake, settings.spread)
+        self._opener = Opener(store, counters, kept, self._nyms, self._reports, authority.key, log_secret, token_key)
         requests = AuthorityRequests(store, authority.key)
-        self.router: APIRouter = routes.router(self._nyms, uploads, self._reports, requests, settings.bucket_bits)
+        self.router: APIRouter = routes.router(uploads, self._reports, requests)
 
-    def connect(self, wake_mix: Callable[[str], None]) -> None:
-        """Where to tell that an outgoing message was put into a queue of the mix."""
+    def connect(self, wake_mix: Callable[[str], None], stuck: Callable[[], Collection[str]]) -> None:
+        """Where to tell that an outgoing message was put into a queue of the mix, and which of those have a next mix
+        that takes none."""
         self._wake_mix = wake_mix
+        self._deliveries.connect(wake_mix, stuck)
 
     async def start(self) -> None:
-        pace = self._context.server.config.nymserver.pace
+        settings = self._context.server.config.nymserver
+        pace = settings.pace
         store = self._context.store
 
         def held() -> bool:  # by a wrong clock all records are misdated, and all reply blocks of no use
@@ -57,29 +68,29 @@ class NymserverRole:
 
         for drain in (
             Drain(store, OPEN, self._opener.open, 1, held),
-            Drain(store, SEND, self._send, 1, held, lambda: _random.expovariate(1 / pace) if pace else 0.0),
-            Drain(store, FORGET, self._reports.forget, _MOST_FORGOTTEN, held),
+            Drain(
+                store,
+                SEND,
+                self._send,
+                1,
+                held,
+                lambda: _random.expovariate(1 / pace) if pace else 0.0,
+                delay=settings.spread / 2,
+            ),
+            Drain(store, FORGET, self._reports.forget, _MAX_FORGOTTEN, held),
         ):
             self._drains[drain.queue] = drain
             self._context.background.start(f"queue {drain.queue}", drain.run)
 
-    async def tick(self, now: float) -> None:
+    async def tick(self, held: float) -> None:
         pass
 
     def _wake(self, queue: str) -> None:
         self._drains[queue].wake()
 
     async def deliver(self, arrived: Sequence[Arrived]) -> None:
-        """What the mix network brought: swaps."""
-        for each in arrived:
-            try:
-                swap = Swap.decode(each.payload)
-            except FormatError:
-                self._context.counters.add("swap_malformed")
-                continue
-            queue = await self._nyms.swap(swap)
-            if queue is not None:
-                self._wake_mix(queue)
+        """What the mix network brought."""
+        await self._deliveries.deliver(arrived)
 
     async def _send(self, items: Sequence[bytes]) -> None:
         for item in items:

@@ -2,14 +2,13 @@
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 
-from anontrace.backend.describing import AUTHORITY, gives_octets, takes, takes_octets
-from anontrace.backend.errors import Refused
-from anontrace.backend.http import OCTETS
-from anontrace.backend.web import json_body, octets
+from anontrace.backend.web import gone
+from anontrace.backend.web.app import json_body, octets
+from anontrace.backend.web.describing import AUTHORITY, gives_octets, takes, takes_octets
+from anontrace.backend.web.http import OCTETS
 from anontrace.mixnet.sizes import REPORT_ID
 from anontrace.wire.upload import CHUNK
 
-from .nyms import Nyms
 from .records import Decided, Decision, ReportList, Retraction
 from .reports import Reports
 from .requests import AuthorityRequests
@@ -18,19 +17,10 @@ from .uploads import Uploads
 _REPORT = Path(pattern=f"^[0-9a-f]{{{2 * REPORT_ID}}}$")
 
 
-def router(nyms: Nyms, uploads: Uploads, reports: Reports, requests: AuthorityRequests, bucket_bits: int) -> APIRouter:
+def router(uploads: Uploads, reports: Reports, requests: AuthorityRequests) -> APIRouter:
     """What clients and the health authority ask of the nymserver."""
     routes = APIRouter(tags=["nymserver"])
     for_authority = [Depends(AUTHORITY)]
-
-    @routes.get(
-        "/v1/buckets/{index}", response_class=Response, responses=gives_octets("Fingerprints, 8 bytes each, sorted.")
-    )
-    async def bucket(index: int) -> Response:
-        """The sorted fingerprints of all swaps in a bucket."""
-        if not 0 <= index < 1 << bucket_bits:
-            raise Refused(404, f"buckets are numbered 0 to {(1 << bucket_bits) - 1}")
-        return Response(await nyms.bucket(index), media_type=OCTETS)
 
     @routes.post(
         "/v1/upload",
@@ -39,7 +29,7 @@ def router(nyms: Nyms, uploads: Uploads, reports: Reports, requests: AuthorityRe
         openapi_extra=takes_octets(f"One chunk, {CHUNK} bytes."),
     )
     async def upload(request: Request) -> Response:
-        """Take one chunk of an upload, or a dummy."""
+        """Take one chunk of an upload."""
         body = await octets(request, at_least=CHUNK, at_most=CHUNK, unit=CHUNK)
         return Response((await uploads.receive(body)).encode(), media_type=OCTETS)
 
@@ -71,4 +61,5 @@ def router(nyms: Nyms, uploads: Uploads, reports: Reports, requests: AuthorityRe
         wanted = await json_body(request, Retraction)
         return Decided(notifications=await reports.retract(bytes.fromhex(report), wanted))
 
+    gone.add(routes, ("/v1/buckets/{index}",))
     return routes

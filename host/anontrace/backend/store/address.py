@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 from anontrace_shared.errors import FormatError
 
 _SCHEMES = {"redis": False, "rediss": True}  # whether it is encrypted
-_MOST_SHARDS, _MOST_COPIES = 1024, 8
+_MAX_SHARDS, _MAX_COPIES = 1024, 8
 _PREFIX = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -59,8 +59,8 @@ def parse(text: str, name: str) -> Cluster:
     prefix = options.pop("prefix", name)
     if not _PREFIX.fullmatch(prefix):
         raise FormatError("prefix: letters, digits, dots, dashes and underscores only, at most 64")
-    shards = _number(options.pop("shards", "16"), "shards", 1, _MOST_SHARDS)
-    copies = _number(options.pop("copies", "1"), "copies", 0, _MOST_COPIES)
+    shards = _number(options.pop("shards", "16"), "shards", 1, _MAX_SHARDS)
+    copies = _number(options.pop("copies", "1"), "copies", 0, _MAX_COPIES)
     ca_file = options.pop("ca", None)
     if ca_file is not None and not encrypted:
         raise FormatError("ca: only rediss:// is over TLS")

@@ -2,7 +2,7 @@
 
 Every key belongs to one of a fixed number of shards, and each shard is one hash slot that also holds its part of every
 queue: so a value and its queue entry are one script on one node (scripts.py). Never interprets values.
-What is promised when nodes fail stands in docs/operations.md, "A cluster instead of a folder".
+What is guaranteed when nodes fail is in docs/operations.md, "A cluster instead of a folder".
 """
 
 import asyncio
@@ -13,6 +13,7 @@ import random
 import struct
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Self
@@ -34,10 +35,12 @@ from redis.exceptions import (
 from anontrace.backend.errors import StoreError
 from anontrace.wire import trust
 
-from . import Entry, Put, Taken, Taking, notes, scripts
+from . import notes, scripts
 from .address import Cluster
 from .backlogs import Backlogs
+from .durability import Durability
 from .elements import split
+from .interface import Entry, Put, Taken, Taking
 from .links import Access, Unanswered, Unsent
 from .notes import Note
 from .scripts import Script
@@ -45,15 +48,25 @@ from .topology import Topology
 
 _PATIENCE = 10.0  # seconds for a fail-over; beyond it the server answers 503
 _LOOK_SECONDS = 2.0
-_LEAST_PARTS_BITS, _MOST_PARTS_BITS = 8, 16
+_LOOKS = 3  # since another worker may be laying it out meanwhile: shard 0 first, and that all are at last
+_MIN_PARTS_BITS, _MAX_PARTS_BITS = 8, 16
 ID_SHARD = struct.Struct(">H")  # what the id of a queue entry begins with
 NOTE = "move"  # its name in the layout
 _SHARDS = "shards"
+_WHOLE = "whole"  # that every shard knows of the layout
 _RANDOM = 14
 _NOT_NOW = (MovedError, AskError, TryAgainError, ClusterDownError, MasterDownError, ReadOnlyError)
 _NOT_NOW_WORDS = ("NOREPLICAS", "LOADING", "MISCONF")
 _Arguments = list[bytes | str | int]
 _part = itemgetter(1)
+
+
+@dataclass(slots=True)
+class _Lease:
+    """Of a queue entry that this process has in hand (real unix seconds)."""
+
+    since: float
+    until: float
 
 
 class ClusterStore:
@@ -62,13 +75,14 @@ class ClusterStore:
     def __init__(self, cluster: Cluster, topology: Topology) -> None:
         self._cluster = cluster
         self._topology = topology
+        self._durability = Durability(topology, cluster.user)
         self._bases = [f"{{{cluster.prefix}.{shard}}}".encode() for shard in range(cluster.shards)]
         self._slots = [key_slot(base) for base in self._bases]
         self._parts = {
-            table: 1 << min(max(bits, _LEAST_PARTS_BITS), _MOST_PARTS_BITS) for table, bits in cluster.buckets.items()
+            table: 1 << min(max(bits, _MIN_PARTS_BITS), _MAX_PARTS_BITS) for table, bits in cluster.buckets.items()
         }
         self._backlogs = Backlogs()
-        self._leases: dict[tuple[str, bytes], float] = {}
+        self._leases: dict[tuple[str, bytes], _Lease] = {}
         self._looking = asyncio.create_task(self._look())
 
     @classmethod
@@ -84,7 +98,7 @@ class ClusterStore:
             await topology.close()
             raise
         try:
-            await store._check()
+            await store._durability.begin(_PATIENCE)
             if not moving:
                 notes.check(await store.note())
             await store._lay_out(changes)
@@ -93,19 +107,10 @@ class ClusterStore:
             raise
         return store
 
-    async def _check(self) -> None:
-        for node in self._topology.masters:
-            try:
-                answer = bytes(await node.reads.call(("INFO", "memory"))).decode(errors="replace")
-            except (Unsent, Unanswered, ResponseError) as error:
-                raise StoreError(f"{node.address[0]}:{node.address[1]}: {error}") from None
-            lines = dict(line.partition(":")[::2] for line in answer.splitlines())
-            policy = lines.get("maxmemory_policy", "noeviction")
-            if policy != "noeviction":
-                place = f"{node.address[0]}:{node.address[1]}"
-                raise StoreError(f"{place}: maxmemory-policy is {policy}: it would forget data; set noeviction")
-
     async def _lay_out(self, changes: bool) -> None:
+        """Have it settled, in shard 0, how the cluster is laid out, and in every other that it is: a shard that knows
+        nothing of it has lost what it held."""
+        await self._check_whole()
         wanted = {_SHARDS: self._cluster.shards}
         wanted |= {f"buckets of {table}": bits for table, bits in self._cluster.buckets.items()}
         for name, number in wanted.items():
@@ -115,6 +120,25 @@ class ClusterStore:
                 found = int(await self._settled(name) or number)
             if found != number:
                 raise StoreError(f"the cluster was laid out for {name} = {found}, not {number}; that cannot change")
+        if changes:
+            every: dict[int, _Arguments] = {
+                shard: [_SHARDS, self._cluster.shards] for shard in range(self._cluster.shards)
+            }
+            await self._each(scripts.SETTLE, every, repeatable=True)
+            await self._one(0, scripts.SETTLE, [_WHOLE, 1], repeatable=True)
+
+    async def _check_whole(self) -> None:
+        everywhere: dict[int, _Arguments] = {shard: [_SHARDS] for shard in range(self._cluster.shards)}
+        lost: list[int] = []
+        for _ in range(_LOOKS):
+            found = await self._each(scripts.SETTLED, everywhere, writes=False, repeatable=True)
+            lost = [shard for shard, number in found.items() if number is None]
+            is_other = found[0] is not None and int(found[0]) != self._cluster.shards
+            is_begun = found[0] is not None and await self._settled(_WHOLE) is None
+            if is_other or is_begun or not 0 < len(lost) < len(found):
+                return
+        names = ", ".join(f"{{{self._cluster.prefix}.{shard}}}" for shard in lost)
+        raise StoreError(f"the cluster has lost what it held under {names}: a node came back without its data")
 
     async def _settled(self, name: str) -> bytes | None:
         found: bytes | None = await self._one(0, scripts.SETTLED, [name], writes=False, repeatable=True)
@@ -147,8 +171,11 @@ class ClusterStore:
             try:
                 if node is None:
                     raise Unsent("no node serves this part of it")
+                self._durability.check()
                 link = node.writes if writes else node.reads
-                return await link.call((*name, 1, base, *arguments), copied=writes)
+                reply = await link.call((*name, 1, base, *arguments), copied=writes)
+                await self._durability.vouch(node)
+                return reply
             except NoScriptError:
                 name = ("EVAL", script.text)
                 continue
@@ -190,11 +217,12 @@ class ClusterStore:
         return dict(zip(arguments, replies, strict=True))
 
     async def _look(self) -> None:
-        """See changes of the cluster that no error shows, such as a replica that came back."""
+        """See changes of the cluster that no error shows, such as a replica that came back, or a setting."""
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             with contextlib.suppress(StoreError):
                 await self._topology.refresh(self._topology.seen)
+                await self._durability.look()
 
     def _place(self, table: str, key: bytes) -> tuple[int, int]:
         """Shard and part of a key: by its leading bits in a table that is read by bucket, else by a checksum."""
@@ -350,7 +378,9 @@ class ClusterStore:
             for identity, item in ((identity, next(turns[shard])) for _, _, shard, identity in chosen)
             if item is not None
         ]
-        self._leases |= {(queue, entry.id): now for entry in entries}
+        # One that has run out without a word is somebody else's by now.
+        self._leases = {place: each for place, each in self._leases.items() if each.until > now}
+        self._leases |= {(queue, entry.id): _Lease(now, now + lease) for entry in entries}
         return Taking(entries, next_due)
 
     async def done(self, queue: str, ids: Sequence[bytes]) -> None:
@@ -360,11 +390,21 @@ class ClusterStore:
         self._forget_leases(queue, ids)
 
     async def renew(self, queue: str, ids: Sequence[bytes], until: float) -> None:
+        for lease in (self._leases.get((queue, identity)) for identity in ids):
+            if lease is not None:
+                lease.until = until
         await self._each(scripts.AGAIN, self._by_shard([queue, repr(until)], ids), writes=False, repeatable=True)
 
     async def again(self, queue: str, ids: Sequence[bytes], due: float) -> None:
         await self.renew(queue, ids, due)
         self._forget_leases(queue, ids)
+
+    async def late(self, queue: str, latest: float, limit: int) -> list[bytes]:
+        everywhere: dict[int, _Arguments] = {
+            shard: [queue, repr(latest), limit] for shard in range(self._cluster.shards)
+        }
+        found = await self._each(scripts.LATE, everywhere, writes=False, repeatable=True)
+        return [identity for ids in found.values() for identity in ids][:limit]
 
     def _by_shard(self, head: _Arguments, ids: Sequence[bytes]) -> dict[int, _Arguments]:
         arguments: dict[int, _Arguments] = {}
@@ -409,7 +449,7 @@ class ClusterStore:
             leased.setdefault(queue, []).append(identity)
         with contextlib.suppress(StoreError):
             for queue, ids in leased.items():
-                await self.again(queue, ids, min(self._leases[queue, identity] for identity in ids))
+                await self.again(queue, ids, min(self._leases[queue, identity].since for identity in ids))
         await self._topology.close()
 
 

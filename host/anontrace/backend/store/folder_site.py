@@ -9,10 +9,11 @@ from rocksdict import WriteBatch, WriteOptions
 
 from anontrace.backend.errors import StoreError
 
-from . import notes, queuerows
+from . import notes, queuerows, soundness
 from .moving import BYTES_AT_ONCE, ROWS_AT_ONCE, Part, Rows
 from .notes import Note
-from .partitions import Partition, Partitions, opened
+from .partitions import Partition, Partitions
+from .soundness import as_store_error
 
 
 class FolderSite:
@@ -25,9 +26,9 @@ class FolderSite:
     @classmethod
     def open(cls, folder: Path, make: bool = False) -> "FolderSite":
         """StoreError if a server or another move has it open, if it is damaged, or not there and not to be made."""
-        if not make and not notes.holds_state(folder):
+        if not make and not soundness.is_there(folder):
             raise StoreError(f"{folder}: there is no state to move")
-        return cls(folder, opened(folder, {queuerows.TABLE} if make else set()))
+        return cls(folder, Partitions(folder))
 
     @property
     def where(self) -> str:
@@ -50,14 +51,13 @@ class FolderSite:
 
     async def is_empty(self) -> bool:
         with self._translated():
-            return not any(any(True for _ in each.rows.keys()) for each in self._partitions.all())  # noqa: SIM118
+            return not any(any(True for _ in each.rows()) for each in self._partitions.all())
 
     async def parts(self) -> dict[Part, int]:
         found: Counter[Part] = Counter()
         with self._translated():
             for partition in self._partitions.all():
-                for key in partition.rows.keys():  # noqa: SIM118  (its values are not wanted)
-                    assert isinstance(key, bytes)  # raw mode
+                for key, _ in partition.rows():
                     found[_part(partition, key)] += 1
         return dict(found)
 
@@ -77,9 +77,7 @@ class FolderSite:
     def _each(self, part: Part) -> Iterator[tuple[bytes, bytes]]:
         partition = self._partition(part)
         prefix = part.name.encode() if part.is_queue else b""
-        for key, value in () if partition is None else partition.rows.items(from_key=prefix):
-            assert isinstance(key, bytes)
-            assert isinstance(value, bytes)
+        for key, value in () if partition is None else partition.rows(prefix):
             if not key.startswith(prefix):
                 return
             if not part.is_queue:
@@ -92,7 +90,7 @@ class FolderSite:
         if partition is None:
             return [None] * len(keys)
         with self._translated():
-            return [partition.rows.get(_key(part, key)) for key in keys]
+            return [partition.get(_key(part, key)) for key in keys]
 
     async def insert(self, part: Part, rows: Rows) -> None:
         batch, options = WriteBatch(raw_mode=True), WriteOptions()
@@ -100,8 +98,9 @@ class FolderSite:
         with self._translated():
             partition = self._partitions.get(_table(part), part.day)
             for key, value in rows:
-                batch.put(_key(part, key), value, partition.handle)
+                batch.put(partition.prefix + _key(part, key), value, partition.handle)
             self._partitions.database.write(batch, options)
+            self._partitions.acknowledge()
 
     async def clear(self) -> None:
         with self._translated():
@@ -114,10 +113,8 @@ class FolderSite:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except StoreError:
-            raise
         except Exception as error:  # rocksdict raises plain Exception
-            raise StoreError(f"{self._folder}: {error}") from None
+            raise as_store_error(error, str(self._folder)) from None
 
     def _partition(self, part: Part) -> Partition | None:
         return next((each for each in self._partitions.of(_table(part)) if each.day == part.day), None)

@@ -17,7 +17,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, BusyLoadingError, RedisError, ResponseError
 
-_MOST_IN_ONE_BATCH = 256
+from anontrace.wire import trust
+
+_MAX_IN_ONE_BATCH = 256
 _CONNECT_SECONDS = 3.0
 _ANSWER_SECONDS = 15.0
 _WAIT_MILLISECONDS = 500
@@ -62,6 +64,7 @@ class Link:
         self._access = access
         self._copies = copies
         self._connection: Connection | None = None
+        self.connections = 0  # how often it was opened
         self._jobs: deque[_Job] = deque()
         self._more = asyncio.Event()
         self._task = asyncio.create_task(self._run())
@@ -88,7 +91,7 @@ class Link:
         while True:
             await self._more.wait()
             batch: list[_Job] = []
-            while self._jobs and len(batch) < _MOST_IN_ONE_BATCH:
+            while self._jobs and len(batch) < _MAX_IN_ONE_BATCH:
                 job = self._jobs.popleft()
                 if not job.result.done():  # else whoever asked has gone away
                     batch.append(job)
@@ -155,6 +158,7 @@ class Link:
         async with asyncio.timeout(_CONNECT_SECONDS):
             await connection.connect()  # type: ignore[no-untyped-call]
         self._connection = connection
+        self.connections += 1
         return connection
 
     def _made(self) -> Connection:
@@ -202,9 +206,10 @@ def _reason(error: BaseException) -> str:
     """Why there is no answer, in words that lead somewhere. The text of errors is not for logs."""
     if isinstance(error, AuthenticationError):
         return "it wants a password" if "required" in str(error) else "it does not take this user and password"
+    disbelief = trust.disbelief_in(error)
+    if disbelief is not None:
+        return f"its certificate is not believed: {disbelief.said}"
     cause = error.__cause__ or error.__context__ or error
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"its certificate is not believed: {cause.verify_message}"
     if isinstance(cause, ssl.SSLError):
         return "it does not speak TLS"
     return type(error).__name__

@@ -11,6 +11,8 @@ from typing import Literal
 
 from anontrace.backend.errors import StoreError
 
+from .mark import sync_folder
+
 FILE = "move.json"
 
 
@@ -63,11 +65,6 @@ def read(folder: Path) -> Note | None:
         raise StoreError(f"{path}: {error}") from None
 
 
-def holds_state(folder: Path) -> bool:
-    """Whether a server has kept its state in this folder."""
-    return (folder / "CURRENT").exists()
-
-
 def write(folder: Path, note: Note) -> None:
     """Leave a note, durably and in one step."""
     beside = folder / f".{FILE}.new"
@@ -76,8 +73,4 @@ def write(folder: Path, note: Note) -> None:
         file.flush()
         os.fsync(file.fileno())
     beside.replace(folder / FILE)
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(folder)

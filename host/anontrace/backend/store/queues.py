@@ -4,13 +4,16 @@ Belongs to RocksStore, which makes entries durable before they appear here. Safe
 """
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from threading import Lock
+
+_MAX_SPARE = 64
 
 
 class DelayQueues:
     """For each queue a heap by due time. An entry is valid in the heap only with the due time that `_due` holds for it,
-    so that leasing and putting back are a push, and forgetting is a deletion."""
+    so that leasing and putting back are a push, and forgetting is a deletion. A heap is made anew when most of it is
+    not valid: what waits for long keeps all that is behind it from being taken off."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -44,7 +47,13 @@ class DelayQueues:
             for identity in taken:
                 due[identity] = now + lease
                 heapq.heappush(heap, (now + lease, identity))
+            _tidy(heap, due)
             return taken, next_due
+
+    def late(self, queue: str, latest: float, limit: int) -> list[bytes]:
+        """Some ids that are due after `latest`."""
+        with self._lock:
+            return [identity for identity, due in self._due.get(queue, {}).items() if due > latest][:limit]
 
     def again(self, queue: str, identities: Sequence[bytes], when: float) -> None:
         with self._lock:
@@ -53,6 +62,7 @@ class DelayQueues:
                 if identity in due:
                     due[identity] = when
                     heapq.heappush(heap, (when, identity))
+            _tidy(heap, due)
 
     def forget(self, queue: str, identity: bytes) -> None:
         with self._lock:
@@ -65,3 +75,9 @@ class DelayQueues:
     def lengths(self) -> dict[str, int]:
         with self._lock:
             return {queue: len(due) for queue, due in self._due.items()}
+
+
+def _tidy(heap: list[tuple[float, bytes]], due: Mapping[bytes, float]) -> None:
+    if len(heap) > 2 * len(due) + _MAX_SPARE:
+        heap[:] = [(when, identity) for identity, when in due.items()]
+        heapq.heapify(heap)

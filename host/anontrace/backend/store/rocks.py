@@ -1,4 +1,4 @@
-"""The embedded store: one RocksDB folder, one process. Implements `Store`; each day of a table is a column family.
+"""The embedded store: one RocksDB folder, one process. Implements `Store`.
 
 Reads go straight to the database from a few threads; writes through the writing thread. Never interprets values.
 """
@@ -10,13 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from anontrace.backend.errors import StoreError
-
-from . import Entry, Put, Taken, Taking, queuerows
+from . import queuerows
 from .elements import join, split
-from .partitions import Partitions, opened, partition_name
+from .interface import Entry, Put, Taken, Taking
+from .partitions import Partitions
 from .queues import DelayQueues
-from .writer import Changes, Writer, as_store_error
+from .soundness import as_store_error
+from .writer import Changes, Writer, failed
 
 _T = TypeVar("_T")
 
@@ -33,21 +33,21 @@ class RocksStore:
 
     def _find_queued(self) -> None:
         """Know of what is queued on disk. After a failed write that may be more than was acknowledged."""
-        for key, value in self._partitions.get(queuerows.TABLE, None).rows.items():
-            assert isinstance(key, bytes)  # raw mode
+        for key, value in self._partitions.get(queuerows.TABLE, None).rows():
             self._queues.find(*queuerows.split_key(key), queuerows.due(value))
 
     @classmethod
-    async def open(cls, folder: Path, expected: Sequence[tuple[str, int]]) -> "RocksStore":
-        """Open or make the database. StoreError if another process has it open or it is damaged."""
-        names = {queuerows.TABLE, *(partition_name(table, day) for table, day in expected)}
+    async def open(cls, folder: Path) -> "RocksStore":
+        """Open or make the database. StoreError if another process has it open, or if it is damaged; then nothing
+        was touched."""
 
         def work() -> RocksStore:
-            partitions = opened(folder, names)
+            partitions = Partitions(folder)
             try:
                 return cls(partitions)
             except Exception as error:  # rocksdict raises plain Exception
-                raise StoreError(f"{folder}: {error}") from error
+                partitions.close()
+                raise as_store_error(error, str(folder)) from error
 
         return await asyncio.to_thread(work)
 
@@ -58,14 +58,11 @@ class RocksStore:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._readers, work)
         except Exception as error:
-            raise as_store_error(error) from error
+            raise failed(error) from error
 
     # -- tables ------------------------------------------------------------------------------------------------------
 
     def _values(self, table: str, keys: Sequence[bytes]) -> list[bytes | None]:
-        if len(keys) == 1:
-            found = (partition.rows.get(keys[0]) for partition in self._partitions.of(table))
-            return [next((value for value in found if value is not None), None)]
         return [None if each is None else each[1] for each in self._partitions.find(table, keys)]
 
     async def get_many(self, table: str, keys: Sequence[bytes]) -> list[bytes | None]:
@@ -153,8 +150,8 @@ class RocksStore:
         def work() -> list[tuple[bytes, bytes]]:
             rows: list[tuple[bytes, bytes]] = []
             for partition in self._partitions.of(table):
-                for key, value in partition.rows.items(from_key=first):
-                    if not isinstance(key, bytes) or key[:4] > last:
+                for key, value in partition.rows(first):
+                    if key[:4] > last:
                         break
                     rows.append((key, value))
             return rows
@@ -205,20 +202,29 @@ class RocksStore:
     async def again(self, queue: str, ids: Sequence[bytes], due: float) -> None:
         self._queues.again(queue, ids, due)
 
+    async def late(self, queue: str, latest: float, limit: int) -> list[bytes]:
+        return self._queues.late(queue, latest, limit)
+
     async def backlog(self) -> dict[str, int]:
         return self._queues.lengths()
 
     # -- life --------------------------------------------------------------------------------------------------------
 
     async def expire(self, today: int) -> int:
-        return await self._change(lambda _: self._partitions.drop_before(today), alone=True)
+        dropped = await self._change(lambda _: self._partitions.drop_before(today), alone=True)
+        if dropped:
+            await self._tidy(self._partitions.sweep)
+        return dropped
 
     async def scrub(self) -> None:
-        # In a thread of its own: it takes as long as all files take that hold something deleted.
+        await self._tidy(self._partitions.scrub)
+
+    async def _tidy(self, work: Callable[[], None]) -> None:
+        """In a thread of its own: it takes as long as all files take that hold something deleted."""
         try:
-            await asyncio.to_thread(self._partitions.scrub)
+            await asyncio.to_thread(work)
         except Exception as error:
-            raise as_store_error(error) from error
+            raise failed(error) from error
 
     async def close(self) -> None:
         def finish() -> None:

@@ -7,7 +7,7 @@ KEYS[1] is the shard's base name; every name that a script makes begins with it,
     BASE:rows:TABLE@DAY:PART hash of keys and values; one is dropped whole when its day is over
     BASE:queues              set of the queues that hold something
     BASE:due:QUEUE           sorted set of entry ids by due time; BASE:items:QUEUE: hash of ids and items
-    BASE:layout              hash of what was settled once, in shard 0: shards, buckets, the note of a move
+    BASE:layout              hash of what was settled once: shards; in shard 0 also buckets, the note of a move
 
 Numbers travel as text that the client wrote: Lua would round them. A queue entry is written before the value that goes
 with it: should Redis break a script off in between (a slot on the move), a message comes twice, but is never lost.
@@ -263,6 +263,11 @@ for i = 3, #ARGV, 2 do
 end
 return found
 """
+)
+
+# queue, time, number -> some ids that are due after it
+LATE = Script.of(
+    "return redis.call('ZRANGEBYSCORE', KEYS[1] .. ':due:' .. ARGV[1], '(' .. ARGV[2], '+inf', 'LIMIT', 0, ARGV[3])"
 )
 
 # queue, due, ids

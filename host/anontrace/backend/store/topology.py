@@ -1,4 +1,4 @@
-"""Which node of the cluster is the master of which slot, by CLUSTER SLOTS; and the links to the masters.
+"""Which node of the cluster is the master of which slot, by CLUSTER SLOTS; and the links to the nodes.
 
 Asks whichever node answers, beginning with those of the configuration. Knows nothing of tables or queues.
 """
@@ -18,16 +18,23 @@ from .links import Access, Address, Link, Unanswered, Unsent
 
 _SLOTS = 16384
 _LOOK_AGAIN_SECONDS = 0.2
+_MAX_UNSEEN = 30  # looks at the cluster, a minute or so: what was asked of a node that is not in it now has ended
 
 
 @dataclass(slots=True)
 class Node:
-    """A master: one link for reads, so that they do not wait for replicas, and one for writes."""
+    """A master or a replica: one link for reads, so that they do not wait for replicas, and one for writes."""
 
     address: Address
     reads: Link
     writes: Link
     replicas: int = 0  # that the cluster believes to be alive
+    last_seen: int = 0  # at which look at the cluster it was in it
+
+    async def close(self) -> None:
+        """Let go. What it was asked for is not answered."""
+        await self.reads.close()
+        await self.writes.close()
 
 
 class Topology:
@@ -39,6 +46,7 @@ class Topology:
         self._copies = copies
         self._nodes: dict[Address, Node] = {}
         self._masters: list[Node | None] = [None] * _SLOTS
+        self._listed: dict[Address, Node] = {}
         self._refreshing = asyncio.Lock()
         self.seen = 0  # how often the cluster was looked at
 
@@ -47,6 +55,11 @@ class Topology:
         """All masters that hold slots."""
         held = {id(node): node for node in self._masters if node is not None}
         return list(held.values())
+
+    @property
+    def nodes(self) -> list[Node]:
+        """All masters that hold slots, and the replicas that the cluster believes to be alive."""
+        return list(self._listed.values())
 
     def master(self, slot: int) -> Node | None:
         """The master of a slot, None if the cluster has none now."""
@@ -67,16 +80,21 @@ class Topology:
                     reason = f"{address[0]}:{address[1]}: {error}"
                     continue
                 self.seen += 1
+                await self._forget_gone()
                 return
             raise StoreError(f"no node of the store's cluster answers ({reason})")
 
     def _take(self, asked: Address, ranges: Sequence[Any]) -> None:
         masters: list[Node | None] = [None] * _SLOTS
+        listed: dict[Address, Node] = {}
         for first, last, master, *replicas in ranges:
             node = self._node(_address(master, asked))
             node.replicas = len(replicas)
             masters[first : last + 1] = [node] * (last - first + 1)
-        self._masters = masters
+            for each in (node, *(self._node(_address(replica, asked)) for replica in replicas)):
+                each.last_seen = self.seen
+                listed[each.address] = each
+        self._masters, self._listed = masters, listed
 
     def _node(self, address: Address) -> Node:
         node = self._nodes.get(address)
@@ -87,17 +105,23 @@ class Topology:
                     await asyncio.sleep(_LOOK_AGAIN_SECONDS)
                     with contextlib.suppress(StoreError):
                         await self.refresh(self.seen)
-                return min(self._copies, self._nodes[address].replicas)
+                return min(self._copies, made.replicas)
 
             reads, writes = (Link(address, self._access, needed) for _ in range(2))
-            node = self._nodes[address] = Node(address, reads, writes)
+            node = made = self._nodes[address] = Node(address, reads, writes, last_seen=self.seen)
         return node
+
+    async def _forget_gone(self) -> None:
+        """Let go of nodes that have long not been in it: where machines come and go, each brings another address."""
+        for address, node in list(self._nodes.items()):
+            if address not in self._seeds and self.seen - node.last_seen > _MAX_UNSEEN:
+                del self._nodes[address]
+                await node.close()
 
     async def close(self) -> None:
         """Let go of all nodes."""
         for node in self._nodes.values():
-            await node.reads.close()
-            await node.writes.close()
+            await node.close()
 
 
 def _address(described: Sequence[Any], asked: Address) -> Address:

@@ -18,20 +18,22 @@ from rocksdict import WriteBatch, WriteOptions
 from anontrace.backend.errors import StoreError
 
 from .partitions import Partition, Partitions
+from .soundness import as_store_error
 
 _T = TypeVar("_T")
-_MOST_IN_ONE_COMMIT = 512
+_MAX_IN_ONE_COMMIT = 512
 _SECONDS_BETWEEN_TRIES = 1.0
 
-_Rows = dict[tuple[str, bytes], tuple[Partition, bytes | None]]
+_Rows = dict[tuple[bytes, bytes], tuple[Partition, bytes | None]]
+_Newest = dict[tuple[str, bytes], tuple[Partition, bytes | None]]
 
 
 @dataclass(slots=True)
 class _Pending:
-    """What a commit writes: by column family and key, and what of that holds now, by table and key."""
+    """What a commit writes: by partition's prefix and key, and what of that holds now, by table and key."""
 
     rows: _Rows = field(default_factory=dict)
-    newest: _Rows = field(default_factory=dict)
+    newest: _Newest = field(default_factory=dict)
 
     def add(self, other: "_Pending") -> None:
         self.rows.update(other.rows)
@@ -62,11 +64,7 @@ class Changes:
             return (None, None) if changed[1] is None else changed
         if place in self._known:
             return self._known[place] or (None, None)
-        for partition in self._partitions.of(table):
-            value = partition.rows.get(key)
-            if value is not None:
-                return partition, value
-        return None, None
+        return self._partitions.find_one(table, key) or (None, None)
 
     def put(self, table: str, key: bytes, value: bytes, expires: int | None, where: Partition | None) -> None:
         """Write where the key lives, or, if it lives nowhere, to the day on which it is to expire."""
@@ -76,7 +74,7 @@ class Changes:
         self._set(key, where, None)
 
     def _set(self, key: bytes, where: Partition, value: bytes | None) -> None:
-        self.own.rows[where.name, key] = self.own.newest[where.table, key] = (where, value)
+        self.own.rows[where.prefix, key] = self.own.newest[where.table, key] = (where, value)
 
     def delete_from(self, table: str, key: bytes) -> None:
         """Delete from a table that does not expire."""
@@ -85,7 +83,7 @@ class Changes:
 
 @dataclass(slots=True)
 class _Call:
-    """A piece of work. `alone`: it drops column families, so nothing may be pending."""
+    """A piece of work. `alone`: it drops whole days, so nothing may be pending."""
 
     work: Callable[[Changes], object]
     result: "Future[object]"
@@ -121,7 +119,7 @@ class Writer:
         following = self._calls.get()
         while following is not None:
             calls, following = [following], None
-            while not calls[-1].alone and len(calls) < _MOST_IN_ONE_COMMIT:
+            while not calls[-1].alone and len(calls) < _MAX_IN_ONE_COMMIT:
                 try:
                     following = self._calls.get_nowait()
                 except queue.Empty:
@@ -152,16 +150,16 @@ class Writer:
             try:
                 value = call.work(changes)
             except Exception as error:
-                call.result.set_exception(as_store_error(error))
+                call.result.set_exception(failed(error))
                 continue
             pending.add(changes.own)
             answered.append((call, value, changes))
         try:
             self._write(pending.rows, any(call.sync for call, _, _ in answered))
         except Exception as error:
-            self._failure = as_store_error(error)
+            self._failure = failed(error)
             for call, _, _ in answered:
-                call.result.set_exception(as_store_error(error))
+                call.result.set_exception(failed(error))
             return
         for call, value, changes in answered:
             for action in changes.afterwards:
@@ -177,7 +175,7 @@ class Writer:
             self._partitions.reopen()
             self._reopened()
         except Exception as error:
-            self._failure = as_store_error(error)
+            self._failure = failed(error)
             return False
         self._failure = None
         return True
@@ -186,16 +184,19 @@ class Writer:
         if not pending:
             return
         batch = WriteBatch(raw_mode=True)
-        for (_, key), (partition, value) in pending.items():
+        for (prefix, key), (partition, value) in pending.items():
             if value is None:
-                batch.delete(key, partition.handle)
+                batch.delete(prefix + key, partition.handle)
             else:
-                batch.put(key, value, partition.handle)
+                batch.put(prefix + key, value, partition.handle)
         options = WriteOptions()
         options.sync = sync
         self._partitions.database.write(batch, options)
+        self._partitions.note_deleted(partition for partition, value in pending.values() if value is None)
+        if sync:
+            self._partitions.acknowledge()
 
 
-def as_store_error(error: Exception) -> StoreError:
-    """rocksdict raises plain Exception; whatever else comes out of a call is a fault in this package."""
-    return error if isinstance(error, StoreError) else StoreError(f"the store failed: {error}")
+def failed(error: Exception) -> StoreError:
+    """Why a call failed. rocksdict raises plain Exception; whatever else comes out of a call is a fault of ours."""
+    return as_store_error(error, "the store failed")

@@ -1,4 +1,4 @@
-"""Making a badge that has no owner one's own over Bluetooth, while it is in service mode (docs/protocol.md, section 4).
+"""Adopting a badge that has no owner over Bluetooth, while it is in service mode (docs/protocol.md, section 4).
 
 Trust on first use: whoever is near in those minutes can do the same, and the companion refuses to choose between two.
 """
@@ -9,11 +9,11 @@ import random
 from anontrace_shared import commands, schedule
 
 from anontrace.companion.badge.link import BadgeLink
-from anontrace.companion.badge.own import ATTEMPTS
+from anontrace.companion.badge.own import ATTEMPTS, in_time
 from anontrace.companion.badge.radio import Radio
-from anontrace.companion.errors import BadgeLinkError, BadgeRefusedError
-from anontrace.companion.state import State
+from anontrace.companion.errors import BadgeAnswerError, BadgeLinkError, BadgeRefusedError
 from anontrace.companion.store.badges import Badge
+from anontrace.companion.store.state import State
 
 
 async def adopt(state: State, adapter: str, badge: Badge, seconds: float) -> None:
@@ -27,7 +27,7 @@ async def adopt(state: State, adapter: str, badge: Badge, seconds: float) -> Non
         found_own = found_own or schedule.is_beacon(own, data)
         return found_own or schedule.is_beacon(nobodys, data)
 
-    async with Radio(adapter) as radio:
+    async with in_time(seconds), Radio(adapter) as radio:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 device = await radio.find_new(is_new, seconds)
@@ -44,6 +44,8 @@ async def adopt(state: State, adapter: str, badge: Badge, seconds: float) -> Non
                     "the badge has just got another owner; empty it by eight seconds on its button,"
                     " press it again, and try again"
                 ) from error
+            except BadgeAnswerError:
+                raise
             except BadgeLinkError:
                 if attempt == ATTEMPTS:
                     raise

@@ -22,6 +22,7 @@ from anontrace.companion.errors import BadgeLinkError, BadgeNotFoundError, Bluet
 _OFF = "Bluetooth is switched off; switch it on"
 _NOT_ALLOWED = "this program may not use Bluetooth; allow it in the system's settings"
 _NO_SERVICE = "no Bluetooth service is running on this computer; start it, or plug in an adapter"
+_NO_ADAPTER = "the Bluetooth adapter is not there; plug it in again, or choose another one by --adapter"
 _GONE = "the badge is out of range; bring it near, and check that it is switched on"
 _NOT_ANSWERING = "the Bluetooth adapter does not answer; unplug it and plug it in, or switch Bluetooth off and on"
 
@@ -60,7 +61,7 @@ _SAID: tuple[tuple[str, type[CompanionError], str], ...] = (
     ("Access Denied", BluetoothError, _NOT_ALLOWED),  # Windows
     ("Unreachable", BadgeLinkError, _GONE),  # Windows
     ("requires BlueZ", BluetoothError, "this system's Bluetooth service (BlueZ) is too old; update the system"),
-    ("adapter '", BluetoothError, "the Bluetooth adapter is gone; plug it in again"),  # Linux: '...' not found
+    ("adapter '", BluetoothError, _NO_ADAPTER),  # Linux: '...' not found
     ("device '", BadgeLinkError, _GONE),  # Linux: likewise
     ("disconnect", BadgeLinkError, _GONE),
 )

@@ -1,12 +1,13 @@
-"""Finding and reaching the wearer's own badge: which advertisements are its own, and a session with it.
+"""Finding and reaching the wearer's own badge: recognising its advertisements, and a session with it.
 
-The badge is known by a contact address that it was to broadcast these days, or by a beacon under its owner key;
+The badge is known by a contact address that it was to broadcast in these days, or by a beacon under its owner key;
 nothing static is ever on the air.
 """
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from anontrace_shared import schedule
@@ -15,11 +16,12 @@ from anontrace_shared.slots import slot_of
 from anontrace import clock
 from anontrace.companion.badge.link import BadgeLink
 from anontrace.companion.badge.radio import Radio
-from anontrace.companion.errors import BadgeLinkError
-from anontrace.companion.state import State
+from anontrace.companion.errors import BadgeAnswerError, BadgeLinkError
 from anontrace.companion.store.badges import Badge
+from anontrace.companion.store.state import State
 
 ATTEMPTS = 4
+MAX_SECONDS = 1200.0  # for all that one command has to say to a badge; a sync ends before that by itself
 WRONG_SLOTS = 288  # a day by which the badge's clock may be wrong, because a computer was that set it
 
 Answer = TypeVar("Answer")
@@ -37,20 +39,38 @@ def recogniser(state: State, badge: Badge) -> Callable[[bytes], bool]:
 async def converse(
     state: State, adapter: str, badge: Badge, task: Callable[[BadgeLink], Awaitable[Answer]], seconds: float
 ) -> Answer:
-    """Find the badge, open a session and do `task`; on a broken link all of it again, a few times.
+    """Find the badge, open a session and do `task`; on a broken link all of it again, a few times, within the time.
 
     A task keeps what it has got so far by itself, so that a repeat goes on from there.
     """
-    async with Radio(adapter) as radio:
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                device = await radio.find(recogniser(state, badge), seconds)
-                async with radio.connect(device) as pipe:
-                    link = BadgeLink(pipe, badge.owner_key)
-                    await link.open()
-                    return await task(link)
-            except BadgeLinkError:
-                if attempt == ATTEMPTS:
-                    raise
-                await asyncio.sleep(random.uniform(0.2, 0.6) * attempt)  # noqa: S311 - spreads retries
+    async with in_time(seconds), Radio(adapter) as radio:
+        return await _converse(state, radio, badge, task, seconds)
+
+
+@asynccontextmanager
+async def in_time(scan_seconds: float) -> AsyncIterator[None]:
+    """Around all that has to do with a badge: whatever it does, this ends. BadgeLinkError when the time is over."""
+    try:
+        async with asyncio.timeout(MAX_SECONDS + ATTEMPTS * scan_seconds):
+            yield
+    except TimeoutError as error:
+        raise BadgeLinkError("the badge takes too long; what was done is kept, try again") from error
+
+
+async def _converse(
+    state: State, radio: Radio, badge: Badge, task: Callable[[BadgeLink], Awaitable[Answer]], seconds: float
+) -> Answer:
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            device = await radio.find(recogniser(state, badge), seconds)
+            async with radio.connect(device) as pipe:
+                link = BadgeLink(pipe, badge.owner_key)
+                await link.open()
+                return await task(link)
+        except BadgeAnswerError:
+            raise
+        except BadgeLinkError:
+            if attempt == ATTEMPTS:
+                raise
+            await asyncio.sleep(random.uniform(0.2, 0.6) * attempt)  # noqa: S311 - spreads retries
     raise AssertionError("unreachable")

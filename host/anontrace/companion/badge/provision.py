@@ -9,8 +9,9 @@ from anontrace_shared.slots import day_of, slot_of
 from anontrace import clock
 from anontrace.companion.badge.link import BadgeLink
 from anontrace.companion.badge.sync import send_horizon, set_time
-from anontrace.companion.state import State
+from anontrace.companion.days import KEPT_DAYS
 from anontrace.companion.store.badges import LIST, MODES, RATCHET, Badge
+from anontrace.companion.store.state import State
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ async def provision(state: State, link: BadgeLink, badge: Badge, log_key: bytes,
         # A list is sent before the horizon that covers it.
         request = commands.Provision(LIST, log_key, 0)
     await link.ask(commands.PROVISION, request)
+    if badge.keep_days != KEPT_DAYS:  # it forgot that when it was erased
+        await link.ask(commands.SET, commands.KEEP_DAYS, badge.keep_days)
     if mode == LIST:
         await send_horizon(state, link, badge, LIST)
     return Provisioned(MODES[mode], horizon, correction, await link.info())

@@ -1,11 +1,14 @@
 """Bluetooth through bleak: finding the wearer's own badge and a pipe of bytes to it (protocol.md, sections 2, 4).
 
-Owns every use of bleak. The adapter is "system", or "bumble:" and the name of a Bumble transport. What fails comes out
-as a sentence, through `failures`.
+Owns every use of bleak. The adapter is "system" (its default one), on Linux also "hci1" and the like, or "bumble:" and
+the name of a Bumble transport. What fails comes out as a sentence, through `failures`.
 """
 
 import asyncio
 import contextlib
+import logging
+import re
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -24,10 +27,15 @@ BUMBLE = "bumble:"
 CONNECT_SECONDS = 20.0
 BESIDE_SECONDS = 3.0  # in which a second new badge would be heard too
 ATT_OVERHEAD = 3
+MAX_UNREAD = 1 << 18  # bytes of a badge that nobody has read yet; it is asked for some kB at a time
+MAX_UNREAD = 1 << 16  # bytes of a badge that nobody has read yet; it is asked for 8 kB at a time
 
 _SERVICE_DATA = f"0000{advert.SERVICE_UUID16:04x}-0000-1000-8000-00805f9b34fb"
 _SERVICE_DATA_SIZE = 22  # version, tx power, address or beacon
 _VERSION = 1
+
+# Its warnings are for whoever asks for them: unhandled, they would go to the terminal, with names from the air in them.
+logging.getLogger("bleak").addHandler(logging.NullHandler())
 
 
 class Radio:
@@ -38,13 +46,17 @@ class Radio:
         self._scanner: dict[str, Any] = {}
         self._client: dict[str, Any] = {}
         self._open = contextlib.AsyncExitStack()
-        if adapter != SYSTEM and not adapter.startswith(BUMBLE):
-            raise SetupError(f"unknown Bluetooth adapter {adapter!r}: use system, or bumble:TRANSPORT")
+        if re.fullmatch("hci[0-9]+", adapter, re.ASCII):
+            if sys.platform != "linux":
+                raise SetupError(f"adapters are named as {adapter} on Linux alone; use system")
+            self._scanner = self._client = {"bluez": {"adapter": adapter}}
+        elif adapter != SYSTEM and not adapter.startswith(BUMBLE):
+            raise SetupError(f"unknown Bluetooth adapter {adapter!r}: use system, hci1 (on Linux), or bumble:TRANSPORT")
 
     async def __aenter__(self) -> "Radio":
         if self._adapter.startswith(BUMBLE):
             with sentences("opening the Bluetooth adapter failed"):
-                from anontrace.companion.bumble_backend import BumbleClient, BumbleScanner, open_adapter
+                from anontrace.companion.badge.bumble_backend import BumbleClient, BumbleScanner, open_adapter
 
                 transport = self._adapter.removeprefix(BUMBLE)
                 self._scanner = {"backend": BumbleScanner, "bluez": {"adapter": transport}}
@@ -143,11 +155,18 @@ class GattPipe:
 
     def __init__(self) -> None:
         self._client: BleakClient | None = None
-        self._arrived: asyncio.Queue[bytes | None] = asyncio.Queue()  # None: the connection is gone
+        self._arrived: asyncio.Queue[bytes | None] = asyncio.Queue()  # None: nothing more comes
+        self._unread = 0
 
     async def start(self, client: BleakClient) -> None:
-        await client.start_notify(commands.OUTBOX, lambda _characteristic, data: self._arrived.put_nowait(bytes(data)))
+        await client.start_notify(commands.OUTBOX, lambda _characteristic, data: self.take(bytes(data)))
         self._client = client
+
+    def take(self, data: bytes) -> None:
+        """What a notification holds. Of a badge that sends without being asked, no more than MAX_UNREAD is read."""
+        if data and self._unread <= MAX_UNREAD:
+            self._unread += len(data)
+            self._arrived.put_nowait(data if self._unread <= MAX_UNREAD else None)
 
     def lost(self, _client: BleakClient) -> None:
         self._arrived.put_nowait(None)
@@ -165,6 +184,7 @@ class GattPipe:
         if data is None:
             self._arrived.put_nowait(None)
             raise BadgeLinkError("the connection to the badge broke")
+        self._unread -= len(data)
         return data
 
 

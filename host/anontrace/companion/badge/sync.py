@@ -1,10 +1,13 @@
 """Keeping a badge going: set its clock, pull and free its log, extend its horizon (docs/protocol.md, section 4).
 
-A piece of log is durable in the state folder before the badge is allowed to free it; a broken transfer goes on at the
-byte where it stopped. Never looks into the log beyond its framing.
+A segment is stored durably and completely in the state folder before the badge is allowed to free it; a broken transfer
+continues at the byte where it stopped. A sync has limits, however much the badge says that it holds: the rest is left
+to the next one. Never looks into the log beyond its framing.
 """
 
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,11 +16,17 @@ from anontrace_shared.slots import slot_of
 
 from anontrace import clock
 from anontrace.companion.badge.link import BadgeLink
-from anontrace.companion.contact_log import count
-from anontrace.companion.state import State
+from anontrace.companion.errors import BadgeAnswerError, BadgeRefusedError
+from anontrace.companion.reports.contact_log import count
 from anontrace.companion.store.badges import LIST, Badge
+from anontrace.companion.store.state import State
 
 READ_BYTES = 8 * 958  # asked for at once, and made durable together
+MAX_SECONDS = 900.0  # for which one sync fetches log; a megabyte takes a minute
+MAX_BYTES = 16 << 20  # that one sync fetches; a place badge may hold nearly as much
+MAX_SEGMENT = 1 << 20  # bytes of one segment; the reference badge's have 65432
+MAX_LISTED = 10_000  # segments that one sync looks at
+_NUMBERS = 1 << 32  # that segments can have
 
 FLAGS = {
     commands.TIME_KNOWN: "time known",
@@ -44,6 +53,31 @@ class Synced:
     horizon: int = 0
     log_was_full: bool = False
     info: Any = field(default=None, repr=False)  # commands.Info
+    left: list[int] = field(default_factory=list)  # segments that did not come whole, and stay on the badge
+    at_limit: bool = False  # there is more log than one sync takes
+    began: float = field(default_factory=time.monotonic)
+    counted: set[int] = field(default_factory=set)  # segments, each once, in however many attempts it came
+
+    @property
+    def unfinished(self) -> str | None:
+        """What of the log was not fetched, as the wearer reads it; None if nothing is missing."""
+        if self.left:
+            some = ", ".join(map(str, self.left[:3])) + (", ..." if len(self.left) > 3 else "")
+            return (
+                f"a part of the log could not be fetched from the badge, which keeps it (segment {some}); {self.bytes}"
+                " bytes were fetched and are kept, and the next sync tries again"
+            )
+        if self.at_limit:
+            return (
+                f"the badge has more log than one sync fetches; {self.bytes} bytes were fetched and are kept, and the"
+                " next sync goes on from there"
+            )
+        return None
+
+    def may_fetch(self) -> bool:
+        """Whether the limits leave room; if not, that is noted."""
+        self.at_limit = self.bytes >= MAX_BYTES or time.monotonic() - self.began >= MAX_SECONDS
+        return not self.at_limit
 
 
 async def set_time(link: BadgeLink) -> int:
@@ -73,41 +107,85 @@ async def _note_full(state: State, link: BadgeLink, badge: Badge, done: Synced) 
 
 
 async def pull(state: State, link: BadgeLink, badge: Badge, done: Synced, progress: Progress) -> None:
-    """Close the open segment, fetch all closed ones, make them durable, and let the badge free them."""
+    """Close the open segment, fetch all closed ones, make them durable, and let the badge free them.
+
+    Freeing takes all below a number, so it ends before the first segment that did not come whole: `done.unfinished`.
+    """
     (end,) = await link.ask(commands.LOG_ROTATE)
-    segments = [(number, size) for number, size in await _list(link) if number < end]
-    total, fetched = sum(size for _, size in segments), 0
+    listed, is_all = await _list(link)
+    segments = [(number, size) for number, size in listed if number < end]
+    total, fetched, below = sum(size for _, size in segments if size <= MAX_SEGMENT), 0, 0
+    done.left, done.at_limit = [], False
+
+    def have(more: int) -> None:
+        nonlocal fetched
+        fetched += more
+        progress(fetched, total)
+
     for number, size in segments:
-        offset = state.logs.pulled(badge.number, badge.era, number)
-        fetched += offset
-        while offset < size:
-            piece = bytearray()
-            async for data in link.stream(commands.LOG_READ, number, offset, min(READ_BYTES, size - offset)):
-                piece += data
-            if not piece:
-                break  # the segment ended earlier than the badge said
-            state.logs.append(badge.number, badge.era, number, offset, bytes(piece), int(clock.now()))
-            offset += len(piece)
-            fetched += len(piece)
-            done.bytes += len(piece)
-            progress(fetched, total)
-        blocks, records = count(state.logs.segment(badge.number, badge.era, number))
-        done.segments += 1
-        done.blocks += blocks
-        done.records += records
-    if segments:
-        (freed,) = await link.ask(commands.LOG_FREE, end)
+        stored = await _fetch(state, link, badge, number, size, done, have) if size <= MAX_SEGMENT else 0
+        if stored == size:
+            _count(done, number, state.logs.segment(badge.number, badge.era, number))
+            below = below if done.left else number + 1
+        elif done.at_limit:
+            break
+        else:
+            done.left.append(number)
+    done.at_limit = done.at_limit or not is_all
+    if below:
+        (freed,) = await link.ask(commands.LOG_FREE, below)
         done.freed += freed
 
 
-async def _list(link: BadgeLink) -> list[tuple[int, int]]:
-    """All segments of the badge with their sizes, lowest first; the badge tells 100 at a time."""
+async def _fetch(
+    state: State, link: BadgeLink, badge: Badge, number: int, size: int, done: Synced, have: Callable[[int], None]
+) -> int:
+    """Fetch and store what is not stored yet of a segment. Returns how many bytes are stored then: fewer than `size` if
+    the badge's copy ends earlier or cannot be read on, or a limit is reached; more if it contradicts what it said once.
+    """
+    offset = state.logs.pulled(badge.number, badge.era, number)
+    have(offset)
+    while offset < size and done.may_fetch():
+        piece = bytearray()
+        with suppress(BadgeRefusedError):  # what came before is as good as ever
+            async for data in link.stream(commands.LOG_READ, number, offset, min(READ_BYTES, size - offset)):
+                piece += data
+        if not piece:
+            break
+        state.logs.append(badge.number, badge.era, number, offset, bytes(piece), state.moment())
+        offset += len(piece)
+        done.bytes += len(piece)
+        have(len(piece))
+    return offset
+
+
+def _count(done: Synced, number: int, segment: bytes) -> None:
+    """Add a whole segment."""
+    if number not in done.counted:
+        done.counted.add(number)
+        blocks, records = count(segment)
+        done.segments += 1
+        done.blocks += blocks
+        done.records += records
+
+
+async def _list(link: BadgeLink) -> tuple[list[tuple[int, int]], bool]:
+    """Segments of the badge with their sizes, lowest first, and whether these are all; the badge tells 100 at a time.
+
+    BadgeAnswerError unless their numbers rise.
+    """
     segments: list[tuple[int, int]] = []
-    while True:
-        (some,) = await link.ask(commands.LOG_LIST, segments[-1][0] + 1 if segments else 0)
+    first = 0
+    while len(segments) < MAX_LISTED and first < _NUMBERS:
+        (some,) = await link.ask(commands.LOG_LIST, first)
+        for number, _ in some:
+            if number < first:
+                raise BadgeAnswerError("the badge lists its log in a way that makes no sense; update its firmware")
+            first = number + 1
         segments += some
-        if len(some) < commands.MOST_SEGMENTS:
-            return segments
+        if len(some) < commands.MAX_SEGMENTS:
+            return segments, True
+    return segments, False
 
 
 async def send_horizon(state: State, link: BadgeLink, badge: Badge, mode: int | None) -> int:
@@ -116,8 +194,8 @@ async def send_horizon(state: State, link: BadgeLink, badge: Badge, mode: int | 
     horizon = state.addresses.confirmed_until(badge.number, slot)
     if mode == LIST:
         addresses = list(state.addresses.contact_addresses(badge.number, slot, horizon).values())
-        for at in range(0, len(addresses), commands.MOST_ADDRESSES):
-            await link.ask(commands.ADDRESSES, slot + at, addresses[at : at + commands.MOST_ADDRESSES])
+        for at in range(0, len(addresses), commands.MAX_ADDRESSES):
+            await link.ask(commands.ADDRESSES, slot + at, addresses[at : at + commands.MAX_ADDRESSES])
     state.badges.set_horizon(badge, horizon)
     await link.ask(commands.HORIZON, horizon)
     return horizon

@@ -7,7 +7,7 @@ import click
 
 from anontrace.companion.commands.protecting import PROTECT, SAID
 from anontrace.companion.context import Context, pass_context
-from anontrace.companion.output import confirm
+from anontrace.companion.output import confirm, say
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -27,9 +27,9 @@ def backup(context: Context, file: Path, passphrase_file: Path | None) -> None:
     Example:
       anontrace backup ~/anontrace-january.backup
     """
-    from anontrace.companion import backup as backing_up
-    from anontrace.companion.passphrase import ask_new
-    from anontrace.companion.state import vault_key
+    from anontrace.companion.keys.passphrase import ask_new
+    from anontrace.companion.store import backup as backing_up
+    from anontrace.companion.store.state import vault_key
 
     key = vault_key(context.folder)
     chosen = ask_new("Passphrase for the backup", passphrase_file)
@@ -55,20 +55,16 @@ def restore(context: Context, file: Path, passphrase_file: Path | None, protect:
       anontrace restore ~/anontrace-january.backup
       anontrace --state /new/folder restore ~/anontrace-january.backup --protect keyring
     """
-    from anontrace.companion import backup as backing_up
-    from anontrace.companion import database, keyfile
-    from anontrace.companion.errors import SetupError
-    from anontrace.companion.passphrase import ask, from_file
+    from anontrace.companion.keys.passphrase import ask, from_file
+    from anontrace.companion.store import backup as backing_up
+    from anontrace.companion.store import state
 
-    if (context.folder / database.FILE).exists() or keyfile.exists(context.folder):
-        raise SetupError(
-            f"{context.folder} holds a state already, which is not overwritten; restore to another --state"
-        )
+    state.check_free(context.folder)
     typed = ask("Passphrase of the backup") if passphrase_file is None else from_file(passphrase_file)
     with context.output.progress("reading the backup") as progress:
-        key, data = backing_up.read(file, typed, progress)
+        opened = backing_up.read(file, typed, progress)
     kind = protect or "passphrase"
-    backing_up.restore(context.folder, key, data, kind, typed if kind == "passphrase" else None)
+    state.restore(context.folder, opened.image, opened.old_key, kind, typed if kind == "passphrase" else None)
     context.output.show(
         {"state": str(context.folder), "protection": kind},
         lambda: [f"Restored to {context.folder} ({SAID[kind]}).", "Next: anontrace status"],
@@ -89,16 +85,16 @@ def erase_all(context: Context, yes: bool) -> None:
     Example:
       anontrace erase-all
     """
-    from anontrace.companion import database, erasing, keyfile
     from anontrace.companion.errors import SetupError
-    from anontrace.companion.service import serves
+    from anontrace.companion.store import erasing, making
+    from anontrace.companion.system.service import serves
 
-    if not (context.folder / database.FILE).exists() and not keyfile.exists(context.folder):
+    if not making.traces(context.folder):
         raise SetupError(f"there is no anontrace state in {context.folder}")
     if not yes:
         if context.output.as_json or not sys.stdin.isatty():
             raise SetupError("this erases everything, and nobody is here to be asked; to go on, give --yes")
-        click.echo(f"Everything in {context.folder} will be erased. Without a backup it is lost for good.")
+        say(f"Everything in {context.folder} will be erased. Without a backup it is lost for good.")
         confirm("Erase it?", "nothing is erased")
     erasing.erase(context.folder)
     left = serves(context.folder)

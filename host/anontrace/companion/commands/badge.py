@@ -1,16 +1,16 @@
 """`anontrace badge`: provision a badge, ask it, and keep it going."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from anontrace.companion.commands.badge_care import erase, forget, set_, update
-from anontrace.companion.commands.choosing import BADGE, LOOKING, SCAN, known
+from anontrace.companion.commands.choosing import BADGE, FIRST, LOOKING, SCAN, known
 from anontrace.companion.context import Context, pass_context
 
 if TYPE_CHECKING:
-    from anontrace.companion.state import State
     from anontrace.companion.store.badges import Badge
+    from anontrace.companion.store.state import State
 
 
 @click.group()
@@ -58,7 +58,7 @@ def provision(
     """
     import asyncio
 
-    from anontrace.companion.errors import SetupError
+    from anontrace.companion.errors import BadgeNotFoundError, SetupError
     from anontrace.companion.store.badges import LIST, RATCHET
 
     if usb_only and usb is None:
@@ -68,6 +68,8 @@ def provision(
     with context.changing() as state:
         before = {badge.number for badge in state.badges.all()}
         own = _meant(state, new, usb is not None, number)
+        if not (new or usb is not None or own.keyed or own.provisioned is not None):
+            raise SetupError(f"no badge has got this owner key yet, so none can be found by it; begin with: {FIRST}")
         if usb is not None:
             from anontrace.companion.badge.usb import write_owner_key
 
@@ -87,16 +89,19 @@ def provision(
             log_key = servers.log_key
         if new and usb is None:
             _adopt(context, state, own, scan_seconds, made=own.number not in before)
-        with context.output.progress("", LOOKING):
-            done = asyncio.run(
-                converse(
-                    state,
-                    context.adapter,
-                    own,
-                    lambda link: provisioning.provision(state, link, own, log_key, mode),
-                    scan_seconds,
+        try:
+            with context.output.progress("", LOOKING):
+                done = asyncio.run(
+                    converse(
+                        state,
+                        context.adapter,
+                        own,
+                        lambda link: provisioning.provision(state, link, own, log_key, mode),
+                        scan_seconds,
+                    )
                 )
-            )
+        except BadgeNotFoundError as error:
+            raise BadgeNotFoundError(f"{error}; one that is new, or was emptied, needs --usb PORT or --new") from error
     document = {
         "badge": own.number,
         "usb": usb is not None,
@@ -126,7 +131,7 @@ def info(context: Context, number: int | None, scan_seconds: float) -> None:
     from anontrace.companion.badge.care import ask
     from anontrace.companion.badge.own import converse
     from anontrace.companion.badge.sync import describe
-    from anontrace.companion.presentation import battery_text
+    from anontrace.companion.exposures.presentation import info_lines
 
     with context.changing() as state:
         own = known(state, number)
@@ -135,12 +140,7 @@ def info(context: Context, number: int | None, scan_seconds: float) -> None:
     document = {"badge": own.number, **describe(said), "crash_log": crash_log}
 
     def lines() -> list[str]:
-        shown = [
-            f"{name.replace('_', ' '):<16} {_shown(value)}"
-            for name, value in document.items()
-            if name not in ("crash_log", "battery_mv")
-        ]
-        shown.append(f"{'battery':<16} {battery_text(said.battery_mv)}")
+        shown = info_lines(document)
         if crash_log:
             shown += ["", "It has crashed; please report this:", *(f"  {line}" for line in crash_log.splitlines())]
         return shown
@@ -155,7 +155,7 @@ def info(context: Context, number: int | None, scan_seconds: float) -> None:
 def sync(context: Context, number: int | None, scan_seconds: float) -> None:
     """Set the badge's clock, fetch its sealed log, and let it broadcast the addresses that are confirmed.
 
-    The badge frees what was fetched. A broken transfer goes on where it stopped.
+    The badge frees what was fetched whole. A broken transfer goes on where it stopped.
 
     \b
     Examples:
@@ -166,6 +166,7 @@ def sync(context: Context, number: int | None, scan_seconds: float) -> None:
 
     from anontrace.companion.badge import sync as syncing
     from anontrace.companion.badge.own import converse
+    from anontrace.companion.errors import UnfinishedError
 
     done = syncing.Synced()
     with context.changing() as state:
@@ -192,6 +193,7 @@ def sync(context: Context, number: int | None, scan_seconds: float) -> None:
         "horizon": done.horizon,
         "records_dropped": done.info.dropped,
         "log_was_full": done.log_was_full,
+        "unfinished": done.unfinished,
     }
 
     def lines() -> list[str]:
@@ -200,6 +202,8 @@ def sync(context: Context, number: int | None, scan_seconds: float) -> None:
             said.append("The badge's log was full, and the oldest days are gone: sync it more often.")
         return said + _horizon_lines(done.horizon)
 
+    if done.unfinished is not None:
+        context.output.show_part(document, lines, UnfinishedError(done.unfinished))
     context.output.show(document, lines)
 
 
@@ -212,13 +216,13 @@ def list_(context: Context) -> None:
     Example:
       anontrace badge list
     """
-    from anontrace.companion.presentation import badge_document, badge_lines
+    from anontrace.companion.exposures.presentation import badge_document, badge_lines
 
     with context.reading() as state:
         badges = state.badges.all()
     context.output.show(
         {"badges": [badge_document(each) for each in badges]},
-        lambda: [line for each in badges for line in badge_lines(each)] or ["No badge yet: anontrace badge provision"],
+        lambda: [line for each in badges for line in badge_lines(each)] or [f"No badge yet; begin with: {FIRST}"],
     )
 
 
@@ -261,9 +265,3 @@ def _horizon_lines(horizon: int) -> list[str]:
     if horizon <= slot_of(clock.now()):
         return ["It has no confirmed address for now, so it broadcasts none. Next: anontrace register, then badge sync"]
     return [f"It broadcasts confirmed addresses until {slot_text(horizon)}."]
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(value) or "-"
-    return str(value)

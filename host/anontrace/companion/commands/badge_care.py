@@ -1,12 +1,14 @@
-"""`anontrace badge set | erase | update | forget`: how a badge works, and its end."""
+"""`anontrace badge set | erase | update | forget`: changing how a badge works, and giving it up."""
 
 import sys
+from collections.abc import Coroutine
+from typing import Any
 
 import click
 
 from anontrace.companion.commands.choosing import BADGE, LOOKING, SCAN, known
 from anontrace.companion.context import Context, pass_context
-from anontrace.companion.output import confirm
+from anontrace.companion.output import confirm, say
 
 # As in anontrace_shared.presets, with what each is for; a test compares them.
 _PRESETS = {
@@ -23,32 +25,56 @@ _PRESETS = {
     default=None,
     help="The badge stands in a place, where its log may fill it, or is worn by a person.",
 )
+@click.option(
+    "--keep",
+    "keep_days",
+    type=click.IntRange(1, 30),
+    metavar="DAYS",
+    help="For how many days the log is kept, on the badge and here: 1 to 30. Reports hand in the last 11.",
+)
 @BADGE
 @SCAN
 @pass_context
-def set_(context: Context, preset: str | None, place: bool | None, number: int | None, scan_seconds: float) -> None:
-    """Set how a badge shares its time between speaking and listening.
+def set_(
+    context: Context,
+    preset: str | None,
+    place: bool | None,
+    keep_days: int | None,
+    number: int | None,
+    scan_seconds: float,
+) -> None:
+    """Set how a badge listens, and how long it remembers.
 
     \b
     Examples:
       anontrace badge set saver
+      anontrace badge set --keep 14
       anontrace badge set always --place --badge 2
     """
     import asyncio
 
     from anontrace.companion.badge.care import set_up
+    from anontrace.companion.badge.link import BadgeLink
     from anontrace.companion.badge.own import converse
     from anontrace.companion.errors import SetupError
 
-    if preset is None and place is None:
-        raise SetupError(f"say what to set: one of {', '.join(_PRESETS)}, --place or --person")
+    if preset is None and place is None and keep_days is None:
+        raise SetupError(f"say what to set: one of {', '.join(_PRESETS)}, --place, --person or --keep DAYS")
     with context.changing() as state:
         own = known(state, number)
         with context.output.progress("", LOOKING):
-            asyncio.run(converse(state, context.adapter, own, lambda link: set_up(link, preset, place), scan_seconds))
+            if keep_days is not None:  # here first: what the wearer wants gone goes, whether the badge is near or not
+                state.badges.set_keep_days(own, keep_days)
+
+            def todo(link: BadgeLink) -> Coroutine[Any, Any, None]:
+                return set_up(link, preset, place, keep_days)
+
+            asyncio.run(converse(state, context.adapter, own, todo, scan_seconds))
+    said = [preset, {True: "place", False: "person", None: None}[place]]
+    said.append(None if keep_days is None else f"the log is kept for {keep_days} day{'' if keep_days == 1 else 's'}")
     context.output.show(
-        {"badge": own.number, "preset": preset, "place": place},
-        lambda: [f"Set: {', '.join(filter(None, (preset, {True: 'place', False: 'person', None: ''}[place])))}."],
+        {"badge": own.number, "preset": preset, "place": place, "keep_days": keep_days},
+        lambda: [f"Set: {', '.join(filter(None, said))}."],
     )
 
 
@@ -135,5 +161,5 @@ def _ask(context: Context, yes: bool, effect: str) -> None:
         return
     if context.output.as_json or not sys.stdin.isatty():
         raise SetupError("this cannot be undone, and nobody is here to be asked; to go on, give --yes")
-    click.echo(effect)
+    say(effect)
     confirm("Go on?", "nothing is changed")

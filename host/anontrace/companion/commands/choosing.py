@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from anontrace.companion.state import State
     from anontrace.companion.store.badges import Badge
+    from anontrace.companion.store.state import State
 
 BADGE = click.option("--badge", "number", type=click.IntRange(1), metavar="N",
                      help="Which badge, by its number in `badge list`.  [default: the only one]")  # fmt: skip
+FIRST = "anontrace badge provision --usb PORT, or without a cable: --new"  # the badge is no one's yet
 LOOKING = "looking for the badge"
 
 SCAN = click.option("--scan", "scan_seconds", type=click.FloatRange(1), default=30.0, show_default=True,
@@ -28,5 +29,5 @@ def known(state: "State", number: int | None, provisioned: bool = True) -> "Badg
     if found is None and number is not None:
         raise SetupError(f"there is no badge {number}; see: anontrace badge list")
     if found is None or (provisioned and found.provisioned is None):
-        raise SetupError("no badge is provisioned yet; begin with: anontrace badge provision --usb PORT")
+        raise SetupError(f"no badge is provisioned yet; begin with: {FIRST}")
     return found

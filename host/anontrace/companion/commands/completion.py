@@ -3,6 +3,7 @@
 import click
 
 from anontrace.companion.context import Context, pass_context
+from anontrace.companion.output import AsIs
 
 _HOW = {
     "bash": 'eval "$(anontrace completion bash)"      # in ~/.bashrc',
@@ -21,9 +22,8 @@ def completion(context: Context, shell: str) -> None:
     """
     from click.shell_completion import get_completion_class
 
-    from anontrace.companion.cli import anontrace
-
+    program = click.get_current_context().find_root().command
     found = get_completion_class(shell)
     assert found is not None
-    script = found(anontrace, {}, "anontrace", "_ANONTRACE_COMPLETE").source()
-    context.output.show({"shell": shell, "script": script}, lambda: [script])
+    script = found(program, {}, "anontrace", "_ANONTRACE_COMPLETE").source()
+    context.output.show({"shell": shell, "script": script}, lambda: [AsIs(script)])

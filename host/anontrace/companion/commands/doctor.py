@@ -1,4 +1,4 @@
-"""`anontrace doctor`: what is well, and how to mend what is not."""
+"""`anontrace doctor`: what works, and how to mend what does not."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from anontrace.companion.context import Context, pass_context
+from anontrace.companion.output import say
 
 if TYPE_CHECKING:
     from anontrace.companion.doctor import Check
@@ -42,14 +43,15 @@ def doctor(context: Context, no_bluetooth: bool) -> None:
 
 
 def _checks(context: Context, no_bluetooth: bool) -> "Iterator[Check]":
-    from anontrace.companion import database, doctor
+    from anontrace.companion import doctor
     from anontrace.companion.errors import StateError
+    from anontrace.companion.store import making
 
     yield doctor.versions()
     yield doctor.permissions(context.folder)
     if not no_bluetooth:
         yield doctor.bluetooth(context.adapter)
-    if not (context.folder / database.FILE).exists():
+    if not making.traces(context.folder):
         return
     try:
         with context.reading() as state:
@@ -61,6 +63,6 @@ def _checks(context: Context, no_bluetooth: bool) -> "Iterator[Check]":
 
 def _show(check: "Check") -> None:
     click.echo(f"{click.style('ok   ', fg='green') if check.ok else click.style('WRONG', fg='red')} ", nl=False)
-    click.echo(f"{check.name}: {check.said}")
+    say(f"{check.name}: {check.said}")
     if check.mend:
-        click.echo(f"      -> {check.mend}")
+        say(f"      -> {check.mend}")

@@ -21,10 +21,10 @@ def list_(context: Context, everything: bool) -> None:
       anontrace exposures list
       anontrace exposures list --all
     """
-    from anontrace.companion import exposures as judged
-    from anontrace.companion import presentation
-    from anontrace.companion.cases import assess
-    from anontrace.companion.diseases import name_of
+    from anontrace.companion.exposures import judging as judged
+    from anontrace.companion.exposures import presentation
+    from anontrace.companion.exposures.cases import assess
+    from anontrace.companion.exposures.diseases import name_of
 
     with context.reading() as state:
         found = assess(state)
@@ -44,7 +44,7 @@ def list_(context: Context, everything: bool) -> None:
                 exposure.case_id.hex()[: presentation.SHORT_CASE],
                 ", ".join(presentation.days(exposure)),
                 name_of(exposure.disease),
-                f"{exposure.minutes:.0f} min",
+                f"{presentation.minutes_text(exposure)} min",
                 presentation.MEANING[exposure.state] + (" (passed on)" if exposure.passed_on else ""),
             ]
             for exposure in shown
@@ -66,8 +66,8 @@ def show(context: Context, case: str, exact: bool) -> None:
     Example:
       anontrace exposures show 3fa94c12
     """
-    from anontrace.companion import presentation
-    from anontrace.companion.cases import find
+    from anontrace.companion.exposures import presentation
+    from anontrace.companion.exposures.cases import find
 
     with context.reading() as state:
         exposure = find(state, case)

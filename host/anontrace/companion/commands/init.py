@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from anontrace.companion.commands.choosing import FIRST
 from anontrace.companion.commands.protecting import PASSPHRASE_FILE, PROTECT, SAID, choose
 from anontrace.companion.context import Context, pass_context
 
@@ -42,12 +43,11 @@ def init(context: Context, network: str, proxy: str | None, protect: str | None,
     from anontrace_shared.errors import AnontraceError
 
     from anontrace import clock
-    from anontrace.companion import database
-    from anontrace.companion import state as folder
-    from anontrace.companion.client import shown_proxy
     from anontrace.companion.errors import SetupError
-    from anontrace.companion.keyfile import PLAIN, exists, protection
-    from anontrace.companion.lock import exclusive
+    from anontrace.companion.keys.keyfile import exists, protection
+    from anontrace.companion.network.proxy import shown_proxy
+    from anontrace.companion.store import making
+    from anontrace.companion.store import state as folder
     from anontrace.companion.store.network import StoredNetwork
     from anontrace.wire.network import parse
 
@@ -56,7 +56,7 @@ def init(context: Context, network: str, proxy: str | None, protect: str | None,
             f"{context.folder} is there already, and {SAID[protection(context.folder)]}; to change that: anontrace"
             f" passphrase --protect {protect}"
         )
-    key = folder.vault_key(context.folder) if (context.folder / database.FILE).exists() else None
+    key = folder.vault_key(context.folder) if making.traces(context.folder) else None
     stored = None if key is None else _stored(context, key)
     way = _chosen(proxy, None if stored is None else stored.proxy)
     text = _read(network, way)
@@ -65,20 +65,15 @@ def init(context: Context, network: str, proxy: str | None, protect: str | None,
     except AnontraceError as error:
         raise SetupError(str(error)) from error
     if key is None:
-        kind, chosen = (PLAIN, None) if exists(context.folder) else choose(protect, passphrase_file)
-        key = folder.create(context.folder, kind, chosen)
-    with exclusive(context.folder):
-        state = folder.State(context.folder, key)
-        try:
-            same = _is_same(stored, parsed)
-            if stored is not None and not same and state.badges.all():
-                raise SetupError(
-                    f"this state folder belongs to the network {stored.name!r}; use another one (--state) for"
-                    f" {parsed.name!r}"
-                )
-            state.network.put(StoredNetwork(parsed.name, text, way), int(clock.now()), same)
-        finally:
-            state.close()
+        key = folder.create(context.folder, *choose(protect, passphrase_file))
+    with folder.changing(context.folder, key) as state:
+        same = _is_same(stored, parsed)
+        if stored is not None and not same and state.badges.all():
+            raise SetupError(
+                f"this state folder belongs to the network {stored.name!r}; use another one (--state) for"
+                f" {parsed.name!r}"
+            )
+        state.network.put(StoredNetwork(parsed.name, text, way), int(clock.now()), same)
     protected = protection(context.folder)
     document = {
         "state": str(context.folder),
@@ -93,7 +88,7 @@ def init(context: Context, network: str, proxy: str | None, protect: str | None,
             f"This is now a companion in the network {parsed.name!r}; its keys are pinned.",
             f"Your state folder: {context.folder} ({SAID[protected]})",
             *([] if way is None else [f"All servers are reached through the proxy {shown_proxy(way)}, or not at all."]),
-            "Next: anontrace register, then anontrace badge provision",
+            f"Next: anontrace register, then {FIRST}",
         ],
     )
 
@@ -104,30 +99,25 @@ def _read(network: str, proxy: str | None) -> str:
 
     if not network.startswith(("https://", "http://")):
         return files.read(Path(network), "the network file")
-    from anontrace.companion.client import Client
+    from anontrace.companion.network.client import Client
 
     if network.startswith("http://"):
         raise SetupError("a network file from the web must come by https://, since its keys are pinned")
     with Client(proxy) as client:
-        data = client.get("the network file", network)
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise SetupError(f"{network} is not a text file") from error
+        data = client.get("the network file", network, files.MAX_BYTES)
+    return files.text(data, network)
 
 
 def _stored(context: Context, key: bytes) -> "StoredNetwork | None":
-    from contextlib import closing
+    from anontrace.companion.store.state import reading
 
-    from anontrace.companion.state import State
-
-    with closing(State(context.folder, key)) as state:
+    with reading(context.folder, key) as state:
         return state.network.get()
 
 
 def _chosen(given: str | None, stored: str | None) -> str | None:
     """The proxy to be used; SetupError for what is none."""
-    from anontrace.companion.client import check_proxy
+    from anontrace.companion.network.proxy import check_proxy
 
     if given is None:
         return stored

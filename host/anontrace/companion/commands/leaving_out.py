@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from anontrace.companion.context import Context
+from anontrace.companion.output import say
 
 if TYPE_CHECKING:
-    from anontrace.companion.periods import Period
-    from anontrace.companion.reporting import Intent
+    from anontrace.companion.reports.periods import Period
+    from anontrace.companion.reports.preparing import Intent
 
 WITHOUT = click.option(
     "--without", multiple=True, metavar="'DATE [HH:MM-HH:MM]'",
@@ -21,9 +22,9 @@ Intend = Callable[[Sequence["Period"]], "Intent"]
 
 
 def settle(context: Context, without: Sequence[str], yes: bool, intend: Intend) -> "Intent":
-    """What is to be sent once the wearer has left out what he wants; asks where there is somebody to be asked."""
+    """What is to be sent once the wearer has left out what they want; asks if there is somebody to ask."""
     from anontrace.companion.errors import SetupError
-    from anontrace.companion.periods import parse
+    from anontrace.companion.reports.periods import parse
 
     periods = [parse(text) for text in without]
     intent = intend(periods)
@@ -34,7 +35,7 @@ def settle(context: Context, without: Sequence[str], yes: bool, intend: Intend) 
     if yes or periods or context.output.as_json or not sys.stdin.isatty():
         return intent
     while intent.log:
-        click.echo(f"Your log: {intent.summary.records} sealed records of {', '.join(intent.summary.days)}.")
+        say(f"Your log: {intent.summary.records} sealed records of {', '.join(intent.summary.days)}.")
         typed = click.prompt(
             "Leave out a day (2026-01-31) or a part of it (2026-01-31 14:00-15:30); empty: nothing more",
             default="", show_default=False,
@@ -44,6 +45,6 @@ def settle(context: Context, without: Sequence[str], yes: bool, intend: Intend) 
         try:
             periods.append(parse(typed))
         except SetupError as error:
-            click.echo(str(error))
+            say(str(error))
         intent = intend(periods)
     return intent

@@ -24,10 +24,10 @@ def passphrase(context: Context, protect: str | None, passphrase_file: Path | No
       anontrace passphrase --protect keyring    lock with the system's keyring instead
       anontrace passphrase --protect file       no passphrase any more
     """
-    from anontrace.companion import keyfile
-    from anontrace.companion.lock import exclusive
-    from anontrace.companion.passphrase import ask_new
-    from anontrace.companion.state import vault_key
+    from anontrace.companion.keys import keyfile
+    from anontrace.companion.keys.passphrase import ask_new
+    from anontrace.companion.store.lock import exclusive
+    from anontrace.companion.store.state import vault_key
 
     key = vault_key(context.folder)
     kind, chosen = protect or "passphrase", None

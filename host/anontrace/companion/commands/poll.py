@@ -17,9 +17,9 @@ def poll(context: Context) -> None:
       anontrace poll
     """
     from anontrace import clock
-    from anontrace.companion import polling
-    from anontrace.companion.notify import there_is_news
-    from anontrace.companion.presentation import WITHDRAWN, told_lines
+    from anontrace.companion.exposures import polling
+    from anontrace.companion.exposures.presentation import WITHDRAWN, told_lines
+    from anontrace.companion.system.notify import there_is_news
 
     with (
         context.changing() as state,
@@ -29,7 +29,7 @@ def poll(context: Context) -> None:
         polled = polling.poll(state, servers, progress)
         if polled.failure is None:
             state.timetable.set_asked(int(clock.now()))
-    if polled.told or polled.retractions:
+    if polled.told or polled.withdrawn:
         there_is_news()
     document = {
         "mailboxes": polled.mailboxes,
@@ -41,11 +41,12 @@ def poll(context: Context) -> None:
         "ignored": polled.ignored,
         "rearmed": polled.rearmed,
         "told": [exposure.case_id.hex() for exposure in polled.told],
+        "withdrawn": [exposure.case_id.hex() for exposure in polled.withdrawn],
     }
 
     def lines() -> list[str]:
         news = [line for exposure in polled.told for line in told_lines(exposure)]
-        news += [WITHDRAWN] if polled.retractions else []
+        news += [WITHDRAWN] if polled.withdrawn else []
         return news or ([f"Nothing new in {polled.mailboxes} mailboxes."] if polled.failure is None else [])
 
     if polled.failure is not None:

@@ -21,7 +21,7 @@ PASSPHRASE_FILE = click.option(
 
 def choose(protect: str | None, file: Path | None) -> tuple[str, str | None]:
     """The protection of a new vault key, and its passphrase; asks on a terminal where nothing was said."""
-    from anontrace.companion import passphrase
+    from anontrace.companion.keys import passphrase
 
     if file is None:
         file = passphrase.named_file()
@@ -41,8 +41,8 @@ def choose(protect: str | None, file: Path | None) -> tuple[str, str | None]:
 
 
 def _long_enough(typed: str) -> str:
-    from anontrace.companion.passphrase import LEAST_CHARACTERS
+    from anontrace.companion.keys.passphrase import MIN_CHARACTERS
 
-    if typed and len(typed) < LEAST_CHARACTERS:
-        raise click.UsageError(f"{LEAST_CHARACTERS} characters at least, or none at all")
+    if typed and len(typed) < MIN_CHARACTERS:
+        raise click.UsageError(f"{MIN_CHARACTERS} characters at least, or none at all")
     return typed

@@ -28,9 +28,9 @@ def register(context: Context, days: int | None, slots: int | None, first: int |
     from anontrace_shared.slots import SLOTS_PER_DAY, day_of, slot_of
 
     from anontrace import clock
-    from anontrace.companion import registration
+    from anontrace.companion.addresses import registration
+    from anontrace.companion.addresses.swaps import Swaps
     from anontrace.companion.errors import SetupError, UnfinishedError
-    from anontrace.companion.swaps import Swaps
 
     if days is not None and slots is not None:
         raise SetupError("give either --days or --slots, not both")

@@ -1,25 +1,42 @@
 """`anontrace report` and `anontrace pass-on`: hand over the sealed log, never without consent."""
 
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from anontrace.companion.commands.leaving_out import WITHOUT, settle
 from anontrace.companion.context import Context, pass_context
-from anontrace.companion.output import confirm
+from anontrace.companion.output import confirm, say
 
 if TYPE_CHECKING:
-    from anontrace.companion.reporting import Intent
-    from anontrace.companion.state import State
+    from anontrace.companion.network.servers import Servers
+    from anontrace.companion.reports.preparing import Intent
+    from anontrace.companion.store.state import State
     from anontrace.companion.store.uploads import StoredUpload
 
 _YES = click.option("--yes", is_flag=True, help="Consent without being asked.")
-_HIDDEN = click.option(
-    "--hidden",
-    is_flag=True,
-    help="Let `anontrace run` send it among its ordinary traffic: nobody sees it, and it takes longer.",
-)
+F = TypeVar("F", bound=Callable[..., Any])
+_AT_ONCE, _HIDDEN, _DIRECT = "at once", "hidden", "direct"
+
+
+def _ways(command: F) -> F:
+    """How the log goes: through the mixes at once, unless one of these is given."""
+    for way, help_text in (
+        (_DIRECT, "Send it straight to the nymserver, which then sees your network address; quicker than the mixes."),
+        (_HIDDEN, "Let `anontrace run` send it among its ordinary traffic: nobody sees it, and it takes longer."),
+    ):
+        command = click.option(f"--{way}", is_flag=True, help=help_text)(command)
+    return command
+
+
+def _way(hidden: bool, direct: bool) -> str:
+    from anontrace.companion.errors import SetupError
+
+    if hidden and direct:
+        raise SetupError("give either --hidden or --direct, not both")
+    return _HIDDEN if hidden else _DIRECT if direct else _AT_ONCE
 
 
 @click.command(short_help="Report a positive test: hand in your sealed log.")
@@ -29,38 +46,41 @@ _HIDDEN = click.option(
     help="The one-time token that you got with the test result. Left out, it is asked for; with -, it is read from "
     "standard input. Either keeps it from other users of this computer and out of the shell's history.",
 )
-@_HIDDEN
+@_ways
 @_YES
 @WITHOUT
 @pass_context
-def report(context: Context, token: str | None, without: tuple[str, ...], hidden: bool, yes: bool) -> None:
+def report(
+    context: Context, token: str | None, without: tuple[str, ...], hidden: bool, direct: bool, yes: bool
+) -> None:
     """Report a positive test: hand your sealed contact log to the nymserver.
 
-    Nobody on the way can read the log, and the health authority sees how close and how long your contacts were, never
-    who they are. Fetch the log first: `anontrace badge sync`. A broken upload goes on when the command is repeated.
+    It goes through the mixes, so that the nymserver does not see where it comes from. Nobody on the way can read the
+    log, and the health authority sees how close and how long your contacts were, never who they are. Fetch the log
+    first: `anontrace badge sync`. A broken upload goes on when the command is repeated.
 
     \b
     Examples:
       anontrace report
-      anontrace report --token 7K2M-9QXR-44TD-0ZC5
-      anontrace report --token 7K2M-9QXR-44TD-0ZC5 --without '2026-01-31 14:00-15:30'
+      anontrace report --token 7K2M-9QXR-44TD-0ZCV
+      anontrace report --token 7K2M-9QXR-44TD-0ZCV --without '2026-01-31 14:00-15:30'
     """
-    from anontrace.companion import reporting
+    from anontrace.companion.reports import preparing
 
+    way = _way(hidden, direct)
     shown = _token(context, token)
     with context.reading() as state:
-        intent = settle(context, without, yes, lambda periods: reporting.intend_report(state, shown, periods))
-        _consent(context, state, intent, yes, hidden, "that they met somebody who tested positive")
+        intent = settle(context, without, yes, lambda periods: preparing.intend_report(state, shown, periods))
+        _consent(context, state, intent, yes, way, "that they met somebody who tested positive")
     with context.changing() as state:
-        intent = reporting.taken_up(state, intent)
+        intent = preparing.taken_up(state, intent)
         if intent.is_done:
             _show_done(context, intent)
             return
-        with context.servers(state) as servers, context.output.progress("uploading") as progress:
-            stored = reporting.prepare_report(state, servers, intent, shown)
-            if not hidden:
-                reporting.send(state, servers, stored, progress)
-        _show(context, state, intent, stored, hidden)
+        with context.servers(state) as servers:
+            stored = preparing.prepare_report(state, servers, intent, shown)
+            stored = _send(context, state, servers, stored, way)
+        _show(context, state, intent, stored, way)
 
 
 def _token(context: Context, given: str | None) -> str:
@@ -68,10 +88,11 @@ def _token(context: Context, given: str | None) -> str:
     from anontrace_shared.errors import AnontraceError
 
     from anontrace.companion.errors import SetupError
+    from anontrace.companion.files import read_line
     from anontrace.wire.onetime import normalise
 
     if given == "-":
-        return sys.stdin.readline()
+        return read_line("the token")
     if given is not None:
         return given
     if context.output.as_json or not sys.stdin.isatty():
@@ -81,112 +102,148 @@ def _token(context: Context, given: str | None) -> str:
         try:
             return normalise(typed)
         except AnontraceError as error:
-            click.echo(f"That is no token yet: {error}.")
+            say(f"That is no token yet: {error}.")
 
 
 @click.command("pass-on")
 @click.argument("case")
-@_HIDDEN
+@_ways
 @_YES
 @WITHOUT
 @pass_context
-def pass_on(context: Context, case: str, without: tuple[str, ...], hidden: bool, yes: bool) -> None:
+def pass_on(context: Context, case: str, without: tuple[str, ...], hidden: bool, direct: bool, yes: bool) -> None:
     """Let those whom you met be told as well, after you were told.
 
     CASE is the case-ID from `anontrace exposures list`, or the beginning of it. With your sealed log goes one of your
-    contact addresses, which proves that you were told.
+    contact addresses, which proves that you were told; both go through the mixes.
 
     \b
     Example:
       anontrace pass-on 3fa94c12
     """
-    from anontrace.companion import reporting
-    from anontrace.companion.cases import find
+    from anontrace.companion.exposures.cases import find
+    from anontrace.companion.reports import preparing
 
+    way = _way(hidden, direct)
     with context.reading() as state:
         exposure = find(state, case)
-        intent = settle(context, without, yes, lambda periods: reporting.intend_pass_on(state, exposure, periods))
-        _consent(context, state, intent, yes, hidden, "that they may be part of a chain of infection")
+        intent = settle(context, without, yes, lambda periods: preparing.intend_pass_on(state, exposure, periods))
+        _consent(context, state, intent, yes, way, "that they may be part of a chain of infection")
     with context.changing() as state:
-        intent = reporting.taken_up(state, intent)
+        intent = preparing.taken_up(state, intent)
         if intent.is_done:
             _show_done(context, intent)
             return
         exposure = find(state, case)
-        reporting.check_told(exposure)  # it may have been withdrawn meanwhile
-        stored = reporting.prepare_pass_on(state, intent, exposure)
-        if not hidden:
-            with context.servers(state) as servers, context.output.progress("uploading") as progress:
-                reporting.send(state, servers, stored, progress)
-        _show(context, state, intent, stored, hidden)
+        preparing.check_told(exposure)  # it may have been withdrawn meanwhile
+        stored = preparing.prepare_pass_on(state, intent, exposure)
+        with context.servers(state) as servers:
+            stored = _send(context, state, servers, stored, way)
+        _show(context, state, intent, stored, way)
 
 
-def _consent(context: Context, state: "State", intent: "Intent", yes: bool, hidden: bool, of_what: str) -> None:
+def _send(context: Context, state: "State", servers: "Servers", stored: "StoredUpload", way: str) -> "StoredUpload":
+    """Send an upload that is ready, or leave it to `run`."""
+    from anontrace.companion.reports import fragments, sending
+    from anontrace.companion.store.uploads import DIRECT, MIXES
+
+    stored = state.uploads.set_way(stored, DIRECT if way == _DIRECT else MIXES)
+    if way != _HIDDEN:
+        with context.output.progress("uploading") as progress:
+            (sending if way == _DIRECT else fragments).send(state, servers, stored, progress)
+    return stored
+
+
+def _consent(context: Context, state: "State", intent: "Intent", yes: bool, way: str, of_what: str) -> None:
     """Show what will be sent, how, and to whom; raises SetupError or Abort without a yes. Nothing is sent twice."""
-    from anontrace.companion import reporting
     from anontrace.companion.days import duration_text
     from anontrace.companion.errors import SetupError
+    from anontrace.companion.schedule import waiting_uploads
 
-    if yes or intent.is_done:
+    if intent.is_done:
+        return
+    if way == _DIRECT:
+        _say_what_direct_shows(intent)
+    if yes:
         return
     if context.output.as_json or not sys.stdin.isatty():
         raise SetupError("this sends your contact log, and nobody is here to be asked; to consent, give --yes")
     summary = intent.summary
     days = ", ".join(summary.days) or "unknown days"
-    click.echo(
-        f"To be sent to the nymserver: {summary.records} sealed contact records of {days}, {summary.bytes} bytes."
-    )
-    click.echo(
+    say(f"To be sent to the nymserver: {summary.records} sealed contact records of {days}, {summary.bytes} bytes.")
+    say(
         f"The effect: the health authority may let those whom you met be told {of_what}. Nobody learns your name or"
         " theirs."
     )
-    if hidden:
-        takes = duration_text(reporting.hidden_seconds(state, intent))
-        click.echo(
+    if way == _HIDDEN:
+        takes = duration_text(waiting_uploads.hidden_seconds(state, intent))
+        say(
             f"It is hidden in the traffic of `anontrace run`, which takes about {takes} at its level,"
-            f" {reporting.run_level(state).name}; without --hidden it goes at once."
+            f" {waiting_uploads.run_level(state).name}; without --hidden it goes at once."
+        )
+    elif way == _AT_ONCE:
+        say(
+            "It goes through the mixes at once: the nymserver does not see where it comes from. Who watches your"
+            " connection sees that you send more than usual; --hidden avoids that, and takes longer."
         )
     confirm("Send it?", "nothing is sent")
 
 
-def _show(context: Context, state: "State", intent: "Intent", stored: "StoredUpload", hidden: bool) -> None:
-    from anontrace.companion import reporting
+def _say_what_direct_shows(intent: "Intent") -> None:
+    """Said before it goes, to whoever has consented beforehand too."""
+    from anontrace.companion.output import warn
+    from anontrace.companion.store.uploads import PASS_ON
+
+    also = ", together with one of your contact addresses" if intent.kind == PASS_ON else ""
+    warn(
+        f"sent directly, the log shows your network address to the nymserver{also}; and who watches your connection"
+        " sees that you hand in a log. Without --direct it goes through the mixes"
+    )
+
+
+def _show(context: Context, state: "State", intent: "Intent", stored: "StoredUpload", way: str) -> None:
     from anontrace.companion.days import duration_text, moment_text
     from anontrace.companion.output import warn
-    from anontrace.wire.upload import MOST_DAYS
+    from anontrace.companion.reports import journey, sending
+    from anontrace.companion.schedule import waiting_uploads
+    from anontrace.wire.upload import MAX_DAYS
 
     assert stored.case_id is not None  # it is ready
-    document = _document(intent, stored.case_id, "ready" if hidden else "accepted", reporting.chunk_count(stored))
-    if not hidden:
+    document = _document(intent, stored.case_id, "ready" if way == _HIDDEN else "accepted", way)
+    if way == _DIRECT:
+        document["chunks"] = sending.chunk_count(stored)
+    else:
+        document["fragments"] = journey.count(stored)
+    if way != _HIDDEN:
         days = ", ".join(intent.summary.days) or "unknown days"
         context.output.show(document, lambda: [f"Handed over: {intent.summary.records} sealed records of {days}."])
         return
-    (found,) = [each for each in reporting.waiting(state) if each.upload.number == stored.number]
+    (found,) = [each for each in waiting_uploads.waiting(state) if each.upload.number == stored.number]
     document |= {"sent": found.sent, "seconds": found.seconds, "ends": found.ends, "in_time": found.in_time}
-    level, takes = reporting.run_level(state).name, duration_text(found.seconds)
+    level, takes = waiting_uploads.run_level(state).name, duration_text(found.seconds)
     context.output.show(
         document,
         lambda: [
-            f"Kept for `anontrace run`, which sends it in {found.chunks} of its ordinary chunks, within about {takes}"
-            f" at level {level}. How far it is: anontrace status"
+            f"Kept for `anontrace run`, which sends it in {found.fragments} of its ordinary messages, within about"
+            f" {takes} at level {level}. How far it is: anontrace status"
         ],
     )
     if not found.in_time:
         begun = "" if found.ends is None else f" and has to begin before {moment_text(found.ends)}, with its permit"
         warn(
-            f"that may be too late: an upload may take {MOST_DAYS} days{begun}. Send it at once by the same command"
+            f"that may be too late: an upload may take {MAX_DAYS} days{begun}. Send it at once by the same command"
             " without --hidden, or sooner by: anontrace run --level high. Who watches your connection sees either."
         )
 
 
 def _show_done(context: Context, intent: "Intent") -> None:
     context.output.show(
-        _document(intent, intent.case_id, "accepted", 0),
+        _document(intent, intent.case_id, "accepted", None),
         lambda: ["This was handed over already; nothing is sent twice."],
     )
 
 
-def _document(intent: "Intent", case_id: bytes, state: str, chunks: int) -> dict[str, Any]:
+def _document(intent: "Intent", case_id: bytes, state: str, way: str | None) -> dict[str, Any]:
     summary = intent.summary
     return {
         "case": case_id.hex(),
@@ -195,5 +252,5 @@ def _document(intent: "Intent", case_id: bytes, state: str, chunks: int) -> dict
         "blocks": summary.blocks,
         "days": summary.days,
         "bytes": summary.bytes,
-        "chunks": chunks,
+        "way": way,
     }

@@ -1,6 +1,5 @@
 """`anontrace run`: everything on schedule, in the foreground."""
 
-import json
 import sys
 import time
 from contextlib import ExitStack
@@ -9,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from anontrace.companion.context import Context, pass_context
+from anontrace.companion.output import json_text, say
 
 if TYPE_CHECKING:
     from anontrace.companion.errors import BusyError
-    from anontrace.companion.run import Event
-    from anontrace.companion.state import State
+    from anontrace.companion.schedule.run import Event
     from anontrace.companion.store.badges import Badge
+    from anontrace.companion.store.state import State
 
-LONGEST_SLEEP = 1.0  # real seconds: the clock may be set meanwhile
+MAX_SLEEP = 1.0  # real seconds: the clock may be set meanwhile
 OTHER_SECONDS = 1.0  # real seconds: `status` holds it for a moment, to see whether another does
 SCAN_SECONDS = 8.0  # short: other commands wait that long for the state folder
 
@@ -30,15 +30,15 @@ SCAN_SECONDS = 8.0  # short: other commands wait that long for the state folder
 def run(context: Context, level: str | None, once: bool, no_badge: bool) -> None:
     """Keep everything going, at random times, until interrupted.
 
-    Registers addresses ahead and confirms them, asks the mailboxes, renews addresses, sends dummies, and syncs your
+    Registers addresses ahead and confirms them, asks the mailboxes, renews addresses, has dummies sent, and syncs your
     badges when they are in range. The traffic is the same whether you are told something, hand over a log with
     --hidden, or neither; `poll`, `report` and `pass-on` act at once, and who watches your connection may see that.
 
     \b
-    Levels, a day, with one badge:
-                    low     about 120 kB; told within days
-                    normal  about 340 kB; told within about a day
-                    high    10 MB at most; told within about three hours
+    Levels, a day, with one badge; told so long after it came to your mailbox:
+                    low     about 125 kB; within 26 hours
+                    normal  about 350 kB; within 13 hours
+                    high    10 MB at most; within an hour
 
     \b
     Examples:
@@ -47,24 +47,24 @@ def run(context: Context, level: str | None, once: bool, no_badge: bool) -> None
       anontrace --json run            a line of JSON for each event
     """
     from anontrace import clock
-    from anontrace.companion import stopping
     from anontrace.companion.days import moment_text
     from anontrace.companion.errors import BusyError
-    from anontrace.companion.levels import LEVELS
-    from anontrace.companion.lock import RUN_FILE, exclusive
-    from anontrace.companion.notify import TEXT, there_is_news
-    from anontrace.companion.run import BETWEEN_SECONDS, DIRECTORY_SECONDS, Run
-    from anontrace.companion.servers import Servers
+    from anontrace.companion.network.servers import Servers
+    from anontrace.companion.schedule.levels import LEVELS
+    from anontrace.companion.schedule.run import BETWEEN_SECONDS, DIRECTORY_SECONDS, Run
+    from anontrace.companion.store.lock import RUN_FILE, exclusive
+    from anontrace.companion.system import stopping
+    from anontrace.companion.system.notify import TEXT, there_is_news
 
-    def say(event: "Event") -> None:
+    def tell(event: "Event") -> None:
         if event.news:
             there_is_news()
         if context.output.as_json:
-            click.echo(json.dumps(dict(event.document), ensure_ascii=False))
+            click.echo(json_text(dict(event.document)))
         else:
             # A log is not encrypted: there, no more than on a screen that others may see.
             for line in (TEXT,) if event.news and not sys.stdout.isatty() else event.lines:
-                click.echo(f"{moment_text(event.document['time'])}  {line}")
+                say(f"{moment_text(event.document['time'])}  {line}")
 
     with stopping.soon() as asked, ExitStack() as held:
         try:
@@ -81,11 +81,11 @@ def run(context: Context, level: str | None, once: bool, no_badge: bool) -> None
                 lambda state: Servers(state.network, DIRECTORY_SECONDS),
                 LEVELS[chosen],
                 None if no_badge else lambda state, badge: _sync(context, state, badge),
-                say,
+                tell,
             )
             running.begin()
             if not once and not context.output.as_json and sys.stdout.isatty():
-                click.echo(f"Running at level {chosen}; what is worth a line will be said here. Ctrl+C stops it.")
+                say(f"Running at level {chosen}; what is worth a line will be said here. Ctrl+C stops it.")
             written = _last_written(context)
             while True:
                 running.step()
@@ -95,7 +95,7 @@ def run(context: Context, level: str | None, once: bool, no_badge: bool) -> None
                     written = last  # by another command, which may have chosen another level
                     with context.reading() as state:
                         running.set_level(LEVELS[state.timetable.level() or chosen])
-                time.sleep(min(max(running.next_due() - clock.now(), BETWEEN_SECONDS), LONGEST_SLEEP))
+                time.sleep(min(max(running.next_due() - clock.now(), BETWEEN_SECONDS), MAX_SLEEP))
         except KeyboardInterrupt:
             if not asked.terminated:
                 raise
@@ -115,7 +115,7 @@ def _is_running(context: Context, level: str | None, error: "BusyError") -> None
 
 def _last_written(context: Context) -> int:
     """When the database was written last: the level in it may be another then."""
-    from anontrace.companion import database
+    from anontrace.companion.store import database
 
     try:
         return (context.folder / database.FILE).stat().st_mtime_ns
@@ -138,5 +138,5 @@ def _sync(context: Context, state: "State", own: "Badge") -> dict[str, Any]:
     )  # fmt: skip
     return {
         "badge": own.number, "records": done.records, "bytes": done.bytes, "horizon": done.horizon,
-        "log_was_full": done.log_was_full,
+        "log_was_full": done.log_was_full, "unfinished": done.unfinished,
     }  # fmt: skip

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from anontrace.companion.context import Context, pass_context
+from anontrace.companion.output import AsIs
 
 if TYPE_CHECKING:
-    from anontrace.companion.service import Service
+    from anontrace.companion.system.service import Service
 
 _NO_BADGE = click.option("--no-badge", is_flag=True, help="Leave the badges alone; sync them by hand.")
 
@@ -34,7 +35,7 @@ def install(context: Context, no_badge: bool) -> None:
       anontrace service install
       anontrace --state /media/key/anontrace service install --no-badge
     """
-    from anontrace.companion import service_managers
+    from anontrace.companion.system import service_managers
 
     system = service_managers.this_system()
     manager = service_managers.manager(system)
@@ -63,8 +64,8 @@ def status_(context: Context) -> None:
       anontrace service status
       anontrace --json service status
     """
-    from anontrace.companion import service_managers
     from anontrace.companion.errors import ServiceError
+    from anontrace.companion.system import service_managers
 
     system = service_managers.this_system()
     manager = service_managers.manager(system)
@@ -92,7 +93,7 @@ def remove(context: Context) -> None:
     Example:
       anontrace service remove
     """
-    from anontrace.companion import service_managers
+    from anontrace.companion.system import service_managers
 
     system = service_managers.this_system()
     manager = service_managers.manager(system)
@@ -115,19 +116,19 @@ def print_(context: Context, system: str | None, no_badge: bool) -> None:
       anontrace service print
       anontrace service print --system windows
     """
-    from anontrace.companion import service_managers
+    from anontrace.companion.system import service_managers
 
     chosen = system or service_managers.this_system()
     text = service_managers.text(chosen, _described(context, no_badge))
-    context.output.show({"system": chosen, "text": text}, text.splitlines)
+    context.output.show({"system": chosen, "text": text}, lambda: [AsIs(text.rstrip("\n"))])
 
 
 def _described(context: Context, no_badge: bool) -> "Service":
     """What is to be run; SetupError where it could not open the state folder by itself."""
-    from anontrace.companion import keyfile, passphrase
     from anontrace.companion.context import SYSTEM_ADAPTER
     from anontrace.companion.errors import SetupError
-    from anontrace.companion.service import Service
+    from anontrace.companion.keys import keyfile, passphrase
+    from anontrace.companion.system.service import Service
 
     program = shutil.which(sys.argv[0])
     if program is None:

@@ -1,20 +1,46 @@
-"""`anontrace status`: one screen of where things stand, and what to do next."""
+"""`anontrace status`: one screen of where things stand, and what to do next.
 
-from typing import TYPE_CHECKING
+What is found, the document and the lines are a function each; what to do next is in all of them.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from anontrace.companion.context import Context, pass_context
 
 if TYPE_CHECKING:
-    from anontrace.companion.exposures import Exposure
-    from anontrace.companion.reporting import Waiting
+    from anontrace.companion.exposures.judging import Exposure
+    from anontrace.companion.reports.contact_log import Summary
+    from anontrace.companion.schedule.waiting_uploads import Waiting
     from anontrace.companion.store.badges import Badge
 
 LOW_SLOTS = 72  # six hours: from then on, registering is due
 SYNC_SECONDS = 86400
 ASK_SECONDS = 86400
 REFUSED_SECONDS = 14 * 86400  # for so long one is reminded of an upload that was refused
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the state folder tells; times are unix seconds, `until` is a slot."""
+
+    now: float
+    slot: int
+    network: str | None
+    proxy: str | None  # as it may be shown
+    badges: "list[Badge]"
+    until: int  # of every badge's confirmed addresses
+    pending: int  # addresses not confirmed yet
+    mailboxes: int
+    asked: int | None
+    log: "Summary"
+    told: "list[Exposure]"
+    waiting: "list[Waiting]"
+    level: str
+    running: bool
+    refused: str | None  # the kind of the last upload, if it was refused
 
 
 @click.command()
@@ -29,123 +55,141 @@ def status(context: Context) -> None:
       anontrace status
       anontrace --json status
     """
+    found = _look(context)
+    context.output.show(_document(found), lambda: _lines(found))
+
+
+def _look(context: Context) -> _Found:
     from anontrace_shared.slots import slot_of
 
     from anontrace import clock
-    from anontrace.companion import exposures, presentation, reporting
-    from anontrace.companion.cases import assess
-    from anontrace.companion.client import shown_proxy
-    from anontrace.companion.contact_log import gather, summarise
-    from anontrace.companion.days import duration_text, moment_text, slot_text
-    from anontrace.companion.lock import RUN_FILE, is_held
+    from anontrace.companion.exposures import judging
+    from anontrace.companion.exposures.cases import assess
+    from anontrace.companion.network.proxy import shown_proxy
+    from anontrace.companion.reports.contact_log import gather, summarise
+    from anontrace.companion.schedule import waiting_uploads
+    from anontrace.companion.store.lock import RUN_FILE, is_held
 
     with context.reading() as state:
         now = clock.now()
         slot = slot_of(now)
         network = state.network.get()
         badges = state.badges.all()
-        until = min((state.addresses.confirmed_until(badge.number, slot) for badge in badges), default=slot)
-        pending = state.addresses.pending_count()
-        mailboxes = state.addresses.live_mailbox_count(int(now))
-        log = summarise(gather(state.logs.segments(), now))
-        told = [exposure for exposure in assess(state) if exposure.state == exposures.TOLD]
-        waiting = reporting.waiting(state)
-        level = reporting.run_level(state).name
-        asked = state.timetable.asked()
-        going = is_held(context.folder, RUN_FILE)
-        refused = state.uploads.last_refused(int(now) - REFUSED_SECONDS)
-    unasked = not going and mailboxes > 0 and (asked is None or now - asked > ASK_SECONDS)
-    todo = _todo(badges, told, now, slot, until, pending, unasked) + _uploads_todo(waiting, refused)
-    name = network.name if network else None
-    proxy = shown_proxy(network.proxy) if network and network.proxy else None
-    shown = [presentation.badge_document(badge) for badge in badges]
-    document = {
-        "network": name,
-        "proxy": proxy,
-        "now": int(now),
-        "slot": slot,
-        "registered_until": until,
-        "pending": pending,
-        "badge": shown[0] if shown else None,
-        "badges": shown,
-        "log": {"bytes": log.bytes, "records": log.records, "days": log.days},
-        "mailboxes": mailboxes,
-        "asked": asked,
-        "running": going,
-        "exposures": len(told),
+        return _Found(
+            now=now,
+            slot=slot,
+            network=network.name if network else None,
+            proxy=shown_proxy(network.proxy) if network and network.proxy else None,
+            badges=badges,
+            until=min((state.addresses.confirmed_until(badge.number, slot) for badge in badges), default=slot),
+            pending=state.addresses.pending_count(),
+            mailboxes=state.addresses.live_mailbox_count(int(now)),
+            asked=state.timetable.asked(),
+            log=summarise(gather(state.logs.segments(), now)),
+            told=[exposure for exposure in assess(state) if exposure.state == judging.TOLD],
+            waiting=waiting_uploads.waiting(state),
+            level=waiting_uploads.run_level(state).name,
+            running=is_held(context.folder, RUN_FILE),
+            refused=state.uploads.last_refused(int(now) - REFUSED_SECONDS),
+        )
+
+
+def _document(found: _Found) -> dict[str, Any]:
+    from anontrace.companion.exposures.presentation import badge_document
+
+    badges = [badge_document(badge) for badge in found.badges]
+    return {
+        "network": found.network,
+        "proxy": found.proxy,
+        "now": int(found.now),
+        "slot": found.slot,
+        "registered_until": found.until,
+        "pending": found.pending,
+        "badge": badges[0] if badges else None,
+        "badges": badges,
+        "log": {"bytes": found.log.bytes, "records": found.log.records, "days": found.log.days},
+        "mailboxes": found.mailboxes,
+        "asked": found.asked,
+        "running": found.running,
+        "exposures": len(found.told),
         "uploads": [
             {
                 "kind": each.upload.kind,
-                "chunks": each.chunks,
+                "fragments": each.fragments,
                 "sent": each.sent,
                 "seconds": each.seconds,
                 "ends": each.ends,
                 "in_time": each.in_time,
             }
-            for each in waiting
+            for each in found.waiting
         ],
-        "next": [command for command, _ in todo],
+        "next": [command for command, _ in _todo(found)],
     }
 
-    def lines() -> list[str]:
-        said = [
-            f"Network     {name or 'none'}" + (f", through the proxy {proxy}" if proxy else ""),
-            f"Addresses   {'none for now' if until == slot else 'registered until ' + slot_text(until)}"
-            + (f", {pending} not confirmed yet" if pending else ""),
-        ]
-        for badge in badges:
-            which = f"Badge {badge.number}" if len(badges) > 1 else "Badge"
-            for line in presentation.badge_lines(badge):
-                said.append(f"{which:<11} {line.partition(': ')[2]}")
-                which = ""
-        said += [] if badges else ["Badge       none"]
-        said += [
-            f"Log         {log.records} sealed records, {log.bytes} bytes"
-            + (f", {log.days[0]} to {log.days[-1]}" if log.days else ""),
-            f"Mailboxes   {mailboxes}, {'never asked' if asked is None else 'asked last ' + moment_text(asked)}",
-            f"Exposures   {len(told) or 'none'}" + (" (anontrace exposures list)" if told else ""),
-            f"Running     {f'yes, at level {level}' if going else 'no'}",
-        ]
-        for each in waiting:
-            takes = duration_text(each.seconds)
-            said.append(
-                f"Upload      {each.upload.kind}: {each.sent} of {each.chunks} chunks sent, the rest within about"
-                f" {takes} ({level})"
-            )
-        if todo:
-            width = max(len(command) for command, _ in todo)
-            said += ["", "Next:", *(f"  {command:<{width}}   {why}" for command, why in todo)]
-        return said
 
-    context.output.show(document, lines)
+def _lines(found: _Found) -> list[str]:
+    from anontrace.companion.days import duration_text, moment_text, slot_text
+    from anontrace.companion.exposures.presentation import badge_lines
+
+    registered = "none for now" if found.until == found.slot else f"registered until {slot_text(found.until)}"
+    asked = "never asked" if found.asked is None else f"asked last {moment_text(found.asked)}"
+    said = [
+        f"Network     {found.network or 'none'}" + (f", through the proxy {found.proxy}" if found.proxy else ""),
+        f"Addresses   {registered}" + (f", {found.pending} not confirmed yet" if found.pending else ""),
+    ]
+    for badge in found.badges:
+        which = f"Badge {badge.number}" if len(found.badges) > 1 else "Badge"
+        for line in badge_lines(badge):
+            said.append(f"{which:<11} {line.partition(': ')[2]}")
+            which = ""
+    said += [] if found.badges else ["Badge       none"]
+    said += [
+        f"Log         {found.log.records} sealed records, {found.log.bytes} bytes"
+        + (f", {found.log.days[0]} to {found.log.days[-1]}" if found.log.days else ""),
+        f"Mailboxes   {found.mailboxes}, {asked}",
+        f"Exposures   {len(found.told) or 'none'}" + (" (anontrace exposures list)" if found.told else ""),
+        f"Running     {f'yes, at level {found.level}' if found.running else 'no'}",
+    ]
+    for each in found.waiting:
+        said.append(
+            f"Upload      {each.upload.kind}: {each.sent} of {each.fragments} fragments sent, the rest within about"
+            f" {duration_text(each.seconds)} ({found.level})"
+        )
+    todo = _todo(found)
+    if todo:
+        width = max(len(command) for command, _ in todo)
+        said += ["", "Next:", *(f"  {command:<{width}}   {why}" for command, why in todo)]
+    return said
 
 
-def _todo(
-    badges: "list[Badge]", told: "list[Exposure]", now: float, slot: int, until: int, pending: int, unasked: bool
-) -> list[tuple[str, str]]:
+def _todo(found: _Found) -> list[tuple[str, str]]:
     """What to do next, in this order: the command, and why."""
-    from anontrace.companion.presentation import SHORT_CASE
+    from anontrace.companion.exposures.presentation import SHORT_CASE
 
+    is_recent = found.asked is not None and 0 <= found.now - found.asked <= ASK_SECONDS
+    unasked = found.mailboxes > 0 and not (found.running or is_recent)
     todo: list[tuple[str, str]] = []
-    if until - slot < LOW_SLOTS or pending:
-        todo.append(("anontrace register", "addresses not confirmed" if pending else "addresses for the next hours"))
-    if not badges:
-        todo.append(("anontrace badge provision --usb PORT", "make a badge yours"))
-    for badge in badges:
-        which = f" --badge {badge.number}" if len(badges) > 1 else ""
+    if found.until - found.slot < LOW_SLOTS or found.pending:
+        todo.append(
+            ("anontrace register", "addresses not confirmed" if found.pending else "addresses for the next hours")
+        )
+    if not found.badges:
+        todo.append(("anontrace badge provision --usb PORT", "make a badge yours; without a cable: --new"))
+    for badge in found.badges:
+        which = f" --badge {badge.number}" if len(found.badges) > 1 else ""
         if badge.provisioned is None:
-            todo.append((f"anontrace badge provision --usb PORT{which}", "make the badge yours"))
-        elif badge.last_sync is None or now - badge.last_sync > SYNC_SECONDS:
+            todo.append((f"anontrace badge provision --usb PORT{which}", "make it yours; without a cable: --new"))
+        elif badge.last_sync is None or not 0 <= found.now - badge.last_sync <= SYNC_SECONDS:
             todo.append((f"anontrace badge sync{which}", "fetch its log, set its clock"))
-        elif badge.horizon < until:
+        elif badge.horizon < found.until:
             todo.append((f"anontrace badge sync{which}", "let it broadcast the new addresses"))
     if unasked:
         todo.append(("anontrace poll", "did you meet somebody? (anontrace run asks by itself)"))
-    for exposure in told:
+    for exposure in found.told:
         if not exposure.passed_on:
             case = exposure.case_id.hex()[:SHORT_CASE]
             todo.append((f"anontrace pass-on {case}", "let those whom you met be told"))
-    return todo
+    return todo + _uploads_todo(found.waiting, found.refused)
 
 
 def _uploads_todo(waiting: "list[Waiting]", refused: str | None) -> list[tuple[str, str]]:

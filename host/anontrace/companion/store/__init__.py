@@ -1,1 +1,1 @@
-"""The companion's tables, one module per group of tables; secrets pass through the vault on their way in and out."""
+"""The state folder: one module per group of tables, and what makes, keeps, copies and erases its files."""

@@ -1,28 +1,18 @@
 """Contact addresses, their mailboxes, and the SURBs that lead from the one to the other.
 
 A SURB is *made*, then *sent* in a swap, then *confirmed* to be stored at the nymserver, and at last *replaced* by the
-next one of its address; apart from that it is *seen* once the nymserver was seen to hold it (else its confirmation is
-inferred), and *spent* once a message came by it. Its mailbox is polled from the start until its time is over, whatever
-the state.
+next one of its address; apart from that it is *seen* once a receipt said that the nymserver holds it (else its
+confirmation is inferred), and *spent* once a message came by it. Its mailbox is looked into from the start until its
+time is over, whatever the state.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from anontrace.companion.database import Database
-from anontrace.companion.vault import Vault
-
-MADE = "made"
-SENT = "sent"
-CONFIRMED = "confirmed"
-REPLACED = "replaced"
-
-_CONTACT_ADDRESS = "addresses.contact_address"
-_MAILBOX = "mailboxes.address"
-_AUTHENTICATION = "surbs.authentication"
-_BLOB = "surbs.blob"
-_SECRETS = "surbs.secrets"
+from anontrace.companion.store.database import Database
+from anontrace.companion.store.states import CHECKING, CONFIRMED, DRAINING, MADE, REPLACED, SENT
+from anontrace.mixnet.sizes import BOX, GROUP
 
 
 @dataclass(frozen=True)
@@ -44,6 +34,8 @@ class NewSurb:
     authentication: bytes = field(repr=False)
     blob: bytes = field(repr=False)
     secrets: bytes = field(repr=False)
+    group: int | None = None  # the group that its mailbox is in; None: one of its own, as made up to 0.2
+    leaves: int = 0  # unix seconds: by `run` its swap is not sent earlier
 
 
 @dataclass(frozen=True)
@@ -86,14 +78,25 @@ class ReceivingSurb:
 
 
 class AddressStore:
-    def __init__(self, database: Database, vault: Vault) -> None:
+    # Renewals are few, confirmed SURBs are thousands: `CROSS JOIN` and `+` let SQLite begin with the former.
+
+    def __init__(self, database: Database) -> None:
         self._db = database
-        self._vault = vault
+
+    def put_right(self, now: int, latest: int) -> None:
+        """What was noted as sent or asked later than now was so by a clock that was ahead: take it for done now. And no
+        swap waits for longer than until `latest`."""
+        with self._db.transaction():
+            self._db.run(
+                "UPDATE surbs SET leaves = min(leaves, ?), changed = min(changed, ?) WHERE leaves > ? OR changed > ?",
+                latest, now, latest, now,
+            )  # fmt: skip
+            self._db.run("UPDATE mailboxes SET asked = ? WHERE asked > ?", now, now)
 
     def slots(self, badge: int, first: int, end: int) -> set[int]:
         """Slots in [first, end) that have an address already, in whatever state."""
-        rows = self._db.rows("SELECT slot FROM addresses WHERE badge = ? AND slot >= ? AND slot < ?", badge, first, end)
-        return {row["slot"] for row in rows}
+        known = "SELECT slot FROM addresses WHERE badge = ? AND slot >= ? AND slot < ?"
+        return set(self._db.column(known, badge, first, end))
 
     def contact_addresses(self, badge: int, first: int, end: int) -> dict[int, bytes]:
         """K by slot, for the slots in [first, end) that have one."""
@@ -101,7 +104,7 @@ class AddressStore:
             "SELECT slot, contact_address FROM addresses WHERE badge = ? AND slot >= ? AND slot < ? ORDER BY slot",
             badge, first, end,
         )  # fmt: skip
-        return {row["slot"]: self._vault.open(_CONTACT_ADDRESS, row["contact_address"]) for row in rows}
+        return {row["slot"]: row["contact_address"] for row in rows}
 
     def add(self, badge: int, made: list[tuple[int, bytes, NewSurb]], now: int) -> None:
         """Store new addresses (slot, K, SURB), all or none."""
@@ -109,7 +112,7 @@ class AddressStore:
             for slot, contact_address, surb in made:
                 address = self._db.run(
                     "INSERT INTO addresses (badge, slot, contact_address) VALUES (?, ?, ?)",
-                    badge, slot, self._vault.seal(_CONTACT_ADDRESS, contact_address),
+                    badge, slot, contact_address,
                 )  # fmt: skip
                 self._insert_surb(address, surb, now)
 
@@ -124,16 +127,18 @@ class AddressStore:
             self._insert_surb(address.number, surb, now)
 
     def _insert_surb(self, address: int, surb: NewSurb, now: int) -> None:
-        seal = self._vault.seal
-        mailbox = self._db.run(
-            "INSERT INTO mailboxes (server, address, until) VALUES (?, ?, ?)",
-            surb.server, seal(_MAILBOX, surb.mailbox), surb.until,
-        )  # fmt: skip
+        mailbox = self.add_mailbox(surb.server, surb.mailbox, surb.until, surb.group)
         self._db.run(
-            "INSERT INTO surbs (address, mailbox, state, authentication, blob, secrets, changed)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            address, mailbox, MADE, seal(_AUTHENTICATION, surb.authentication), seal(_BLOB, surb.blob),
-            seal(_SECRETS, surb.secrets), now,
+            "INSERT INTO surbs (address, mailbox, state, authentication, blob, secrets, changed, leaves)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            address, mailbox, MADE, surb.authentication, surb.blob, surb.secrets, now, surb.leaves,
+        )  # fmt: skip
+
+    def add_mailbox(self, server: int, address: bytes, until: int, group: int | None) -> int:
+        """Its number; runs within the caller's transaction. One to which no SURB leads is for what is expected."""
+        return self._db.run(
+            "INSERT INTO mailboxes (server, address, until, mail_group) VALUES (?, ?, ?, ?)",
+            server, address, until, group,
         )  # fmt: skip
 
     def under_way(self, state: str) -> list[UnderWay]:
@@ -153,41 +158,55 @@ class AddressStore:
         """These SURBs, whatever their state."""
         return self._swaps("WHERE s.id IN (SELECT value FROM json_each(?)) ORDER BY s.id", json.dumps(list(surbs)))
 
+    def due(self, now: int) -> tuple[list[int], list[int]]:
+        """The SURBs whose swaps are to be sent by now, in the order in which they leave: those of new addresses, and
+        successors."""
+        rows = self._db.rows(
+            "SELECT s.id, EXISTS (SELECT 1 FROM surbs o WHERE o.address = s.address AND o.id < s.id) AS successor"
+            " FROM surbs s WHERE s.state = ? AND s.leaves <= ? ORDER BY s.leaves, random()",
+            MADE, now,
+        )  # fmt: skip
+        new, successors = ([row["id"] for row in rows if row["successor"] == kind] for kind in (0, 1))
+        return new, successors
+
     def unseen_successors(self) -> list[int]:
         """SURBs that are taken for confirmed, and for which an older one is about to be given up."""
-        rows = self._db.rows(
-            "SELECT n.id FROM renewals r JOIN surbs o ON o.id = r.surb"
-            " JOIN surbs n ON n.address = o.address AND n.id > o.id WHERE n.state = ? AND NOT n.seen ORDER BY n.id",
+        return self._db.column(
+            "SELECT n.id FROM renewals r CROSS JOIN surbs o ON o.id = r.surb"
+            " CROSS JOIN surbs n ON n.address = o.address AND n.id > o.id WHERE +n.state = ? AND NOT n.seen"
+            " ORDER BY n.id",
             CONFIRMED,
         )
-        return [row["id"] for row in rows]
 
-    def to_repeat(self, first: int, limit: int) -> list[PendingSwap]:
-        """Up to `limit` SURBs of slots from `first` on that are taken for confirmed and were never seen.
+    def to_repeat(self, limit: int) -> list[int]:
+        """Up to `limit` successors, at random, that were sent but once, and for which an older SURB waits to be given
+        up."""
+        return self._db.column(
+            f"SELECT n.id FROM renewals r CROSS JOIN surbs o ON o.id = r.surb AND r.state = '{DRAINING}'"
+            " CROSS JOIN surbs n ON n.address = o.address AND n.id > o.id"
+            " WHERE +n.state = ? AND NOT n.seen AND n.sends < 2 ORDER BY random() LIMIT ?",
+            CONFIRMED, limit,
+        )  # fmt: skip
 
-        Successors that were sent but once come first, then those sent least often.
-        """
-        return self._swaps(
-            "LEFT JOIN (SELECT o.address FROM renewals r JOIN surbs o ON o.id = r.surb WHERE r.state = 'draining') d"
-            " ON d.address = a.id WHERE s.state = ? AND NOT s.seen AND a.slot >= ?"
-            " AND s.id = (SELECT max(id) FROM surbs WHERE address = a.id)"
-            " ORDER BY d.address IS NULL OR s.sends >= 2, s.sends, s.changed LIMIT ?",
-            CONFIRMED, first, limit,
+    def in_use(self, now: int) -> list[int]:
+        """SURBs that are confirmed, whatever their slots, with a live mailbox."""
+        return self._db.column(
+            "SELECT s.id FROM surbs s JOIN mailboxes m ON m.id = s.mailbox WHERE s.state = ? AND m.until > ?",
+            CONFIRMED, now,
         )  # fmt: skip
 
     def _swaps(self, condition: str, *values: object) -> list[PendingSwap]:
-        unseal = self._vault.open
         return [
             PendingSwap(
                 row["id"],
-                Address(row["address"], row["slot"], unseal(_CONTACT_ADDRESS, row["contact_address"])),
+                Address(row["address"], row["slot"], row["contact_address"]),
                 row["state"],
                 row["changed"],
-                unseal(_AUTHENTICATION, row["authentication"]),
-                unseal(_BLOB, row["blob"]),
+                row["authentication"],
+                row["blob"],
             )
             for row in self._db.rows(
-                "SELECT s.id, s.state, s.changed, s.authentication, s.blob, a.id AS address, a.slot,"  # noqa: S608
+                "SELECT s.id, s.state, s.changed, s.authentication, s.blob, a.id AS address, a.slot,"
                 f" a.contact_address FROM surbs s JOIN addresses a ON a.id = s.address {condition}",
                 *values,
             )
@@ -203,78 +222,110 @@ class AddressStore:
                     SENT, now, surb, MADE, SENT,
                 )  # fmt: skip
 
-    def set_lost(self, surbs: list[int], now: int) -> None:
-        """These were sent and may not have arrived: they are to be sent again."""
+    def set_lost(self, surbs: list[int], now: int, leaves: Callable[[], int]) -> None:
+        """These were sent and may not have arrived: they are to be sent again, each not earlier than it `leaves`."""
         with self._db.transaction():
             for surb in surbs:
                 self._db.run(
-                    "UPDATE surbs SET state = ?, changed = ? WHERE id = ? AND state = ?", MADE, now, surb, SENT
-                )
+                    "UPDATE surbs SET state = ?, changed = ?, leaves = ? WHERE id = ? AND state = ?",
+                    MADE, now, leaves(), surb, SENT,
+                )  # fmt: skip
 
-    def set_missing(self, surb: int, now: int) -> None:
+    def set_missing(self, surb: int, asked: int, now: int) -> bool:
         """The nymserver does not hold it, but what came before, if anything did; it is to be sent again.
 
-        Runs within the caller's transaction.
+        False, and nothing is changed, if it was sent again since that was `asked`, or has a successor. Runs within the
+        caller's transaction.
         """
-        self._db.run("UPDATE surbs SET state = ?, changed = ? WHERE id = ?", MADE, now, surb)
+        row = self._db.row(
+            "SELECT 1 FROM surbs WHERE id = ? AND state IN (?, ?) AND NOT (state = ? AND changed > ?)"
+            " AND id = (SELECT max(n.id) FROM surbs n WHERE n.address = surbs.address)",
+            surb, SENT, CONFIRMED, SENT, asked,
+        )  # fmt: skip
+        if row is None:
+            return False
+        self._db.run("UPDATE surbs SET state = ?, changed = ?, leaves = 0, seen = 0 WHERE id = ?", MADE, now, surb)
         self._db.run(
             "UPDATE surbs SET state = ? WHERE state = ? AND id = (SELECT max(o.id) FROM surbs o JOIN surbs n"
             " ON n.address = o.address WHERE n.id = ? AND o.id < n.id)",
             CONFIRMED, REPLACED, surb,
         )  # fmt: skip
+        return True
+
+    def is_successor(self, surb: int) -> bool:
+        """Whether there was a SURB of its address before it."""
+        return self._db.row(
+            "SELECT 1 FROM surbs s JOIN surbs o ON o.address = s.address AND o.id < s.id WHERE s.id = ?", surb
+        ) is not None  # fmt: skip
+
+    def is_seen(self, surb: int) -> bool:
+        """Whether the nymserver was seen to hold it."""
+        return self._db.row("SELECT 1 FROM surbs WHERE id = ? AND seen", surb) is not None
+
+    def is_repeated(self, surb: int) -> bool:
+        """Whether its swap was sent more than once."""
+        return self._db.row("SELECT 1 FROM surbs WHERE id = ? AND sends > 1", surb) is not None
 
     def set_confirmed(self, surbs: list[int], now: int, seen: bool = True) -> None:
         """The nymserver holds these, seen there or not; earlier SURBs of the same addresses are replaced by them."""
         with self._db.transaction():
-            for surb in surbs:
-                self._db.run("UPDATE surbs SET seen = seen OR ? WHERE id = ?", seen, surb)
-                self._db.run(
-                    "UPDATE surbs SET state = ?, changed = ? WHERE id = ? AND state IN (?, ?)",
-                    CONFIRMED, now, surb, MADE, SENT,
-                )  # fmt: skip
-                self._db.run(
-                    "UPDATE surbs SET state = ?, changed = ? WHERE id < ? AND state != ?"
-                    " AND address = (SELECT address FROM surbs WHERE id = ?)",
-                    REPLACED, now, surb, REPLACED, surb,
-                )  # fmt: skip
+            self.set_confirmed_within(surbs, now, seen)
+
+    def set_confirmed_within(self, surbs: list[int], now: int, seen: bool = True) -> None:
+        """The same within the caller's transaction."""
+        for surb in surbs:
+            self._db.run("UPDATE surbs SET seen = seen OR ? WHERE id = ?", seen, surb)
+            self._db.run(
+                "UPDATE surbs SET state = ?, changed = ? WHERE id = ? AND state IN (?, ?)",
+                CONFIRMED, now, surb, MADE, SENT,
+            )  # fmt: skip
+            self._db.run(
+                "UPDATE surbs SET state = ?, changed = ? WHERE id < ? AND state != ?"
+                " AND address = (SELECT address FROM surbs WHERE id = ?)",
+                REPLACED, now, surb, REPLACED, surb,
+            )  # fmt: skip
 
     def confirmed_until(self, badge: int, slot: int) -> int:
         """End (exclusive) of the unbroken run of confirmed slots that begins with `slot`; `slot` if there is none."""
-        rows = self._db.rows(
-            "SELECT DISTINCT a.slot FROM addresses a JOIN surbs s ON s.address = a.id"
-            " WHERE a.badge = ? AND a.slot >= ? AND s.state IN (?, ?) ORDER BY a.slot",
-            badge, slot, CONFIRMED, REPLACED,
+        (end,) = self._db.column(
+            "WITH RECURSIVE ends (slot) AS (VALUES (?) UNION ALL SELECT ends.slot + 1 FROM ends WHERE EXISTS"
+            " (SELECT 1 FROM addresses a JOIN surbs s ON s.address = a.id"
+            " WHERE a.badge = ? AND a.slot = ends.slot AND s.state IN (?, ?)))"
+            " SELECT max(slot) FROM ends",
+            slot, badge, CONFIRMED, REPLACED,
         )  # fmt: skip
-        end = slot
-        for row in rows:
-            if row["slot"] != end:
-                break
-            end += 1
-        return end
+        return int(end)
 
     def pending_count(self) -> int:
         row = self._db.row("SELECT count(*) AS n FROM surbs WHERE state IN (?, ?)", MADE, SENT)
         return int(row["n"]) if row else 0
 
-    def live_mailboxes(self, now: int) -> list[Mailbox]:
-        rows = self._db.rows("SELECT id, server, address, skip FROM mailboxes WHERE until > ? ORDER BY id", now)
-        return [
-            Mailbox(row["id"], row["server"], self._vault.open(_MAILBOX, row["address"]), row["skip"]) for row in rows
-        ]
+    def alone(self, now: int) -> list[Mailbox]:
+        """The live mailboxes that are in no group."""
+        rows = self._db.rows(
+            "SELECT id, server, address, skip FROM mailboxes WHERE until > ? AND mail_group IS NULL ORDER BY id", now
+        )
+        return [Mailbox(row["id"], row["server"], row["address"], row["skip"]) for row in rows]
+
+    def in_group(self, group: int, box: bytes) -> list[Mailbox]:
+        """The mailboxes of a group whose second half begins like this (4 bytes): one, or hardly ever two."""
+        rows = self._db.rows(
+            "SELECT id, server, address, skip FROM mailboxes WHERE mail_group = ? AND substr(address, ?, ?) = ?",
+            group, GROUP + 1, BOX, box,
+        )  # fmt: skip
+        return [Mailbox(row["id"], row["server"], row["address"], row["skip"]) for row in rows]
 
     def to_ask(self, server: int, slots: tuple[int, int], now: int, limit: int) -> list[Mailbox]:
-        """Up to `limit` live mailboxes of a server whose slot is in [first, end): those due for their last look first,
-        then those asked longest ago."""
+        """Up to `limit` live mailboxes of a server that are in no group and whose slot is in [first, end): those due
+        for their last look first, then those asked longest ago."""
         rows = self._db.rows(
             "SELECT m.id, m.server, m.address, m.skip FROM mailboxes m JOIN surbs s ON s.mailbox = m.id"
-            " JOIN addresses a ON a.id = s.address LEFT JOIN renewals r ON r.surb = s.id AND r.state = 'checking'"
-            " WHERE m.server = ? AND m.until > ? AND a.slot >= ? AND a.slot < ?"
+            f" JOIN addresses a ON a.id = s.address LEFT JOIN renewals r ON r.surb = s.id AND r.state = '{CHECKING}'"
+            " WHERE m.server = ? AND m.mail_group IS NULL AND m.until > ? AND a.slot >= ? AND a.slot < ?"
             " ORDER BY r.surb IS NULL, m.asked, a.slot LIMIT ?",
             server, now, *slots, limit,
         )  # fmt: skip
-        return [
-            Mailbox(row["id"], row["server"], self._vault.open(_MAILBOX, row["address"]), row["skip"]) for row in rows
-        ]
+        return [Mailbox(row["id"], row["server"], row["address"], row["skip"]) for row in rows]
 
     def set_asked(self, mailboxes: list[int], now: int) -> None:
         """These were asked; runs within the caller's transaction."""
@@ -283,7 +334,10 @@ class AddressStore:
         )
 
     def live_mailbox_count(self, now: int) -> int:
-        row = self._db.row("SELECT count(*) AS n FROM mailboxes WHERE until > ?", now)
+        """Mailboxes to which a SURB leads; those for the answers to receipts are no news to anybody."""
+        row = self._db.row(
+            "SELECT count(*) AS n FROM mailboxes JOIN surbs ON mailbox = mailboxes.id WHERE until > ?", now
+        )
         return int(row["n"]) if row else 0
 
     def receiving(self, mailbox: int) -> ReceivingSurb | None:
@@ -294,34 +348,35 @@ class AddressStore:
         """SURBs that were spent and have no successor yet."""
         return self._receiving("s.spent AND s.id = (SELECT max(id) FROM surbs WHERE address = s.address)")
 
-    def to_renew(self, slots: tuple[int, int], limit: int) -> list[ReceivingSurb]:
-        """Up to `limit` SURBs in use whose slot is in [first, end): those that were spent first, then any at random."""
+    def to_renew(self, slots: tuple[int, int], now: int, limit: int) -> list[ReceivingSurb]:
+        """Up to `limit` SURBs in use whose slot is in [first, end): those that were spent and whose time has come
+        (`set_spent`), then any others at random."""
         return self._receiving(
-            "s.state = 'confirmed' AND s.id = (SELECT max(id) FROM surbs WHERE address = s.address)"
-            " AND (s.spent OR (a.slot >= ? AND a.slot < ?)) AND a.id NOT IN"
-            " (SELECT o.address FROM renewals r JOIN surbs o ON o.id = r.surb)",
-            *slots, limit, order="s.spent DESC, random() LIMIT ?",
+            f"s.state = '{CONFIRMED}' AND s.id = (SELECT max(id) FROM surbs WHERE address = s.address)"
+            " AND (s.spent AND s.leaves <= ? OR NOT s.spent AND a.slot >= ? AND a.slot < ?) AND a.id NOT IN"
+            " (SELECT o.address FROM renewals r CROSS JOIN surbs o ON o.id = r.surb)",
+            now, *slots, limit, order="s.spent DESC, random() LIMIT ?",
         )  # fmt: skip
 
     def _receiving(self, condition: str, *values: object, order: str = "s.id") -> list[ReceivingSurb]:
-        unseal = self._vault.open
         return [
             ReceivingSurb(
                 row["id"],
-                Address(row["address"], row["slot"], unseal(_CONTACT_ADDRESS, row["contact_address"])),
-                unseal(_BLOB, row["blob"]),
-                unseal(_SECRETS, row["secrets"]),
+                Address(row["address"], row["slot"], row["contact_address"]),
+                row["blob"],
+                row["secrets"],
             )
             for row in self._db.rows(
-                "SELECT s.id, s.blob, s.secrets, a.id AS address, a.slot, a.contact_address"  # noqa: S608 - own text
+                "SELECT s.id, s.blob, s.secrets, a.id AS address, a.slot, a.contact_address"
                 f" FROM surbs s JOIN addresses a ON a.id = s.address WHERE {condition} ORDER BY {order}",
                 *values,
             )
         ]
 
-    def set_spent(self, surb: int) -> None:
-        """A message came by it, so the nymserver had it, and no other will; runs within the caller's transaction."""
-        self._db.run("UPDATE surbs SET spent = 1, seen = 1 WHERE id = ?", surb)
+    def set_spent(self, surb: int, leaves: int) -> None:
+        """A message came by it, so the nymserver had it, and no other will; `run` renews its address not earlier than
+        it `leaves`. Runs within the caller's transaction."""
+        self._db.run("UPDATE surbs SET spent = 1, seen = 1, leaves = ? WHERE id = ? AND NOT spent", leaves, surb)
 
     def set_skip(self, mailbox: int, skip: int) -> None:
         """Messages fetched so far; runs within the caller's transaction, with what was found in them."""

@@ -1,7 +1,7 @@
 """The wearer's badges: owner key, day key, and what is known of each (docs/protocol.md, sections 1 and 4).
 
-The day key is ratcheted forward with the days and the older one overwritten: who takes this folder later learns
-nothing of the days before.
+The day key is ratcheted forward with the days and the older one overwritten: somebody who takes this folder later
+learns nothing of the days before.
 """
 
 import json
@@ -11,16 +11,12 @@ from typing import Any
 
 from anontrace_shared import schedule
 
-from anontrace.companion.database import Database
 from anontrace.companion.errors import StateError
-from anontrace.companion.vault import Vault
+from anontrace.companion.store.database import Database
 
 RATCHET = 1
 LIST = 2
 MODES = {RATCHET: "ratchet", LIST: "list"}
-
-_OWNER_KEY = "badges.owner_key"
-_DAY_KEY = "badges.day_key"
 
 
 @dataclass(frozen=True)
@@ -37,6 +33,7 @@ class Badge:
     last_sync: int | None
     info: dict[str, Any]
     keyed: bool  # its owner key may be on a badge
+    keep_days: int  # for which its log is kept, by itself and here
 
     def key_of_day(self, day: int) -> bytes:
         """D(day); StateError for a day whose key is gone."""
@@ -46,9 +43,8 @@ class Badge:
 
 
 class BadgeStore:
-    def __init__(self, database: Database, vault: Vault) -> None:
+    def __init__(self, database: Database) -> None:
         self._db = database
-        self._vault = vault
 
     def all(self) -> list[Badge]:
         badges = []
@@ -56,9 +52,9 @@ class BadgeStore:
             badges.append(
                 Badge(
                     number=row["id"],
-                    owner_key=self._vault.open(_OWNER_KEY, row["owner_key"]),
+                    owner_key=row["owner_key"],
                     day=row["day"],
-                    day_key=self._vault.open(_DAY_KEY, row["day_key"]),
+                    day_key=row["day_key"],
                     provisioned=row["provisioned"],
                     mode=row["mode"],
                     era=row["era"],
@@ -67,6 +63,7 @@ class BadgeStore:
                     last_sync=row["last_sync"],
                     info=json.loads(row["info"]) if row["info"] else {},
                     keyed=bool(row["keyed"]),
+                    keep_days=row["keep_days"],
                 )
             )
         return badges
@@ -93,7 +90,7 @@ class BadgeStore:
     def _new(self, today: int) -> Badge:
         number = self._db.run(
             "INSERT INTO badges (owner_key, day, day_key) VALUES (?, ?, ?)",
-            self._vault.seal(_OWNER_KEY, os.urandom(32)), today, self._vault.seal(_DAY_KEY, os.urandom(32)),
+            os.urandom(32), today, os.urandom(32),
         )  # fmt: skip
         made = self.get(number)
         assert made is not None
@@ -121,8 +118,13 @@ class BadgeStore:
                 with self._db.transaction():
                     self._db.run(
                         "UPDATE badges SET day = ?, day_key = ? WHERE id = ?",
-                        today, self._vault.seal(_DAY_KEY, badge.key_of_day(today)), badge.number,
+                        today, badge.key_of_day(today), badge.number,
                     )  # fmt: skip
+
+    def set_keep_days(self, badge: Badge, days: int) -> None:
+        """For how many days (1 to 30) its log is kept from now on."""
+        with self._db.transaction():
+            self._db.run("UPDATE badges SET keep_days = ? WHERE id = ?", days, badge.number)
 
     def set_provisioned(self, badge: Badge, mode: int, first_slot: int, horizon: int, now: int) -> None:
         """A new era begins: the badge was told its keys, and may count its segments from 1 again."""

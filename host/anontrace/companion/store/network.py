@@ -2,10 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from anontrace.companion.database import Database
-from anontrace.companion.vault import Vault
-
-_PROXY = "network.proxy"
+from anontrace.companion.store.database import Database
 
 
 @dataclass(frozen=True)
@@ -18,34 +15,28 @@ class StoredNetwork:
 @dataclass(frozen=True)
 class StoredDirectory:
     sequence: int
-    document: str  # the signed document, as it was served
+    document: bytes | str  # the whole directory, as discovery serves it; text if a companion before 0.3 stored it
     fetched: int  # unix seconds
 
 
 class NetworkStore:
-    def __init__(self, database: Database, vault: Vault) -> None:
+    def __init__(self, database: Database) -> None:
         self._db = database
-        self._vault = vault
 
     def get(self) -> StoredNetwork | None:
         row = self._db.row("SELECT name, file, proxy FROM network")
-        return StoredNetwork(row["name"], row["file"], self._opened(row["proxy"])) if row else None
+        return StoredNetwork(row["name"], row["file"], row["proxy"]) if row else None
 
     def put(self, network: StoredNetwork, now: int, same_discovery: bool = False) -> None:
         """Pin another network file. The directory that was verified under the old one goes, and with it what a fork
         would be known by, unless it is the same discovery's."""
-        proxy = None if network.proxy is None else self._vault.seal(_PROXY, network.proxy.encode())
         with self._db.transaction():
             if not same_discovery:
                 self._db.run("DELETE FROM directory")
             self._db.run(
                 "INSERT OR REPLACE INTO network (id, name, file, proxy, added) VALUES (1, ?, ?, ?, ?)",
-                network.name, network.file, proxy, now,
+                network.name, network.file, network.proxy, now,
             )  # fmt: skip
-
-    def _opened(self, proxy: bytes | str | None) -> str | None:
-        """A str was stored in the clear, by an older companion."""
-        return self._vault.open(_PROXY, proxy).decode() if isinstance(proxy, bytes) else proxy
 
     def directory(self) -> StoredDirectory | None:
         row = self._db.row("SELECT sequence, document, fetched FROM directory")

@@ -1,13 +1,10 @@
-"""Notifications and retractions that were received, sealed as a whole: even that one came is health data."""
+"""Notifications and retractions that were received."""
 
 from dataclasses import dataclass, field
 
-from anontrace.companion.database import Database
-from anontrace.companion.vault import Vault
-
-KEPT_SECONDS = 30 * 86400
-
-_CONTENT = "notifications.content"
+from anontrace.companion.days import KEPT_SECONDS
+from anontrace.companion.store.database import Database
+from anontrace.mixnet.notification import Notification
 
 
 @dataclass(frozen=True)
@@ -19,22 +16,21 @@ class StoredNotification:
 
 
 class NotificationStore:
-    def __init__(self, database: Database, vault: Vault) -> None:
+    def __init__(self, database: Database) -> None:
         self._db = database
-        self._vault = vault
 
     def add(self, notification: StoredNotification) -> None:
-        """Runs within the caller's transaction.."""
+        """Runs within the caller's transaction."""
         plaintext = notification.slot.to_bytes(4, "little") + notification.contact_address + notification.content
         self._db.run(
             "INSERT INTO notifications (received, content) VALUES (?, ?)",
-            notification.received, self._vault.seal(_CONTENT, plaintext),
+            notification.received, plaintext,
         )  # fmt: skip
 
     def all(self) -> list[StoredNotification]:
         found = []
         for row in self._db.rows("SELECT received, content FROM notifications ORDER BY id"):
-            plaintext = self._vault.open(_CONTENT, row["content"])
+            plaintext = row["content"]
             found.append(
                 StoredNotification(
                     int.from_bytes(plaintext[:4], "little"), row["received"], plaintext[4:24], plaintext[24:]
@@ -45,3 +41,12 @@ class NotificationStore:
     def forget(self, now: int) -> None:
         with self._db.transaction():
             self._db.run("DELETE FROM notifications WHERE received <= ?", now - KEPT_SECONDS)
+
+    def forget_cases(self, cases: set[bytes]) -> None:
+        """Delete what was received of these cases: their owner's, who is not known for it any more."""
+        if not cases:
+            return
+        with self._db.transaction():
+            for row in self._db.rows("SELECT id, content FROM notifications"):
+                if Notification.decode(row["content"][24:]).case_id in cases:
+                    self._db.run("DELETE FROM notifications WHERE id = ?", row["id"])

@@ -1,96 +1,115 @@
 """Renewals under way: SURBs that are being replaced, and how far each has come (docs/companion-traffic.md).
 
-One row per old SURB; it is deleted with the SURB. The steps are `companion.renewal`'s.
+One row per old SURB; it is deleted with the SURB. The steps are `schedule.renewal`'s.
 """
 
 import json
 from dataclasses import dataclass, field
 
-from anontrace.companion.database import Database
-from anontrace.companion.vault import Vault
-
-REPLACING = "replacing"  # the new SURB is on its way to the nymserver
-DRAINING = "draining"  # it is there, or on its way once more; what was sent by the old one may still be in flight
-DUMMY_DUE = "dummy due"  # the old SURB is to be spent by a dummy
-SETTLING = "settling"  # the dummy is in flight
-CHECKING = "checking"  # the old mailbox is to be asked for the last time
+from anontrace.companion.store.database import Database
+from anontrace.companion.store.states import CHECKING, CONFIRMED, DRAINING, DUMMY_DUE, REPLACED, REPLACING, SETTLING
 
 # Renewals by their successors.
-_HAS = "surb IN (SELECT o.id FROM surbs o JOIN surbs n ON n.address = o.address AND o.id < n.id WHERE "
-_OF = _HAS + "n.id = ?)"
-_SURE = _HAS + "n.state = 'confirmed' AND (n.seen OR n.sends >= 2))"
-
-_CONTACT_ADDRESS = "addresses.contact_address"
-_BLOB = "surbs.blob"
+_OF = "surb IN (SELECT o.id FROM surbs o JOIN surbs n ON n.address = o.address AND o.id < n.id WHERE n.id = ?)"
+_SURE = (  # `+`: by the address, and not through all that are confirmed
+    "EXISTS (SELECT 1 FROM surbs n WHERE n.address = s.address AND s.id < n.id"
+    f" AND +n.state = '{CONFIRMED}' AND (n.seen OR n.sends >= 2 OR ?))"
+)
 
 
 @dataclass(frozen=True)
 class OldSurb:
-    """A SURB that is to be spent by its maker."""
+    """A SURB that is to be spent by its maker. `seed` (32): what its dummy is made from, None until it is given up."""
 
     surb: int
+    mailbox: int
     slot: int
     contact_address: bytes = field(repr=False)
     blob: bytes = field(repr=False)
+    secrets: bytes = field(repr=False)
+    seed: bytes | None = field(repr=False)
 
 
 class RenewalStore:
-    def __init__(self, database: Database, vault: Vault) -> None:
+    def __init__(self, database: Database) -> None:
         self._db = database
-        self._vault = vault
 
     def start(self, surb: int, now: int) -> None:
         """Runs within the caller's transaction, with the storing of the successor."""
-        self._db.run("INSERT INTO renewals (surb, state, due) VALUES (?, 'replacing', ?)", surb, now)
+        self._db.run(f"INSERT INTO renewals (surb, state, due) VALUES (?, '{REPLACING}', ?)", surb, now)
+
+    def put_right(self, latest: int) -> None:
+        """None waits for longer than until then: what is due later was begun while the clock was ahead."""
+        with self._db.transaction():
+            self._db.run("UPDATE renewals SET due = ? WHERE due > ?", latest, latest)
 
     def replaced(self, due: int) -> int:
         """Those whose successor the nymserver has begin to drain; how many."""
-        return self._move("state = 'replacing' AND surb IN (SELECT id FROM surbs WHERE state = 'replaced')",
-                          DRAINING, due)  # fmt: skip
+        of_them = f"EXISTS (SELECT 1 FROM surbs WHERE id = surb AND surbs.state = '{REPLACED}')"
+        return self._move(f"state = '{REPLACING}' AND {of_them}", DRAINING, due)
 
-    def drained(self, now: int) -> int:
-        """Old SURBs are given up when the nymserver must have their successors: seen there, or sent twice."""
-        return self._move(f"state = 'draining' AND due <= ? AND {_SURE}", DUMMY_DUE, now, now)
+    def drained(self, now: int, arrive: bool) -> list[OldSurb]:
+        """Old SURBs to be given up: the nymserver must have their successors, seen there, sent twice, or sent while all
+        that is sent `arrive`s."""
+        return self._old(f"r.state = '{DRAINING}' AND r.due <= ? AND {_SURE}", now, arrive)
+
+    def give_up(self, surb: int, seed: bytes, now: int) -> None:
+        """Its dummy is due, made from this seed; runs within the caller's transaction."""
+        self._db.run("UPDATE renewals SET state = ?, due = ?, seed = ? WHERE surb = ?", DUMMY_DUE, now, seed, surb)
 
     def repeated(self, successors: list[int], due: int) -> None:
         """These went once more: what was sent by the old ones until they arrive is waited for."""
         with self._db.transaction():
             for surb in successors:
-                self._db.run(f"UPDATE renewals SET due = max(due, ?) WHERE state = 'draining' AND {_OF}", due, surb)  # noqa: S608
+                self._db.run(f"UPDATE renewals SET due = max(due, ?) WHERE state = '{DRAINING}' AND {_OF}", due, surb)
 
     def set_back(self, successor: int) -> None:
         """The nymserver does not have it; runs within the caller's transaction."""
         self._db.run(
-            f"UPDATE renewals SET state = 'replacing' WHERE state IN ('draining', 'dummy due') AND {_OF}",  # noqa: S608
+            f"UPDATE renewals SET state = '{REPLACING}' WHERE state IN ('{DRAINING}', '{DUMMY_DUE}') AND {_OF}",
             successor,
         )
 
     def settled(self, now: int) -> int:
-        return self._move("state = 'settling' AND due <= ?", CHECKING, now, now)
+        return self._move(f"state = '{SETTLING}' AND due <= ?", CHECKING, now, now)
 
     def _move(self, condition: str, state: str, due: int, *values: object) -> int:
         with self._db.transaction():
-            moved = self._db.rows(f"SELECT surb FROM renewals WHERE {condition}", *values)  # noqa: S608 - own text
-            for row in moved:
-                self._db.run("UPDATE renewals SET state = ?, due = ? WHERE surb = ?", state, due, row["surb"])
+            moved = self._db.column(f"SELECT surb FROM renewals WHERE {condition}", *values)
+            for surb in moved:
+                self._db.run("UPDATE renewals SET state = ?, due = ? WHERE surb = ?", state, due, surb)
         return len(moved)
 
     def with_dummy_due(self) -> list[OldSurb]:
+        return self._old(f"r.state = '{DUMMY_DUE}'")
+
+    def _old(self, condition: str, *values: object) -> list[OldSurb]:
         rows = self._db.rows(
-            "SELECT r.surb, a.slot, a.contact_address, s.blob FROM renewals r JOIN surbs s ON s.id = r.surb"
-            " JOIN addresses a ON a.id = s.address WHERE r.state = 'dummy due' ORDER BY r.due, r.surb"
+            "SELECT r.surb, s.mailbox, a.slot, a.contact_address, s.blob, s.secrets, r.seed FROM renewals r"
+            f" JOIN surbs s ON s.id = r.surb JOIN addresses a ON a.id = s.address WHERE {condition}"
+            " ORDER BY r.due, r.surb",
+            *values,
         )
-        unseal = self._vault.open
         return [
-            OldSurb(row["surb"], row["slot"], unseal(_CONTACT_ADDRESS, row["contact_address"]),
-                    unseal(_BLOB, row["blob"]))
+            OldSurb(
+                row["surb"], row["mailbox"], row["slot"], row["contact_address"], row["blob"], row["secrets"],
+                row["seed"],
+            )
             for row in rows
         ]  # fmt: skip
 
-    def dummies_sent(self, surbs: list[int], due: int) -> None:
+    def dummies_asked(self, surbs: list[int], due: int) -> None:
         with self._db.transaction():
             for surb in surbs:
-                self._db.run("UPDATE renewals SET state = 'settling', due = ? WHERE surb = ?", due, surb)
+                self._db.run(f"UPDATE renewals SET state = '{SETTLING}', due = ? WHERE surb = ?", due, surb)
+
+    def in_groups(self, groups: list[int]) -> list[int]:
+        """The mailboxes of these groups that are looked into for the last time."""
+        return self._db.column(
+            "SELECT m.id FROM renewals r JOIN surbs s ON s.id = r.surb JOIN mailboxes m ON m.id = s.mailbox"
+            f" WHERE r.state = '{CHECKING}' AND m.mail_group IN (SELECT value FROM json_each(?))",
+            json.dumps(groups),
+        )
 
     def checked(self, mailboxes: list[int], most_looks: int, now: int) -> None:
         """These mailboxes were asked: an old one is dropped if its message is there, or after `most_looks`.
@@ -99,7 +118,7 @@ class RenewalStore:
         """
         rows = self._db.rows(
             "SELECT m.id, r.surb, r.looks, m.skip FROM renewals r JOIN surbs s ON s.id = r.surb"
-            " JOIN mailboxes m ON m.id = s.mailbox WHERE r.state = 'checking'"
+            f" JOIN mailboxes m ON m.id = s.mailbox WHERE r.state = '{CHECKING}'"
             " AND m.id IN (SELECT value FROM json_each(?))",
             json.dumps(mailboxes),
         )

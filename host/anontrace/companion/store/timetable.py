@@ -1,10 +1,10 @@
-"""When each regular task is due next, when mailboxes were asked last, the level of traffic, and what the samples of the
-confirmation showed.
+"""When each regular task is due next, when mailboxes were asked last, the level of traffic, and what the last receipts
+said.
 
 Kept in the state, so that a restart neither repeats nor skips anything. Nothing here is secret.
 """
 
-from anontrace.companion.database import Database
+from anontrace.companion.store.database import Database
 
 _KEPT_SAMPLES = 400
 _ASKED = "asked"  # no task: when mailboxes were asked last
@@ -41,20 +41,17 @@ class TimetableStore:
         with self._db.transaction():
             self._db.run("INSERT OR REPLACE INTO traffic (id, level) VALUES (1, ?)", name)
 
-    def add_sample(self, day: int, size: int, found: bool | None) -> None:
-        """A bucket of `size` bytes was fetched; what was looked for was found, or not, or nothing was (None)."""
-        with self._db.transaction():
-            number = self._db.run(
-                "INSERT INTO samples (day, bytes, found) VALUES (?, ?, ?)",
-                day, size, None if found is None else int(found),
-            )  # fmt: skip
-            self._db.run("DELETE FROM samples WHERE id <= ?", number - _KEPT_SAMPLES)
+    def add_sample(self, found: bool | None, successor: bool) -> None:
+        """A receipt said that what it asked about, the swap of a new address or of a successor, is held, or not; None:
+        its answer never came. Runs within the caller's transaction."""
+        number = self._db.run(
+            "INSERT INTO samples (found, successor) VALUES (?, ?)", None if found is None else int(found), successor
+        )
+        self._db.run("DELETE FROM samples WHERE id <= ?", number - _KEPT_SAMPLES)
 
-    def sample_sizes(self, day: int) -> list[int]:
-        """The sizes of the buckets that were fetched on a day."""
-        return [row["bytes"] for row in self._db.rows("SELECT bytes FROM samples WHERE day = ?", day)]
-
-    def last_samples(self, count: int) -> list[bool]:
-        """Whether the last `count` addresses looked for were found, the latest first."""
-        rows = self._db.rows("SELECT found FROM samples WHERE found IS NOT NULL ORDER BY id DESC LIMIT ?", count)
-        return [bool(row["found"]) for row in rows]
+    def last_samples(self, count: int, of_successors: bool = False) -> list[bool | None]:
+        """What the last `count` receipts said, the latest first; all of them, or those about successors."""
+        rows = self._db.rows(
+            "SELECT found FROM samples WHERE successor >= ? ORDER BY id DESC LIMIT ?", of_successors, count
+        )
+        return [None if row["found"] is None else bool(row["found"]) for row in rows]

@@ -1,26 +1,23 @@
 """Uploads of the log, each kept until it is through, so that it can be broken off and taken up again at any point.
 
 An upload is *asked* (the log is fixed, a token not redeemed yet), *ready* (its authorization is there, and with it
-the payload), then *accepted* or *refused*. Log and payload are deleted with the last step; the case stays, so that
-the wearer's own case is known.
+the payload), then *accepted* or *refused*. Log and payload are deleted with the last step; the case stays for 30 days,
+so that the wearer's own case is known. It goes through the mixes in fragments, or directly in chunks, under an ID for
+either way.
 """
 
+import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from anontrace.companion.database import Database
-from anontrace.companion.vault import Vault
+from anontrace.companion.days import KEPT_SECONDS
+from anontrace.companion.store.database import Database
+from anontrace.companion.store.states import ASKED, READY, REFUSED
+from anontrace.mixnet.sizes import UPLOAD_ID
 
 REPORT = "report"
 PASS_ON = "pass-on"  # noqa: S105 - not a password
-
-ASKED = "asked"
-READY = "ready"
-ACCEPTED = "accepted"
-REFUSED = "refused"
-
-_SUBJECT = "uploads.subject"
-_CASE = "uploads.case_id"
-_PAYLOAD = "uploads.payload"
+DIRECT, MIXES = "direct", "mixes"
 
 
 @dataclass(frozen=True)
@@ -34,31 +31,41 @@ class StoredUpload:
     upload_id: bytes = field(repr=False)
     sent: int  # offset in the payload that the nymserver asked for last
     log: bytes = field(repr=False)  # while `asked`
+    way: str = MIXES
+    unsent: frozenset[int] | None = None  # fragments that are to be sent still; None before any was
+    opens: int = 0  # unix seconds: when the nymserver must have the opening; 0: it said so, or none was sent
+    changed: int = 0  # unix seconds: when a fragment was sent last
+    moved: bool = False  # it has gone another way before, as a whole perhaps
 
 
 class UploadStore:
-    def __init__(self, database: Database, vault: Vault) -> None:
+    def __init__(self, database: Database) -> None:
         self._db = database
-        self._vault = vault
 
     def all(self) -> list[StoredUpload]:
-        def opened(column: str, sealed: bytes | None) -> bytes | None:
-            return None if sealed is None else self._vault.open(column, sealed)
-
         return [
             StoredUpload(
                 row["id"],
                 row["kind"],
                 row["state"],
-                self._vault.open(_SUBJECT, row["subject"]),
-                opened(_CASE, row["case_id"]),
-                opened(_PAYLOAD, row["payload"]),
+                row["subject"],
+                row["case_id"],
+                row["payload"],
                 row["upload_id"],
                 row["sent"],
                 row["log"],
+                row["way"],
+                None if row["unsent"] is None else _numbers(row["unsent"]),
+                row["opens"],
+                row["changed"],
+                bool(row["moved"]),
             )
             for row in self._db.rows("SELECT * FROM uploads ORDER BY id")
         ]
+
+    def get(self, number: int) -> StoredUpload:
+        (found,) = [each for each in self.all() if each.number == number]
+        return found
 
     def find(self, kind: str, subject: bytes) -> StoredUpload | None:
         """The last upload of this subject that was not refused."""
@@ -68,16 +75,17 @@ class UploadStore:
     def add(self, kind: str, subject: bytes, upload_id: bytes, log: bytes, now: int) -> StoredUpload:
         with self._db.transaction():
             number = self._db.run(
-                "INSERT INTO uploads (kind, state, subject, upload_id, log, made) VALUES (?, 'asked', ?, ?, ?, ?)",
-                kind, self._vault.seal(_SUBJECT, subject), upload_id, log, now,
+                "INSERT INTO uploads (kind, state, subject, upload_id, log, made, way)"
+                f" VALUES (?, '{ASKED}', ?, ?, ?, ?, '{MIXES}')",
+                kind, subject, upload_id, log, now,
             )  # fmt: skip
         return StoredUpload(number, kind, ASKED, subject, None, None, upload_id, 0, log)
 
     def set_ready(self, upload: StoredUpload, case_id: bytes, payload: bytes) -> StoredUpload:
         with self._db.transaction():
             self._db.run(
-                "UPDATE uploads SET state = 'ready', case_id = ?, payload = ?, log = x'' WHERE id = ?",
-                self._vault.seal(_CASE, case_id), self._vault.seal(_PAYLOAD, payload), upload.number,
+                f"UPDATE uploads SET state = '{READY}', case_id = ?, payload = ?, log = x'' WHERE id = ?",
+                case_id, payload, upload.number,
             )  # fmt: skip
         return replace(upload, state=READY, case_id=case_id, payload=payload, log=b"")
 
@@ -85,9 +93,40 @@ class UploadStore:
         with self._db.transaction():
             self._db.run("UPDATE uploads SET sent = ? WHERE id = ?", offset, upload.number)
 
+    def set_way(self, upload: StoredUpload, way: str) -> StoredUpload:
+        """From now on it goes this way, from its beginning and under another ID, unless it did already."""
+        if upload.way == way:
+            return upload
+        upload_id = secrets.token_bytes(UPLOAD_ID)
+        with self._db.transaction():
+            self._db.run(
+                "UPDATE uploads SET way = ?, upload_id = ?, sent = 0, unsent = NULL, opens = 0, moved = 1 WHERE id = ?",
+                way, upload_id, upload.number,
+            )  # fmt: skip
+            self._db.run("UPDATE receipts SET judged = 1 WHERE upload = ?", upload.number)
+        return replace(upload, way=way, upload_id=upload_id, sent=0, unsent=None, opens=0, moved=True)
+
+    def set_fragments(self, upload: StoredUpload, unsent: Iterable[int], opens: int, changed: int) -> None:
+        """Which fragments are to be sent still, when the opening must have arrived, and when one was sent last."""
+        with self._db.transaction():
+            self._db.run(
+                "UPDATE uploads SET unsent = ?, opens = ?, changed = ? WHERE id = ?",
+                _bits(unsent), opens, changed, upload.number,
+            )  # fmt: skip
+
+    def put_right(self, now: int, latest: int) -> None:
+        """What was sent later than now was so by a clock that was ahead; none waits for longer than until `latest`."""
+        with self._db.transaction():
+            self._db.run("UPDATE uploads SET changed = ? WHERE changed > ?", now, now)
+            self._db.run("UPDATE uploads SET opens = ? WHERE opens > ?", latest, latest)
+
     def finish(self, upload: StoredUpload, state: str) -> None:
         with self._db.transaction():
-            self._db.run("UPDATE uploads SET state = ?, payload = NULL, log = x'' WHERE id = ?", state, upload.number)
+            self._db.run(
+                "UPDATE uploads SET state = ?, payload = NULL, unsent = NULL, log = x'' WHERE id = ?",
+                state,
+                upload.number,
+            )
 
     def last_refused(self, since: int) -> str | None:
         """The kind of the last upload, if it was begun since then and refused."""
@@ -97,3 +136,31 @@ class UploadStore:
     def cases(self, kind: str) -> set[bytes]:
         """Cases for which an upload of this kind has gone through or is on its way."""
         return {u.case_id for u in self.all() if u.kind == kind and u.case_id is not None and u.state != REFUSED}
+
+    def size(self) -> int:
+        """Bytes of logs and payloads in uploads that are not done."""
+        row = self._db.row("SELECT ifnull(sum(length(log) + ifnull(length(payload), 0)), 0) AS size FROM uploads")
+        return int(row["size"]) if row else 0
+
+    def forget(self, now: int) -> set[bytes]:
+        """Delete uploads begun more than 30 days ago, whatever became of them; the wearer's own cases among them."""
+        oldest = now - KEPT_SECONDS
+        with self._db.transaction():
+            rows = self._db.rows(
+                "SELECT case_id FROM uploads WHERE made <= ? AND kind = 'report' AND case_id IS NOT NULL", oldest
+            )
+            self._db.run("DELETE FROM uploads WHERE made <= ?", oldest)
+        return {row["case_id"] for row in rows}
+
+
+def _bits(numbers: Iterable[int]) -> bytes:
+    """A set of small numbers, a bit each."""
+    bits = bytearray()
+    for each in numbers:
+        bits.extend(bytes(max(each // 8 + 1 - len(bits), 0)))
+        bits[each // 8] |= 1 << each % 8
+    return bytes(bits)
+
+
+def _numbers(bits: bytes) -> frozenset[int]:
+    return frozenset(8 * at + bit for at, byte in enumerate(bits) for bit in range(8) if byte >> bit & 1)

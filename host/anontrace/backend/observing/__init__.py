@@ -1,0 +1,1 @@
+"""What a server tells its operator: logs, numbers, the state of its clock."""

@@ -1,0 +1,1 @@
+"""What all HTTP endpoints share: connections, limits, TLS."""

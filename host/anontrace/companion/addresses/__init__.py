@@ -1,0 +1,1 @@
+"""Making contact addresses and bringing them to the nymserver."""

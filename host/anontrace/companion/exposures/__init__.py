@@ -1,0 +1,1 @@
+"""From what lay in a mailbox to what the wearer is told."""

@@ -1,0 +1,147 @@
+"""Exposures and badges as the wearer reads them, and as --json shows them.
+
+An exposure is shown as a day, what it means and what to do; the exact slot only on request.
+"""
+
+from typing import Any
+
+from anontrace.companion.days import day_text, duration_text, moment_text, slot_text
+from anontrace.companion.exposures import judging
+from anontrace.companion.exposures.diseases import name_of
+from anontrace.companion.exposures.judging import Exposure
+from anontrace.companion.store.badges import MODES, Badge
+
+SHORT_CASE = 8  # hex digits shown of a case-ID
+LOW_MV = 3500  # of a lithium cell
+
+LOG_WAS_FULL = "its log was full before the last sync, and the oldest days are gone; sync it more often"
+
+WITHDRAWN = "A message that you were told of was withdrawn; see: anontrace exposures list"
+
+MEANING = {
+    judging.TOLD: "you were near somebody who tested positive",
+    judging.WITHDRAWN: "the health authority has withdrawn this",
+    judging.BELOW: "shorter than the authority's rule: nothing to do",
+    judging.OWN: "your own report, coming back from those you met",
+}
+
+
+def days(exposure: Exposure) -> list[str]:
+    return list(dict.fromkeys(day_text(slot) for slot in exposure.seconds))
+
+
+def minutes_text(exposure: Exposure) -> str:
+    """The minutes of an exposure, rounded, but not up to a rule that they do not reach: they go by thirds."""
+    rounded = round(exposure.minutes)
+    return f"{exposure.minutes:.1f}" if exposure.minutes < exposure.rule_minutes <= rounded else str(rounded)
+
+
+def document(exposure: Exposure, exact: bool = False) -> dict[str, Any]:
+    """An exposure for --json; times within the day only if `exact`."""
+    fields: dict[str, Any] = {
+        "case": exposure.case_id.hex(),
+        "state": exposure.state,
+        "disease": exposure.disease,
+        "disease_name": name_of(exposure.disease),
+        "days": days(exposure),
+        "minutes": round(exposure.minutes, 1),
+        "rule_minutes": exposure.rule_minutes,
+        "attenuation": exposure.attenuation,
+        "message": exposure.message,
+        "passed_on": exposure.passed_on,
+        "received": exposure.received,
+    }
+    if exact:
+        fields["slots"] = [
+            {"slot": slot, "minutes": round(seconds / 60, 2)} for slot, seconds in exposure.seconds.items()
+        ]
+    return fields
+
+
+def told_lines(exposure: Exposure) -> list[str]:
+    """What a wearer who is told needs to know."""
+    case = exposure.case_id.hex()[:SHORT_CASE]
+    lines = [
+        f"On {' and '.join(days(exposure))} you were near somebody who tested positive for"
+        f" {name_of(exposure.disease)}, for about {exposure.minutes:.0f} minutes.",
+    ]
+    if exposure.message:
+        lines.append(f"The health authority says: {exposure.message}")
+    lines.append("What it means: you may have been infected, without feeling it yet.")
+    lines.append("What to do: keep away from others and get tested, as your health authority advises.")
+    if exposure.passed_on:
+        lines.append("You have passed this on to those you met.")
+    else:
+        lines.append(f"To let those whom you met be told: anontrace pass-on {case}")
+    return lines
+
+
+def detail_lines(exposure: Exposure, exact: bool) -> list[str]:
+    """One exposure in full."""
+    lines = [
+        f"Case      {exposure.case_id.hex()}",
+        f"State     {exposure.state}: {MEANING[exposure.state]}",
+        f"Disease   {name_of(exposure.disease)}",
+        f"Days      {', '.join(days(exposure))}",
+        f"Time      about {minutes_text(exposure)} minutes (the rule is {exposure.rule_minutes})",
+        f"Received  {moment_text(exposure.received)}",
+    ]
+    if exposure.message:
+        lines.append(f"Message   {exposure.message}")
+    if exact:
+        lines.append("")
+        lines.append("Times of day, which may tell you who it was. Keep them to yourself:")
+        lines += [f"  {slot_text(slot)}  {seconds / 60:.1f} minutes" for slot, seconds in exposure.seconds.items()]
+    if exposure.state == judging.TOLD:
+        lines += ["", *told_lines(exposure)[-3:]]
+    return lines
+
+
+def badge_document(badge: Badge) -> dict[str, Any]:
+    """What is known of a badge without asking it."""
+    return {
+        "badge": badge.number,
+        "provisioned": badge.provisioned is not None,
+        "mode": None if badge.mode is None else MODES[badge.mode],
+        "horizon": badge.horizon,
+        "last_sync": badge.last_sync,
+        "firmware": badge.info.get("firmware"),
+        "battery_mv": badge.info.get("battery_mv"),
+        "log_was_full": bool(badge.info.get("log_was_full")),
+    }
+
+
+def badge_lines(badge: Badge) -> list[str]:
+    if badge.provisioned is None:
+        return [f"Badge {badge.number}: not provisioned yet"]
+    synced = "never" if badge.last_sync is None else moment_text(badge.last_sync)
+    millivolts = badge.info.get("battery_mv")
+    battery = f", battery {battery_text(millivolts)}" if millivolts else ""
+    lines = [f"Badge {badge.number}: broadcasts until {slot_text(badge.horizon)}, last sync {synced}{battery}"]
+    return [*lines, f"Badge {badge.number}: {LOG_WAS_FULL}"] if badge.info.get("log_was_full") else lines
+
+
+def battery_text(millivolts: int) -> str:
+    """A battery's voltage as the wearer reads it; 0 is unknown."""
+    if not millivolts:
+        return "not measured"
+    return f"{millivolts / 1000:.2f} V{' (low: charge it)' if millivolts < LOW_MV else ''}"
+
+
+def info_lines(info: dict[str, Any]) -> list[str]:
+    """What a badge says of itself; `info` is as `badge info --json` shows it. Times are local."""
+    flags = info["flags"]
+    broadcasts = slot_text(info["horizon"]) if info["horizon"] else "it has no confirmed address, and broadcasts none"
+    shown = {
+        "Badge": str(info["badge"]),
+        "Firmware": f"{info['firmware']} (build {info['build']})",
+        "State": ", ".join(flags) or "new",
+        "Clock": moment_text(info["time"]) if info["time"] else "not set",
+        "Running for": duration_text(info["uptime"]),
+        "Starts so far": str(info["boot"]),
+        "Broadcasts until": broadcasts,
+        "Log": f"{info['log_bytes']} bytes, segments {info['first_segment']} to {info['open_segment']}",
+        "Records dropped": str(info["records_dropped"]),
+        "Battery": battery_text(info["battery_mv"]),
+    }
+    return [f"{name:<17} {value}" for name, value in shown.items()]

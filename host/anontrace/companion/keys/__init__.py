@@ -1,0 +1,1 @@
+"""What locks the secrets in the state folder."""

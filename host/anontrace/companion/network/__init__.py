@@ -1,0 +1,1 @@
+"""The servers, as a companion uses them."""

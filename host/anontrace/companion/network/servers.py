@@ -1,0 +1,200 @@
+"""The servers of the network as a companion uses them: paths through the mixes, and each service as a method.
+
+Builds on the directory and the HTTP client. Never builds a message, and remembers only which mixes failed to answer.
+"""
+
+import secrets
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from types import TracebackType
+
+from anontrace_shared.errors import AnontraceError
+
+from anontrace import clock
+from anontrace.companion.errors import (
+    AnswerError,
+    CertificateError,
+    DirectoryError,
+    NoSuchThingError,
+    OfflineError,
+    RefusedError,
+    SetupError,
+)
+from anontrace.companion.network.client import Client
+from anontrace.companion.network.directory import FRESH_SECONDS, mixes_in_force
+from anontrace.companion.store.network import NetworkStore
+from anontrace.mixnet.path import Hop
+from anontrace.mixnet.sizes import MAX_HOPS
+from anontrace.wire import mixes, network, permit, redeem, upload
+from anontrace.wire.choosing_paths import NoPathError, Paths
+from anontrace.wire.look import Answer, Look
+from anontrace.wire.mixes import Mix
+from anontrace.wire.network import Network
+from anontrace.wire.permit import Permit
+
+_PATH_TRIES = 32
+
+_random = secrets.SystemRandom()
+
+
+@lru_cache(maxsize=1)  # `run` opens its state folder hundreds of times a day
+def _parsed(file: str) -> Network:
+    return network.parse(file, "the stored network file")
+
+
+class Servers:
+    """A context manager: connections are closed with it. `fresh_seconds`: for how long a directory is good."""
+
+    def __init__(self, store: NetworkStore, fresh_seconds: int = FRESH_SECONDS) -> None:
+        self._fresh_seconds = fresh_seconds
+        stored = store.get()
+        if stored is None:
+            raise SetupError("no network is set; begin with: anontrace init NETWORK.toml")
+        try:
+            self._network = _parsed(stored.file)
+        except AnontraceError as error:
+            raise SetupError(f"{error}; run anontrace init again") from error
+        self._store = store
+        self._client = Client(stored.proxy, self._network.network.ca)
+        self._silent: dict[int, OfflineError] = {}  # mixes that did not answer, and why: not a first hop again
+
+    def __enter__(self) -> "Servers":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._client.__exit__(kind, error, traceback)
+
+    @cached_property
+    def _mixes(self) -> dict[int, Mix]:
+        """The mixes in force that have a key alive, by number."""
+        now = clock.now()
+        found = mixes_in_force(self._store, self._network, self._client, self._fresh_seconds)
+        return {number: mix for number, mix in found.items() if mixes.usable_key(mix, now) is not None}
+
+    @cached_property
+    def _paths(self) -> Paths:
+        return Paths(self._mixes, clock.now(), self._ends)
+
+    def check_clock(self) -> None:
+        """DirectoryError unless mixes are in force by this computer's clock."""
+        if not self._mixes:
+            raise DirectoryError("no key of the servers is in force; is this computer's clock right?")
+
+    @cached_property
+    def _ends(self) -> frozenset[int]:
+        """Nymservers and mailbox servers: no relay for others where there are mixes enough without them."""
+        ends = frozenset(number for number, each in self._mixes.items() if set(each.roles) != {"mix"})
+        return ends if len(self._mixes) - len(ends) >= MAX_HOPS - 1 else frozenset()
+
+    @cached_property
+    def nymserver(self) -> Mix:
+        (number,) = self._with_role("nymserver")
+        return self._mixes[number]
+
+    def random_mailbox_server(self) -> int:
+        return _random.choice(self.mailbox_servers)
+
+    @property
+    def mailbox_servers(self) -> list[int]:
+        return self._with_role("mailbox")
+
+    @property
+    def first_mixes(self) -> list[int]:
+        """The mixes to which messages may be handed; OfflineError when none answers."""
+        ends = {number for number, each in self._mixes.items() if set(each.roles) != {"mix"}}
+        mixes = sorted(self._mixes.keys() - ends - self._silent.keys())
+        if not mixes:
+            raise self._no_mix()
+        return mixes
+
+    def _no_mix(self) -> OfflineError:
+        """Why there is no mix to hand messages to."""
+        disbelieved = [error for error in self._silent.values() if isinstance(error, CertificateError)]
+        if disbelieved:
+            return disbelieved[0]
+        return OfflineError("none of the mixes can be reached; nothing is lost, try again when you are online")
+
+    def _with_role(self, role: str) -> list[int]:
+        numbers = [number for number, each in self._mixes.items() if role in each.roles]
+        if not numbers:
+            raise DirectoryError(f"the directory has no {role} in force at the moment; try again later")
+        return numbers
+
+    @property
+    def log_key(self) -> bytes:
+        """The public key to which badges seal their logs."""
+        key = self.nymserver.log_key
+        assert key is not None  # a nymserver's description has one
+        return key
+
+    def path_to(self, last: int, minimum_days: int = 0) -> list[Hop]:
+        """A random path that ends at mix `last`; its keys live for `minimum_days` whole days after today."""
+        try:
+            for _ in range(_PATH_TRIES):
+                path = self._paths.choose(last, minimum_days=minimum_days)
+                if path[0].number not in self._silent:
+                    return path
+        except NoPathError as error:
+            raise DirectoryError(str(error)) from error
+        raise self._no_mix()
+
+    def path_from(self, first: int, last: int) -> list[Hop]:
+        """A random path that begins at mix `first` and ends at mix `last`."""
+        path = self.path_to(last)
+        numbers = [hop.number for hop in path]
+        if first in numbers:
+            at = numbers.index(first)
+            path[0], path[at] = path[at], path[0]
+        else:
+            path[0] = self._paths.hop(first)
+        return path
+
+    def send_messages(self, mix: int, messages: Sequence[bytes]) -> bool:
+        """Hand messages to their first mix; False when it does not answer, and is not to be a first hop again."""
+        try:
+            self._client.post(f"mix {mix}", f"{self._mixes[mix].url}/v1/messages", b"".join(messages))
+        except OfflineError as error:
+            self._silent[mix] = error
+            return False
+        return True
+
+    def look(self, server: int, asked: Look) -> Answer:
+        """What a mailbox server answers to a look."""
+        if server not in self._mixes:
+            raise OfflineError(f"mailbox server {server} is not in the directory at the moment; try again later")
+        url = f"{self._mixes[server].url}/v2/look"
+        try:
+            body = self._client.post(f"mailbox server {server}", url, asked.encode())
+        except NoSuchThingError as error:
+            raise RefusedError(
+                f"mailbox server {server} is older than this companion; its operator has to bring it up to date"
+            ) from error
+        try:
+            return Answer.parse(asked, body)
+        except AnontraceError as error:
+            raise AnswerError(f"mailbox server {server}: {error}") from error
+
+    def redeem(self, token: str, log_hash: bytes) -> tuple[bytes, Permit]:
+        """The permit (129) for this log, checked; RefusedError when the health authority says no."""
+        url = f"{self._network.authority.url}/v1/redeem"
+        request = redeem.RedeemRequest(token=token, log_hash=log_hash).model_dump(mode="json")
+        try:
+            answer = redeem.read_reply(self._client.post_json("the health authority", url, request))
+            checked = permit.verify(answer.permit, self._network.authority.key)
+        except RefusedError as error:
+            raise RefusedError(f"{error}; check the token, or ask for a new one") from error
+        except AnontraceError as error:
+            raise AnswerError(f"the health authority's answer cannot be used: {error}") from error
+        if checked.log_hash != log_hash:
+            raise AnswerError("the health authority's permit is for another log")
+        return answer.permit, checked
+
+    def upload(self, chunk: bytes) -> upload.Reply:
+        """Hand one chunk to the nymserver."""
+        body = self._client.post("the nymserver", f"{self.nymserver.url}/v1/upload", chunk)
+        try:
+            return upload.parse_reply(body)
+        except AnontraceError as error:
+            raise AnswerError(f"the nymserver: {error}") from error

@@ -1,0 +1,1 @@
+"""Handing a log in: what is gathered, what is left out, and how it goes."""

@@ -1,0 +1,1 @@
+"""What `anontrace run` does, and when."""

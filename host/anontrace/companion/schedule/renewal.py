@@ -1,0 +1,71 @@
+"""The renewal of a contact address, step by step: a new SURB, a dummy by the old one, and the old mailbox polled until
+it is sure to be empty (docs/companion-traffic.md).
+
+Moves renewals on; what they send goes out in `batches`.
+"""
+
+from random import Random
+
+from anontrace_shared.slots import SLOTS_PER_DAY, slot_of
+
+from anontrace import clock
+from anontrace.companion.addresses import confirming, registration
+from anontrace.companion.network.servers import Servers
+from anontrace.companion.reports import journey
+from anontrace.companion.schedule import dummies
+from anontrace.companion.schedule.levels import Level
+from anontrace.companion.store.state import State
+
+IN_FLIGHT_SECONDS = 6 * 3600  # by then, what was sent has arrived
+_MOST_WAIT = 1.5  # of that
+SPREAD_SECONDS = 46 * 3600  # over which the swaps of new addresses leave, each at a time of its own
+MAX_EMPTY_POLLS = 3  # of an old mailbox, until it is given up
+
+
+def slots_in_question(now: float) -> tuple[int, int]:
+    """Slots [first, end) whose addresses somebody may have met and may still be told of."""
+    slot = slot_of(now)
+    return slot - registration.NEEDED_DAYS * SLOTS_PER_DAY, slot + 1
+
+
+def advance(state: State, servers: Servers, rng: Random) -> None:
+    """Move every renewal on whose time has come, by a clock that the servers' key lists agree with."""
+    servers.check_clock()
+    now = int(clock.now())
+    state.addresses.put_right(now, now + SPREAD_SECONDS)
+    state.groups.put_right(now)
+    state.receipts.put_right(now)
+    state.uploads.put_right(now, now + journey.ARRIVED_SECONDS)
+    state.renewals.put_right(now + int(IN_FLIGHT_SECONDS * _MOST_WAIT))
+    state.renewals.replaced(now + in_flight(rng))
+    arrive = confirming.successors_arrive(state)
+    with state.transaction():
+        for old in state.renewals.drained(now, arrive):
+            dummies.prepare(state, old, now)
+    state.renewals.settled(now)
+
+
+def in_flight(rng: Random) -> int:
+    """Seconds to wait until what is sent now has arrived."""
+    return int(IN_FLIGHT_SECONDS * rng.uniform(1, _MOST_WAIT))
+
+
+def start(state: State, servers: Servers, level: Level, rng: Random) -> int:
+    """Begin to renew as many addresses as fall to a batch, drawn at random; returns how many there were.
+
+    None while what was begun before does not get out. An address that was notified is renewed at a time of its own
+    (`polling`), in the place of another.
+    """
+    waiting = len(state.addresses.due(int(clock.now()))[1]) + len(state.renewals.with_dummy_due())
+    now, mean = int(clock.now()), level.renewals / level.messages
+    count = int(mean) + (rng.random() < mean % 1)
+    chosen = state.addresses.to_renew(slots_in_question(now), now, count) if waiting <= level.batch else []
+    if not chosen:
+        return 0
+    groups = registration.open_groups(state, servers)
+    made = [(old.address, registration.successor(servers, groups, old)) for old in chosen]
+    with state.transaction():
+        for old in chosen:
+            state.renewals.start(old.surb, now)
+        state.addresses.insert_successors(made, now)
+    return len(made)

@@ -1,0 +1,287 @@
+"""Everything on schedule: which tasks there are, how often each is due, and doing what is due.
+
+The times are random and kept in the state; nothing that the wearer does or is told changes them
+(docs/companion-traffic.md). Each task opens the state folder for itself, so that other commands may be used meanwhile.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from random import Random, SystemRandom
+from typing import Any
+
+from anontrace_shared.slots import SLOTS_PER_DAY, day_of, slot_of
+
+from anontrace import clock
+from anontrace.companion.addresses import confirming, registration
+from anontrace.companion.addresses.swaps import Swaps
+from anontrace.companion.errors import BusyError, CompanionError, OfflineError, RefusedError, SetupError, StateError
+from anontrace.companion.exposures.presentation import WITHDRAWN, told_lines
+from anontrace.companion.network.servers import Servers
+from anontrace.companion.reports import fragments
+from anontrace.companion.schedule import batches, scheduled_polls
+from anontrace.companion.schedule.levels import Level
+from anontrace.companion.schedule.renewal import SPREAD_SECONDS
+from anontrace.companion.store.badges import Badge
+from anontrace.companion.store.state import State
+from anontrace.companion.store.uploads import StoredUpload
+
+AHEAD_SLOTS = 5 * SLOTS_PER_DAY  # registered ahead, or on the way: their swaps leave over SPREAD_SECONDS
+MIN_SLOTS = SLOTS_PER_DAY // 2  # below that, addresses are registered at once instead of by and by
+SETTLE_SECONDS = 120.0  # real time, for that
+DIRECTORY_SECONDS = 86400
+DAY_SECONDS = 86400
+SOON_SECONDS = 900  # what is overdue at the start, or was due too late, is spread over so long
+LEAST_GAP, MOST_GAP = 0.5, 1.5  # of the mean
+BADGE_SYNCS = 24  # a day
+TOP_UPS = 4
+BETWEEN_SECONDS = 0.2  # real time, between two tasks or badges: who waits for the state folder looks more often
+
+TOP_UP = "addresses"
+MESSAGES = "messages"
+POLL = "poll"
+BADGE = "badge"
+LEVEL, CLOCK, UPLOAD = "level", "clock", "upload"  # no tasks, but what an event may be about
+
+Sync = Callable[[State, Badge], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Event:
+    """What is worth a line. `document` is shown with --json; lines with `news` are for the wearer's eyes alone."""
+
+    task: str
+    lines: tuple[str, ...]
+    document: Mapping[str, Any]
+    news: bool = False
+
+
+class Run:
+    """The tasks of one state folder. `sync` is what to do with a badge, None to leave them alone."""
+
+    def __init__(
+        self,
+        changing: Callable[[], AbstractContextManager[State]],
+        servers: Callable[[State], AbstractContextManager[Servers]],
+        level: Level,
+        sync: Sync | None,
+        say: Callable[[Event], None],
+        rng: Random | None = None,
+    ) -> None:
+        self._changing = changing
+        self._servers = servers
+        self._level = level
+        self._sync = sync
+        self._say = say
+        self._rng = rng or SystemRandom()
+        # What is drawn for the contents of a request must not move the times of those after it.
+        self._times = SystemRandom() if rng is None else Random(rng.getrandbits(64))  # noqa: S311 - a test's
+        self._offline: set[str] = set()  # tasks that found no server when they were due last
+        self._failing: dict[str, str] = {}  # what was said last of each that fails
+        self._due: dict[str, int] = {}
+        self._mean_gaps: dict[str, float] = {}
+        self._tasks: dict[str, Callable[[State, Servers], None]] = {
+            TOP_UP: self._top_up,
+            MESSAGES: lambda state, servers: batches.send(state, servers, self._level_of(state), self._rng),
+            POLL: self._poll,
+        }
+
+    def begin(self) -> None:
+        """Take up the timetable where it was left; what was missed meanwhile is not made up for."""
+        now = int(clock.now())
+        with self._changing() as state:
+            tasks = (*self._tasks, BADGE)
+            self._mean_gaps = _mean_gaps(self._level_of(state))
+            self._due = {task: due for task, due in state.timetable.due().items() if task in tasks}
+            for task in tasks:
+                if task not in self._due:
+                    first = 0.0 if task == TOP_UP else self._rng.uniform(0, min(self._mean_gaps[task], DAY_SECONDS))
+                    self._set_due(state, task, now + int(first))
+                elif self._due[task] < now or self._is_too_late(task, now):
+                    self._set_due_soon(state, task, now)
+
+    def set_level(self, level: Level) -> None:
+        """Go on at another level, if it is one."""
+        if level.name != self._level.name:
+            self._level = level
+            self.begin()
+            self._event(LEVEL, [f"At level {level.name} from now on."], level=level.name)
+
+    def next_due(self) -> int:
+        """When the next task is due, unix seconds."""
+        return min(self._due.values())
+
+    def step(self) -> int:
+        """Do what is due by now; returns how many tasks that were."""
+        now = clock.now()
+        self._keep_to_the_clock(now)
+        due = sorted((due, task) for task, due in self._due.items() if due <= now)
+        for number, (_, task) in enumerate(due):
+            if number:
+                time.sleep(BETWEEN_SECONDS)
+            self._do(task)
+        return len(due)
+
+    def _keep_to_the_clock(self, now: float) -> None:
+        """Nothing waits for a time that a wrong clock has set: what is due later than it can be is due soon."""
+        if not any(self._is_too_late(task, now) for task in self._due):
+            return
+        try:
+            with self._changing() as state:
+                self._mean_gaps = _mean_gaps(self._level_of(state))
+                late = [task for task in self._due if self._is_too_late(task, now)]
+                for task in late:
+                    self._set_due_soon(state, task, int(now))
+        except BusyError:
+            return  # until the next look
+        if late:
+            said = "This computer's clock was ahead, and has been put back: what was to wait for it goes on."
+            self._event(CLOCK, [said], tasks=late)
+
+    def _is_too_late(self, task: str, now: float) -> bool:
+        return self._due[task] > now + MOST_GAP * self._mean_gaps[task]
+
+    def _do(self, task: str) -> None:
+        try:
+            with self._changing() as state:
+                self._mean_gaps = _mean_gaps(self._level_of(state))
+                # First of all: a task that fails or dies is not repeated at once.
+                self._set_due(state, task, int(clock.now() + self._gap(task)))
+                if task != BADGE:
+                    with self._servers(state) as servers:
+                        self._tasks[task](state, servers)
+            if task == BADGE:
+                self._badges()
+                return
+        except OfflineError as error:
+            if not self._offline:
+                self._event(task, [f"Offline: {error}"], offline=True)
+            self._offline.add(task)
+            return
+        except BusyError:
+            self._due[task] = int(clock.now() + min(self._mean_gaps[task], SOON_SECONDS) * self._rng.uniform(0.1, 1))
+            return
+        except (SetupError, StateError):
+            raise  # nothing of this mends itself
+        except CompanionError as error:
+            self._fails(task, task, error)
+            return
+        self._failing.pop(task, None)
+        # What succeeds may never have failed, while one server is down; and a top-up may do without any server.
+        if task != TOP_UP and (task in self._offline or self._offline == {TOP_UP}):
+            self._offline.clear()
+            self._event(task, ["Online again."], offline=False)
+
+    def _fails(self, who: str, task: str, error: CompanionError, **document: Any) -> None:
+        """A line when something begins to fail, or fails in another way; not at each attempt."""
+        sentence = str(error)
+        if self._failing.get(who) != sentence:
+            self._failing[who] = sentence
+            self._event(
+                task, [sentence if who == task else f"{who}: {sentence}"], error=error.kind, said=sentence, **document
+            )
+
+    def _level_of(self, state: State) -> Level:
+        return self._level.for_badges(state.badges.count())
+
+    def _set_due(self, state: State, task: str, due: int) -> None:
+        self._due[task] = due
+        state.timetable.set_due(task, due)
+
+    def _set_due_soon(self, state: State, task: str, now: int) -> None:
+        self._set_due(state, task, now + int(self._rng.uniform(0, min(self._mean_gaps[task], SOON_SECONDS))))
+
+    def _gap(self, task: str) -> float:
+        """Seconds until it is due again: at random, but evenly enough for a day to keep to its bytes."""
+        return self._times.uniform(LEAST_GAP, MOST_GAP) * self._mean_gaps[task]
+
+    def _event(self, task: str, lines: list[str], news: bool = False, **document: Any) -> None:
+        self._say(Event(task, tuple(lines), {"task": task, "time": int(clock.now()), **document}, news))
+
+    def _top_up(self, state: State, servers: Servers) -> None:
+        slot = slot_of(clock.now())
+        state.badges.ensure(day_of(slot))
+        badges = state.badges.all()
+        end = slot + AHEAD_SLOTS
+        leaves = self._leaves if self._is_ahead(state, badges, slot) else int
+        made = sum(registration.make(state, servers, badge, slot, end, lambda *_: None, leaves) for badge in badges)
+        until = min(state.addresses.confirmed_until(badge.number, slot) for badge in badges)
+        if until < slot + MIN_SLOTS:
+            settled = Swaps(state, servers).settle(SETTLE_SECONDS, lambda *_: None)
+            if not settled.resent and not settled.pending:
+                confirming.note_found(state, settled.found)
+            until = min(state.addresses.confirmed_until(badge.number, slot) for badge in badges)
+            self._event(TOP_UP, [f"Registered at once, for {until - slot} slots ahead."], made=made, until=until)
+        elif made:
+            self._event(TOP_UP, [], made=made, until=until)
+
+    def _is_ahead(self, state: State, badges: list[Badge], slot: int) -> bool:
+        return min(state.addresses.confirmed_until(badge.number, slot) for badge in badges) >= slot + MIN_SLOTS
+
+    def _leaves(self) -> int:
+        return int(clock.now() + self._rng.uniform(0, SPREAD_SECONDS))
+
+    def _poll(self, state: State, servers: Servers) -> None:
+        polled = scheduled_polls.poll(state, servers, self._level_of(state), self._rng)
+        if polled.failure is None:
+            state.timetable.set_asked(int(clock.now()))
+        confirming.take(state, self._rng)
+        self._tell_of_uploads(fragments.take(state))
+        if polled.told or polled.withdrawn:
+            lines = [line for exposure in polled.told for line in told_lines(exposure)]
+            if polled.withdrawn:
+                lines.append(WITHDRAWN)
+            told, withdrawn = ([each.case_id.hex() for each in some] for some in (polled.told, polled.withdrawn))
+            self._event(POLL, lines, news=True, told=told, withdrawn=withdrawn)
+        if polled.failure is not None:
+            raise polled.failure
+
+    def _tell_of_uploads(self, ended: list[tuple[StoredUpload, str | None]]) -> None:
+        for stored, refusal in ended:
+            case = None if stored.case_id is None else stored.case_id.hex()
+            if refusal is None:
+                self._event(UPLOAD, ["The log is handed over."], case=case)
+            else:
+                self._event(UPLOAD, [refusal], case=case, error=RefusedError.kind, said=refusal)
+
+    def _badges(self) -> None:
+        """Sync one badge after the other; in between, other commands may have the state folder."""
+        if self._sync is None:
+            return
+        with self._changing() as state:
+            numbers = [badge.number for badge in state.badges.all() if badge.provisioned is not None]
+        for number in numbers:
+            time.sleep(BETWEEN_SECONDS)
+            with self._changing() as state:
+                badge = state.badges.get(number)
+                if badge is not None and badge.provisioned is not None:
+                    self._sync_badge(state, badge)
+
+    def _sync_badge(self, state: State, badge: Badge) -> None:
+        assert self._sync is not None  # the caller has looked
+        name = f"Badge {badge.number}"
+        try:
+            document = self._sync(state, badge)
+        except (SetupError, StateError):
+            raise
+        except CompanionError as error:
+            self._fails(name, BADGE, error, badge=badge.number)
+            return
+        self._failing.pop(name, None)
+        said = [f"{name} synced: {document['records']} sealed records."]
+        if document["log_was_full"]:
+            said.append(
+                f"The log of badge {badge.number} was full, and its oldest days are gone: keep it near more often."
+            )
+        if document.get("unfinished") is not None:
+            said.append(f"{name}: {document['unfinished']}.")
+        self._event(BADGE, said, **document)
+
+
+def _mean_gaps(level: Level) -> dict[str, float]:
+    """For each task the seconds between two times that it is due, in the mean."""
+    a_day = {
+        TOP_UP: TOP_UPS, MESSAGES: level.messages, POLL: level.looks, BADGE: BADGE_SYNCS,
+    }  # fmt: skip
+    return {task: DAY_SECONDS / times for task, times in a_day.items()}

@@ -1,0 +1,1 @@
+"""The wearer's operating system: services, desktop notes, signals."""

@@ -1,0 +1,123 @@
+"""Sums of messages: what a mailbox server answers without being told which messages are wanted (docs/protocol.md
+section 8).
+
+Each sum adds up many messages, each times a coefficient that follows from the seed alone. Bytes are elements of
+GF(256), added by XOR. Who knows all but a few of the messages solves the sums for those few. Pure; `look` has the
+bodies.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from hashlib import shake_256
+
+_LABEL = b"anontrace/2 sums"
+_DOUBLE = bytes(each << 1 ^ (0x11B if each & 0x80 else 0) for each in range(256))  # by x^8 + x^4 + x^3 + x + 1
+_THIN_EVERY = 4  # of so many sums the last one is thin
+_THIN = (3, 5, 4, 6)  # it takes up one message in 2 to this power, one after the other
+
+
+def is_thin(number: int) -> int:
+    """0 for a sum that takes up all messages; else it takes up one in 2 to this power."""
+    turn, place = divmod(number, _THIN_EVERY)
+    return _THIN[turn % len(_THIN)] if place == _THIN_EVERY - 1 else 0
+
+
+def coefficients(seed: bytes, number: int, group: int, count: int) -> bytes:
+    """What sum `number` takes each of the `count` messages of the group at this place of the request times: a byte
+    each, 0 leaves it out. `seed`: 16."""
+    power = is_thin(number)
+    drawn = shake_256(_LABEL + seed + bytes((number, group))).digest(count * (2 if power else 1))
+    if not power:
+        return drawn
+    mask = (1 << power) - 1
+    return bytes(0 if chance & mask else each for each, chance in zip(drawn[:count], drawn[count:], strict=True))
+
+
+def add_up(seed: bytes, count: int, groups: Sequence[Sequence[bytes]], size: int) -> list[bytes]:
+    """The first `count` sums over all messages of the groups, each of `size` bytes; an empty one counts as zeros."""
+    numbers = [[int.from_bytes(each) for each in messages] for messages in groups]
+    made = []
+    for number in range(count):
+        by_coefficient = [0] * 256
+        for place, messages in enumerate(numbers):
+            for each, message in zip(coefficients(seed, number, place, len(messages)), messages, strict=True):
+                by_coefficient[each] ^= message
+        total = 0
+        for each, added in enumerate(by_coefficient):
+            if each and added:
+                total ^= int.from_bytes(added.to_bytes(size).translate(_times(each)))
+        made.append(total.to_bytes(size))
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Equation:
+    """A sum of which all that is known was taken out: coefficients of what is left, by number, and the value."""
+
+    unknown: Mapping[int, int]
+    value: bytes = field(repr=False)
+
+
+def without(equation: Equation, known: Mapping[int, bytes]) -> Equation:
+    """An equation with these messages taken out, since they are known now."""
+    unknown, value = {}, equation.value
+    for number, factor in equation.unknown.items():
+        if number in known:
+            value = _plus(value, known[number].translate(_times(factor)))
+        else:
+            unknown[number] = factor
+    return Equation(unknown, value)
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """What equations say: the messages that they determine, and whether they fit together at all."""
+
+    found: Mapping[int, bytes] = field(repr=False)
+    left: Sequence[Equation]  # as many as are needed to say the same
+    fits: bool
+
+
+def solve(equations: Iterable[Equation]) -> Solution:
+    """Solve as many as can be, by elimination. All values are of one size."""
+    given = list(equations)
+    columns = sorted({each for equation in given for each in equation.unknown})
+    width = len(columns)
+    # A row is the coefficients, a byte each, and the value behind them.
+    rows = [bytes(each.unknown.get(column, 0) for column in columns) + each.value for each in given]
+    done = 0
+    for at in range(width):
+        pivot = next((n for n in range(done, len(rows)) if rows[n][at]), None)
+        if pivot is None:
+            continue
+        row = rows.pop(pivot)
+        row = row.translate(_times(_inverse(row[at])))
+        rows = [_plus(each, row.translate(_times(each[at]))) if each[at] else each for each in rows]
+        rows.insert(done, row)
+        done += 1
+    found, left = {}, []
+    for row in rows[:done]:
+        unknown = {column: each for column, each in zip(columns, row, strict=False) if each}
+        if len(unknown) == 1:
+            found[next(iter(unknown))] = row[width:]
+        left.append(Equation(unknown, row[width:]))
+    return Solution(found, left, not any(any(row[width:]) for row in rows[done:]))
+
+
+def _plus(some: bytes, other: bytes) -> bytes:
+    return (int.from_bytes(some) ^ int.from_bytes(other)).to_bytes(len(some))
+
+
+@cache
+def _times(factor: int) -> bytes:
+    """The products of all bytes and this one, for `bytes.translate`."""
+    if factor < 2:
+        return bytes(range(256)) if factor else bytes(256)
+    doubled = _times(factor >> 1).translate(_DOUBLE)
+    return _plus(doubled, _times(1)) if factor & 1 else doubled
+
+
+@cache
+def _inverse(factor: int) -> int:
+    return _times(factor).index(1)

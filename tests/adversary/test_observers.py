@@ -1,0 +1,138 @@
+"""What each observer finds out about a crowd of shipped companions, held against chance; and the leaks that each finds.
+
+A bound that holds for an observer who finds nothing at all is worth nothing, so each is shown a companion that leaks.
+"""
+
+import asyncio
+import os
+from math import sqrt
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from anontrace.backend.config import MixSettings
+from anontrace.backend.nymserver.nyms import Nyms, Outgoing
+from anontrace.backend.observing.counters import Counters
+from anontrace.backend.store import open_store
+from anontrace.mixnet import blob, surb, swap
+from anontrace.mixnet.notification import Kind, Notification
+from anontrace.mixnet.path import Hop
+from anontrace.mixnet.sizes import PAYLOAD
+from anontrace_primitives import x25519_base
+from anontrace_shared.schedule import nym_key
+
+from tests.adversary import any_mix, crowd, discovery, first_mix, line, mailbox_server, nymserver, outsider, two_servers
+from tests.adversary.crowd import DAY, DAYS, Companion, Crowd
+from tests.adversary.figures import auc, told_apart
+from tests.adversary.table import MAX_AUC, MAX_POINTS, findings
+from tests.companion.paper import START
+from tools.bench import collusion
+
+
+def test_the_figure_for_chance_is_a_half_and_for_certainty_one() -> None:
+    assert auc([1, 2, 3], [1, 2, 3]) == 0.5
+    assert auc([4, 5], [1, 2, 3]) == 1.0
+    assert auc([1], [1, 1]) == 0.5
+
+
+@pytest.mark.parametrize("observer", [first_mix, discovery, line, mailbox_server], ids=lambda each: each.__name__)
+def test_nobody_alone_can_tell_who_was_notified_unless_the_companion_leaks(
+    gathered: Crowd, observer: ModuleType
+) -> None:
+    found = told_apart(observer.SCORES, gathered.notified, gathered.idle)
+    assert max(found.values()) <= MAX_AUC, found
+    assert max(told_apart(observer.SCORES, gathered.leaky, gathered.idle).values()) > 0.95
+
+
+def test_first_mixes_see_dummies_and_receipts_come_from_the_nymserver_alone(gathered: Crowd) -> None:
+    for life in gathered.idle + gathered.notified:
+        assert len(life.network.from_nymserver) > 5 * DAYS
+        assert first_mix.headers_from_both(life) == 0
+    assert min(first_mix.headers_from_both(life) for life in gathered.leaky) > 0
+
+
+def test_any_mix_sees_no_two_messages_that_have_anything_in_common(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time, passing = crowd.scale_down(monkeypatch), any_mix.watch(monkeypatch)
+    wearer = Companion(tmp_path / "state", time, monkeypatch, 1, transparent=False)
+    wearer.until(START + 2 * DAY)
+    wearer.close()
+    messages = [message for seen in passing.seen.values() for message in seen]
+    assert len(passing.seen) > 7 and len(messages) > 400
+    assert any_mix.linked(messages) == 0
+    # The leak: somebody sends once more by a header that was used.
+    used = wearer.network.from_nymserver[0].header
+    assert any_mix.linked([*messages, used + os.urandom(PAYLOAD)]) == 1
+
+
+def test_the_nymserver_sees_no_network_address(gathered: Crowd) -> None:
+    for life in gathered.idle + gathered.notified:
+        assert len(life.network.connections) > 20 * DAYS
+        assert nymserver.connections(life) == 0
+    leaky = gathered.leaky[0].network.connections
+    leaky.append((0.0, str(nymserver.NYMSERVER), "upload"))
+    assert nymserver.connections(gathered.leaky[0]) == 1
+    leaky.pop()
+
+
+def test_the_nymserver_cannot_tell_which_addresses_of_a_log_are_one_persons(gathered: Crowd) -> None:
+    everybody = [nymserver.arrivals(life) for life in gathered.idle]
+    assert min(len(each) for each in everybody) > 5 * nymserver.MEETING
+    assert nymserver.same_person(everybody) <= MAX_POINTS
+    assert nymserver.same_person([nymserver.in_order(each) for each in everybody]) > 0.5
+
+
+def test_a_re_arm_tells_the_nymserver_nothing_of_the_addresses_to_come(gathered: Crowd) -> None:
+    assert nymserver.future_addresses(gathered.notified) <= MAX_POINTS
+    assert nymserver.future_addresses(gathered.notified, leak=True) > MAX_POINTS
+
+
+def test_the_table_of_the_benchmark_holds_its_bounds_and_each_planted_leak_breaks_them(gathered: Crowd) -> None:
+    made = findings(gathered)
+    assert len({each.name for each in made}) == len(made) == 8
+    for each in made:
+        assert each.found <= each.most, each
+        assert each.leak is None or each.leak > each.most, each
+
+
+def test_nymserver_and_mailbox_server_together_do_as_well_as_the_model_says(gathered: Crowd) -> None:
+    everybody = gathered.notified
+    a_day = sum(len(life.network.arrivals) for life in everybody) / len(everybody) / DAYS
+    model = collusion.attack(MixSettings().delay, 1, a_day).named(len(everybody))
+    found = two_servers.named_by_each(everybody)
+    trials = sum(len(life.told) for life in everybody)
+    # What one wearer is told of leaves at once and comes among the same others: such trials scatter more than others.
+    assert abs(found - model) < 4 * sqrt(model * (1 - model) / trials)
+    assert found > 2 / len(everybody)  # which is why the threat model has their table
+
+
+def test_an_outsider_who_heard_an_address_sees_no_change_when_its_owner_is_notified_and_re_arms(tmp_path: Path) -> None:
+    address, slot = os.urandom(20), 5_900_000
+    key = nym_key(address, slot)
+
+    def a_blob() -> bytes:
+        return blob.seal(address, slot, surb.make([Hop(7, 0, x25519_base(os.urandom(32)))], os.urandom(32))[0])
+
+    async def body() -> None:
+        store = await open_store(tmp_path / "db")
+        nyms = Nyms(store, Counters(), (7,).__contains__, keep_days=45)
+        first, second = a_blob(), a_blob()
+        known = swap.fingerprint(key, first)
+        stranger, informed = [], []
+
+        async def look() -> None:
+            stranger.append(await outsider.ask(nyms, key))
+            informed.append(await outsider.ask(nyms, key, known))
+
+        await nyms.swap(swap.Swap(key, swap.NEW, first))
+        await look()
+        await nyms.send(Outgoing(address, slot, Notification(Kind.NOTIFICATION, report_id=os.urandom(8)).encode()))
+        await look()
+        await nyms.swap(swap.Swap(key, swap.authentication(first), second))
+        await look()
+        await store.close()
+        assert stranger == [False, False, False]
+        assert informed == [True, True, False]  # the leak: the fingerprint, which buckets told up to 0.2
+
+    asyncio.run(body())

@@ -1,0 +1,129 @@
+"""Adding up minutes: what the wearer is told, in whatever order and however often notifications arrive."""
+
+from anontrace.companion.exposures.judging import BELOW, OWN, TOLD, WITHDRAWN, Received, assess
+from anontrace.mixnet.notification import Kind, Notification
+from hypothesis import given
+from hypothesis import strategies as st
+
+CASE = bytes(range(16))
+OTHER_CASE = bytes(16)
+REPORT = b"report-1"
+OTHER_REPORT = b"report-2"
+
+
+def notified(slot: int, present: int, *, case=CASE, report=REPORT, rule=15, received=1000, attenuation=50) -> Received:
+    return Received(
+        slot,
+        received,
+        Notification(
+            Kind.NOTIFICATION,
+            case_id=case,
+            report_id=report,
+            chain_token=b"t" * 96,
+            disease="U07.1",
+            present=present,
+            attenuation=attenuation,
+            rule_minutes=rule,
+            message="Stay at home",
+        ),
+    )
+
+
+def retracted(slot: int, *, case=CASE, report=REPORT, received=2000) -> Received:
+    content = Notification(Kind.RETRACTION, case_id=case, report_id=report, message="A mistake")
+    return Received(slot, received, content)
+
+
+def test_the_minutes_of_one_report_add_up_to_the_rule():
+    fourteen_and_two_thirds = [notified(1, 15), notified(2, 15), notified(3, 14)]
+    assert assess(fourteen_and_two_thirds, set(), set())[0].state == BELOW
+    fifteen = [*fourteen_and_two_thirds, notified(4, 1)]
+    (exposure,) = assess(fifteen, set(), set())
+    assert (exposure.state, exposure.minutes) == (TOLD, 15.0)
+    assert exposure.seconds == {1: 300, 2: 300, 3: 280, 4: 20}
+
+
+def test_minutes_of_different_reports_do_not_add_up():
+    received = [
+        notified(1, 15),
+        notified(2, 15),
+        notified(3, 15, report=OTHER_REPORT),
+        notified(4, 15, report=OTHER_REPORT),
+    ]
+    (exposure,) = assess(received, set(), set())
+    assert (exposure.state, exposure.minutes) == (BELOW, 10.0)
+
+
+def test_the_same_slot_twice_counts_once():
+    received = [notified(1, 9), notified(1, 12), notified(1, 9)]
+    assert assess(received, set(), set())[0].seconds == {1: 240}
+
+
+def test_a_rule_of_no_minutes_tells_at_once():
+    assert assess([notified(1, 1, rule=0)], set(), set())[0].state == TOLD
+
+
+def test_the_wearers_own_case_is_not_told():
+    received = [notified(slot, 15) for slot in range(6)]
+    assert assess(received, {CASE}, set())[0].state == OWN
+
+
+def test_a_retraction_withdraws_its_report_only():
+    told = [notified(slot, 15) for slot in range(3)]
+    assert assess(told, set(), set())[0].message == "Stay at home"
+    (withdrawn,) = assess([*told, retracted(1)], set(), set())
+    assert (withdrawn.state, withdrawn.message) == (WITHDRAWN, "A mistake")
+    assert assess([*told, retracted(1, report=OTHER_REPORT)], set(), set())[0].state == TOLD
+    assert assess([*told, retracted(1, case=OTHER_CASE)], set(), set())[0].state == TOLD
+    second = [notified(slot, 15, report=OTHER_REPORT) for slot in range(5)]
+    (exposure,) = assess([*told, retracted(1), *second], set(), set())
+    assert (exposure.state, exposure.report_id) == (TOLD, OTHER_REPORT)
+
+
+def test_a_retraction_of_something_unknown_says_nothing():
+    assert assess([retracted(1)], set(), set()) == []
+
+
+def test_cases_are_kept_apart_and_in_the_order_in_which_they_came():
+    received = [notified(1, 15, case=OTHER_CASE, received=2000, rule=5), notified(2, 15, received=1000, rule=5)]
+    exposures = assess(received, set(), {CASE})
+    assert [(each.case_id, each.state, each.passed_on) for each in exposures] == [
+        (CASE, TOLD, True),
+        (OTHER_CASE, TOLD, False),
+    ]
+
+
+def test_the_closest_contact_is_shown():
+    assert assess([notified(1, 15, attenuation=70), notified(2, 15, attenuation=48)], set(), set())[0].attenuation == 48
+
+
+items = st.builds(
+    notified,
+    st.integers(0, 20),
+    st.integers(1, 15),
+    case=st.sampled_from([CASE, OTHER_CASE]),
+    report=st.sampled_from([REPORT, OTHER_REPORT]),
+    rule=st.integers(0, 40),
+    received=st.just(1000),
+) | st.builds(retracted, st.integers(0, 20), report=st.sampled_from([REPORT, OTHER_REPORT]), received=st.just(1000))
+
+
+@given(st.lists(items, max_size=30), st.randoms())
+def test_order_and_repeats_make_no_difference(received, random):
+    def said(items):
+        return {(each.case_id, each.state, each.minutes, each.rule_minutes) for each in assess(items, set(), set())}
+
+    shuffled = [*received, *received[::2]]
+    random.shuffle(shuffled)
+    assert said(received) == said(shuffled)
+
+
+@given(st.lists(items, max_size=30))
+def test_told_means_that_one_report_reached_its_rule(received):
+    for exposure in assess(received, set(), set()):
+        total = sum(exposure.seconds.values())
+        if exposure.state in (TOLD, WITHDRAWN):
+            assert total >= exposure.rule_minutes * 60
+        else:
+            assert total < exposure.rule_minutes * 60
+        assert all(20 <= seconds <= 300 for seconds in exposure.seconds.values())

@@ -1,0 +1,96 @@
+"""The rule of imports (docs/design.md, "The rooms"): never up, never in a circle, and the two programs strangers."""
+
+import ast
+import re
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+HOST = ROOT / "host"
+DESIGN = (ROOT / "docs" / "design.md").read_text()
+
+MODULES = {
+    ".".join(path.relative_to(HOST).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in HOST.glob("anontrace/**/*.py")
+}
+
+
+def floors(program: str) -> list[str]:
+    """The rooms of a program from top to bottom, as the design page draws them."""
+    (drawing,) = re.findall(rf"^host/anontrace/{program}/\n((?:  .*\n)+)", DESIGN, re.MULTILINE)
+    return [re.split(r"\s{2,}", line.strip())[0].rstrip("/") for line in drawing.splitlines()]
+
+
+def imports(name: str) -> Iterator[str]:
+    """The modules of the package that a module imports anywhere in it."""
+    path = MODULES[name]
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names if each.name in MODULES)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            for each in node.names:
+                if f"{base}.{each.name}" in MODULES:
+                    yield f"{base}.{each.name}"
+                elif base in MODULES:
+                    yield base
+
+
+def room(name: str) -> str:
+    return name.split(".")[2] if name.count(".") >= 2 else ""
+
+
+@pytest.mark.parametrize("program", ["companion", "backend"])
+def test_the_design_page_shows_every_room(program: str) -> None:
+    there = {room(name) for name in MODULES if name.startswith(f"anontrace.{program}.")}
+    assert there == set(floors(program))
+
+
+@pytest.mark.parametrize("program", ["companion", "backend"])
+def test_nothing_imports_upwards(program: str) -> None:
+    order = floors(program)
+    upwards = [
+        f"{name} imports {target}"
+        for name in MODULES
+        if name.startswith(f"anontrace.{program}.")
+        for target in imports(name)
+        if target.startswith(f"anontrace.{program}.") and order.index(room(target)) < order.index(room(name))
+    ]
+    assert upwards == []
+
+
+def test_companion_and_backend_do_not_know_each_other_and_formats_know_neither() -> None:
+    allowed = {
+        "companion": {"companion", "wire", "mixnet", "foreign", "clock", "streams"},
+        "backend": {"backend", "wire", "mixnet", "foreign", "clock", "streams"},
+        "wire": {"wire", "mixnet", "foreign"},
+        "mixnet": {"mixnet"},
+        "foreign": {"foreign"},
+        "clock": set(),
+        "streams": set(),
+    }
+    for name in MODULES:
+        part = name.split(".")[1] if "." in name else ""
+        for target in imports(name):
+            assert target.split(".")[1] in allowed[part], f"{name} imports {target}"
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    try:
+        TopologicalSorter({name: set(imports(name)) - {name} for name in MODULES}).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_shared_modules_import_nothing_of_either_side() -> None:
+    for path in (ROOT / "shared").glob("**/*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [each.name for each in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module or ""]
+            assert not [each for each in names if each.split(".")[0] in ("anontrace", "badge", "tools")], path
