@@ -205,14 +205,14 @@ DAMAGE: dict[str, tuple[Callable[[Killed], object], str]] = {
     "a log that is one byte short": (lambda k: cut(k.file("*.log"), k.file("*.log").stat().st_size - 1), ".log"),
     "a bit in the middle of the log": (lambda k: flipped(k.file("*.log"), k.file("*.log").stat().st_size // 2), ".log"),
     "a bit in the log's first length": (lambda k: flipped(k.file("*.log"), 5), ".log"),
-    "no .sst": (lambda k: newest_sst(k, "@daily").unlink(), ".sst"),
+    "no .sst": (lambda k: newest_sst(k, "@daily").unlink(), ".sst is missing; nothing was touched"),
     "an .sst that is one byte short": (
         lambda k: cut(newest_sst(k, "@daily"), newest_sst(k, "@daily").stat().st_size - 1),
-        ".sst",
+        ".sst: Bad table magic number",
     ),
     "a bit in the footer of an .sst": (
         lambda k: flipped(newest_sst(k, "@daily"), newest_sst(k, "@daily").stat().st_size - 20),
-        ".sst",
+        ".sst: Footer at",
     ),
     "no mark": (lambda k: (k.folder / mark.FILE).unlink(), mark.FILE),
     "an empty mark": (lambda k: cut(k.folder / mark.FILE, 0), mark.FILE),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from anontrace.companion.errors import FAILED, INTERRUPTED, USAGE, SetupError, StateError
 from anontrace.companion.keys import keyfile
-from anontrace.companion.store import backup, making, state
+from anontrace.companion.store import backup, database, making, state
 from nacl import bindings
 
 from tests.companion.commands.test_cli import NETWORK
@@ -115,6 +115,28 @@ def test_a_backup_is_of_one_moment_while_somebody_writes(wearer, tmp_path, quick
     opened = backup.read(tmp_path / "my.backup", WORDS, nothing)
     state.restore(tmp_path / "other", opened.image, opened.old_key, keyfile.PLAIN, None)
     assert len(contents(tmp_path / "other")[1][0][0]) == 200_000
+
+
+def test_of_a_damaged_database_there_is_no_backup(wearer, tmp_path):
+    """Unless the damage is in a page that is free."""
+    before = contents(wearer.folder)
+    path = wearer.folder / database.FILE
+    whole, refused = path.read_bytes(), 0
+    pages = len(whole) // database.PAGE
+    for page in range(0, pages, max(1, pages // 12)):
+        at = page * database.PAGE + 1000
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        file, other = tmp_path / f"{page}.backup", tmp_path / f"restored-{page}"
+        result = wearer.run("backup", str(file), "--passphrase-file", str(tmp_path / "words"))
+        if result.code:
+            assert "damaged" in result.err and database.FILE in result.err, result
+            assert (result.code, file.exists()) == (FAILED, False)
+            refused += 1
+        else:
+            opened = backup.read(file, WORDS, nothing)
+            state.restore(other, opened.image, opened.old_key, keyfile.PLAIN, None)
+            assert contents(other) == before
+    assert refused >= 6
 
 
 def test_erasing_asks_and_leaves_nothing(wearer, tmp_path):

@@ -27,6 +27,7 @@ from .mark import Mark, MarkFile, StoreInUse
 
 _CURRENT, _IDENTITY, _LOCK = "CURRENT", "IDENTITY", "LOCK"
 _MANIFEST = re.compile(r"MANIFEST-(\d+)")
+_TABLE = re.compile(r"\b\d{6,}\.sst\b")
 _LOG_HEADER, _LOG_SEQUENCE = 7, 8  # bytes: checksum, length and kind of a record; the number of its first change
 _OF_THE_DISK = {"lost+found"}
 _MARKED = b"marked"  # in the default column family of a store that has a mark
@@ -294,7 +295,7 @@ def _examined(folder: Path, known: Mark | None) -> set[str]:
     try:
         names, sequence, is_marked = _read(folder)
     except Exception as error:  # rocksdict raises plain Exception
-        raise as_store_error(error, str(folder)) from None
+        raise _unread(folder, error) from None
     if known is None and is_marked:
         raise _damaged(folder, f"{mark.FILE} is missing")
     if known is not None and sequence < known.sequence:
@@ -304,6 +305,17 @@ def _examined(folder: Path, known: Mark | None) -> set[str]:
             f" the last {known.sequence - sequence} are not there",
         )
     return names
+
+
+def _unread(folder: Path, error: Exception) -> StoreError:
+    """Why RocksDB cannot read a store: of damage first the file, which RocksDB names last, with a guess behind it."""
+    text = str(error)
+    table = _TABLE.search(text)
+    if table is None or not text.startswith(_DAMAGE):
+        return as_store_error(error, str(folder))
+    if not (folder / table[0]).exists():
+        return _damaged(folder, f"{table[0]} is missing")
+    return _damaged(folder, f"{table[0]}: {text.partition(' in ')[0].removeprefix('Corruption: ')}")
 
 
 def _read(folder: Path) -> tuple[set[str], int, bool]:
