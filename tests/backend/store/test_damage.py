@@ -21,17 +21,17 @@ from anontrace.backend.store.mark import Mark, MarkFile
 from rocksdict import Options, Rdict, WriteBatch, WriteOptions
 
 WRITES = """
-    import asyncio, json, os, signal, sys
+    import asyncio, json, os, random, signal, sys
     from pathlib import Path
     from anontrace.backend.store import Entry, Put, open_store
 
-    async def main(folder, number):
+    async def main(folder, number, seed):
         store = await open_store(folder)
-        rows = {}
+        rows, drawn = {}, random.Random(seed)
 
         async def write(number, day):
             for _ in range(number):
-                key, value = os.urandom(16), os.urandom(120)
+                key, value = drawn.randbytes(16), drawn.randbytes(120)
                 assert await store.put_if_absent_many("t", [Put(key, value, Entry("q", 0.0, key))], expires=day)
                 rows[key.hex()] = value.hex()
 
@@ -41,7 +41,7 @@ WRITES = """
         print(json.dumps(rows), flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2])))
+    asyncio.run(main(Path(sys.argv[1]), *map(int, sys.argv[2:])))
 """
 COMES_AND_GOES = """
     import asyncio, os, random, sys
@@ -94,9 +94,11 @@ def held(folder: Path) -> dict[str, bytes | None]:
     return {path.name: path.read_bytes() if path.is_file() else None for path in folder.iterdir()}
 
 
-def made(folder: Path, number: int) -> Killed:
+def made(folder: Path, number: int, seed: int) -> Killed:
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(WRITES), str(folder), str(number)], capture_output=True, text=True
+        [sys.executable, "-c", textwrap.dedent(WRITES), str(folder), str(number), str(seed)],
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
     rows = {bytes.fromhex(key): bytes.fromhex(value) for key, value in json.loads(done.stdout).items()}
@@ -105,13 +107,13 @@ def made(folder: Path, number: int) -> Killed:
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Killed:
-    return made(tmp_path_factory.mktemp("killed") / "store", 100)
+    return made(tmp_path_factory.mktemp("killed") / "store", 100, seed=1)
 
 
 @pytest.fixture(scope="module")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Killed:
     """Another store that had come further."""
-    return made(tmp_path_factory.mktemp("other") / "store", 140)
+    return made(tmp_path_factory.mktemp("other") / "store", 140, seed=2)
 
 
 @pytest.fixture
@@ -238,6 +240,15 @@ def test_a_file_of_another_store_is_not_taken_for_one_of_this(killed: Killed, ot
     foreign = newest_sst(other, "@daily") if "sst" in pattern else other.file(pattern)
     shutil.copy(foreign, own)
     assert_refused(killed.folder, own.suffix or own.stem[:8])
+
+
+def test_a_file_of_a_store_that_has_the_same_in_it_is_not_taken_either(killed: Killed, tmp_path: Path) -> None:
+    """RocksDB names it by its number only."""
+    twin = made(tmp_path / "twin" / "store", 100, seed=1)
+    own, foreign = newest_sst(killed, "@daily"), newest_sst(twin, "@daily")
+    assert own.stat().st_size == foreign.stat().st_size
+    shutil.copy(foreign, own)
+    assert_refused(killed.folder, f"{own.name}: Mismatch in unique ID", "nothing was touched")
 
 
 def test_a_log_of_another_store_that_lies_beside_is_not_read(killed: Killed, other: Killed) -> None:

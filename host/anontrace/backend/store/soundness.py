@@ -27,7 +27,8 @@ from .mark import Mark, MarkFile, StoreInUse
 
 _CURRENT, _IDENTITY, _LOCK = "CURRENT", "IDENTITY", "LOCK"
 _MANIFEST = re.compile(r"MANIFEST-(\d+)")
-_TABLE = re.compile(r"\b\d{6,}\.sst\b")
+_TABLE = re.compile(r"\b(\d{6,})\.sst\b|\btable file (\d+)\b")
+_GUESS = re.compile(r"\s+The file .* may be corrupted\.\s*$", re.DOTALL)
 _LOG_HEADER, _LOG_SEQUENCE = 7, 8  # bytes: checksum, length and kind of a record; the number of its first change
 _OF_THE_DISK = {"lost+found"}
 _MARKED = b"marked"  # in the default column family of a store that has a mark
@@ -308,14 +309,17 @@ def _examined(folder: Path, known: Mark | None) -> set[str]:
 
 
 def _unread(folder: Path, error: Exception) -> StoreError:
-    """Why RocksDB cannot read a store: of damage first the file, which RocksDB names last, with a guess behind it."""
-    text = str(error)
+    """Why RocksDB cannot read a store. Of damage the file first, which it names by its path or its number, and without
+    its guess, which is always the manifest."""
+    text = _GUESS.sub("", str(error))
     table = _TABLE.search(text)
     if table is None or not text.startswith(_DAMAGE):
         return as_store_error(error, str(folder))
-    if not (folder / table[0]).exists():
-        return _damaged(folder, f"{table[0]} is missing")
-    return _damaged(folder, f"{table[0]}: {text.partition(' in ')[0].removeprefix('Corruption: ')}")
+    name = f"{int(table[1] or table[2]):06}.sst"
+    if not (folder / name).exists():
+        return _damaged(folder, f"{name} is missing")
+    why = re.sub(f"(:| in) {re.escape(str(folder / name))}", "", text.removeprefix("Corruption: "))
+    return _damaged(folder, f"{name}: {why}")
 
 
 def _read(folder: Path) -> tuple[set[str], int, bool]:
