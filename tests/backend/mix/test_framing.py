@@ -1,10 +1,11 @@
-"""What mixes gain that drop messages next to honest ones, so that these seem to lose them."""
+"""What mixes gain that drop messages next to honest ones, so that these seem to lose them, and accuse them besides."""
 
 from collections.abc import Callable
 from random import Random
 
 import pytest
-from anontrace.backend.mix.blame import Seen, losses
+from anontrace.backend.mix import blame
+from anontrace.backend.mix.blame import Seen
 from anontrace.backend.mix.loops import LOSS_LIMIT
 from anontrace.mixnet import keydays
 from anontrace.wire.announcement import MAX_LOSSY
@@ -27,7 +28,7 @@ def accused(number: int, bad: frozenset[int], drops: Drops, rng: Random) -> tupl
         hops = (number, *way, number)
         lost = any(hops[n] in bad and drops(hops[n - 1], hops[n], hops[n + 1]) for n in range(1, 4))
         seen.append(Seen(tuple(way), lost))
-    over = {each: share for each, share in losses(seen).items() if share > LOSS_LIMIT}
+    over = blame.accused(seen, LOSS_LIMIT)
     return tuple(sorted(sorted(over, key=lambda each: -over[each])[:MAX_LOSSY]))
 
 
@@ -62,14 +63,31 @@ def gain(bad: frozenset[int], framed: tuple[int, ...]) -> tuple[frozenset[int], 
     return left_out(known), bad_share(known, bad) / bad_share(network({}), bad)
 
 
-@pytest.mark.parametrize("bad", [BAD, frozenset((1, 2, 3, 4))], ids=["three of ten", "four of ten"])
-def test_mixes_that_drop_loops_next_to_honest_ones_exclude_two_of_ten_and_no_more(bad: frozenset[int]) -> None:
-    excluded, times = gain(bad, (8, 9))
-    print(len(bad), sorted(excluded), times)
+FRAMED = [(9,), (8, 9), (7, 8, 9), (6, 7, 8, 9), (4, 5, 6, 7, 8, 9)]
+
+
+@pytest.mark.parametrize("framed", FRAMED, ids=len)
+def test_a_third_of_the_mixes_that_lie_and_drop_loops_next_to_others_gain_nothing(framed: tuple[int, ...]) -> None:
+    excluded, times = gain(BAD, framed)
+    assert excluded <= BAD
+    assert times < 1.1
+
+
+def test_four_of_ten_can_exclude_two() -> None:
+    excluded, times = gain(frozenset((1, 2, 3, 4)), (8, 9))
     assert excluded == {8, 9}
     assert times < 2.6
 
 
-def test_whoever_drops_loops_next_to_more_than_two_is_excluded() -> None:
-    excluded, times = gain(BAD, (6, 7, 8, 9))
-    assert excluded <= BAD and times < 1
+@pytest.mark.parametrize("share", [0.4, 1.0])
+def test_a_mix_that_drops_messages_whoever_stands_next_to_it_is_left_out(share: float) -> None:
+    rng = Random(5)
+    said = {n: accused(n, frozenset((1,)), lambda *_: rng.random() < share, rng) for n in range(2, SIZE + 1)}
+    assert left_out(network(said)) == {1}
+    assert {number for lossy in said.values() for number in lossy} == {1}
+
+
+def test_a_dead_mix_among_five_is_told_of_by_each_other() -> None:
+    rng = Random(11)
+    ways = [tuple(rng.sample(range(1, 5), 3)) for _ in range(80)]
+    assert set(blame.accused([Seen(way, 1 in way) for way in ways], LOSS_LIMIT)) == {1}

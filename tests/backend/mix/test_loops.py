@@ -172,11 +172,14 @@ def test_nothing_is_said_of_a_mix_that_few_loops_passed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("losses", "told"),
-    [({}, ()), ({4: 0.2}, ()), ({4: 0.21}, (4,)), ({9: 0.5, 3: 0.4}, (3, 9)), ({1: 0.3, 2: 0.9, 7: 0.4}, (2, 7))],
+    ("drops", "told"),
+    [({}, ()), ({4: 0.1}, ()), ({4: 0.5}, (4,)), ({9: 0.8, 3: 0.6}, (3, 9)), ({1: 0.4, 2: 0.9, 7: 0.6}, (2, 7))],
 )
 def test_the_two_worst_are_told_of_by_rising_number(
-    losses: dict[int, float], told: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+    drops: dict[int, float], told: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Loops, "losses", losses)
+    rng = random.Random(3)
+    ways = [tuple(rng.sample(range(1, 11), 3)) for _ in range(512)]
+    seen = [Seen(way, any(rng.random() < drops.get(number, 0.0) for number in way)) for way in ways]
+    monkeypatch.setattr(Loops, "_seen", lambda _: seen)
     assert Loops.__new__(Loops).lossy == told

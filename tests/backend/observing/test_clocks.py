@@ -57,6 +57,7 @@ def test_a_mix_whose_clock_is_wrong_says_so_does_not_serve_until_it_is_right_and
         mailbox, payload = os.urandom(32), os.urandom(239)
         assert client.post(client.mailbox, packet.forward(client.hops(client.mailbox), mailbox, payload)) == 202
         eventually("it arrived", lambda: client.poll(mailbox) == [payload])
+        eventually("it is done with", lambda: servers.status("mailbox")["queues"] == {})
         servers.kill("mailbox")
         waiting, who = os.urandom(239), Registered(os.urandom(20), slot_of(now))
         asyncio.run(queue(client, Arrived(mailbox, waiting), client.arm(who)))

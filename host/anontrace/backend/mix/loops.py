@@ -26,7 +26,7 @@ from anontrace.wire import mixes
 from anontrace.wire.announcement import MAX_LOSSY
 
 from . import delays, items
-from .blame import Seen, losses
+from .blame import Seen, accused, losses
 
 LOSS_LIMIT = 0.2  # of the loops over one link, from which on the mix behind it is told of
 _MAX_REMEMBERED = 512
@@ -143,15 +143,19 @@ class Loops:
         now = time.monotonic()
         if now - self._estimated >= _ESTIMATE_SECONDS:
             self._estimated = now
-            decided = [identity for identity, loop in self._loops.items() if loop.decided]
-            for identity in decided[:-_MAX_REMEMBERED]:
-                del self._loops[identity]
-            kept = (self._loops[identity] for identity in decided[-_MAX_REMEMBERED:])
-            self._losses = losses([Seen(loop.way, not loop.returned) for loop in kept])
+            self._losses = losses(self._seen())
         return self._losses
 
     @property
     def lossy(self) -> tuple[int, ...]:
-        """The mixes to which so much is lost that clients are to do without them: the worst, by rising number."""
-        over = {number: share for number, share in self.losses.items() if share > LOSS_LIMIT}
+        """The mixes that lose so much that clients are to do without them: the worst, by rising number."""
+        over = accused(self._seen(), LOSS_LIMIT)
         return tuple(sorted(sorted(over, key=lambda number: -over[number])[:MAX_LOSSY]))
+
+    def _seen(self) -> list[Seen]:
+        """The newest loops whose fate is known; older ones are forgotten."""
+        decided = [identity for identity, loop in self._loops.items() if loop.decided]
+        for identity in decided[:-_MAX_REMEMBERED]:
+            del self._loops[identity]
+        kept = (self._loops[identity] for identity in decided[-_MAX_REMEMBERED:])
+        return [Seen(loop.way, not loop.returned) for loop in kept]
