@@ -73,6 +73,32 @@ def test_columns_go_by_the_names_in_the_header(header: str, row: str) -> None:
     assert lines(header, row) == [Line(40, "7", "9")]
 
 
+@pytest.mark.parametrize(
+    ("header", "fault"),
+    [
+        ("t,i,j,duration", "line 1: its lines last as long as the column 'duration' says"),
+        ("# i j t End_Time", "line 1: its lines last as long as the column 'End_Time' says"),
+        ("Time (ms),i,j", "line 1: the times are in 'ms': give them in seconds"),
+        ("t [in minutes],i,j", "line 1: the times are in 'minutes'"),
+    ],
+)
+def test_a_header_that_says_that_lines_are_no_moments_in_seconds_is_refused(header: str, fault: str) -> None:
+    with pytest.raises(ContactsError, match=rf"^list\.csv, {fault}"):
+        lines(header, "20,7,9,60")
+
+
+@pytest.mark.parametrize("header", ["Time (s),i,j", "t [sec],i,j", "time (in seconds since midnight),i,j"])
+def test_a_header_may_say_that_times_are_in_seconds(header: str) -> None:
+    assert lines(header, "40,7,9") == [Line(40, "7", "9")]
+
+
+def test_times_of_day_do_not_go_back() -> None:
+    assert len(lines("23:59:40 a b", "23:59:40 a c")) == 2
+    assert len(lines("1970-01-02T00:00:00 a b", "1970-01-01T23:59:40 a b")) == 2
+    with pytest.raises(ContactsError, match=r"line 2: the time '00:00:00' has no date, and is before"):
+        lines("23:59:40 a b", "00:00:00 a b")
+
+
 def test_classes_go_by_the_names_in_the_header_too() -> None:
     assert lines("c1,c2,i,j,t", "3B,1A,7,9,40") == [Line(40, "7", "9", ("3B", "1A"))]
 
@@ -173,12 +199,13 @@ def test_what_is_passed_over_is_counted(tmp_path: Path) -> None:
     path = tmp_path / "list"
     path.write_text(
         "timestamp,user_a,user_b,rssi\n0,a,-1,0\n0,a,b,-71\n300,b,b,0\n300,a,b,-80\n600,c,c,0\n600,a,-2,-90\n"
+        "600,a,NA,0\n600,NaN,b,0\n600,None,null,0\n"
     )
     listed = read(path)
     assert [line.time for line in listed.lines] == [0, 300]
     assert listed.passed_over == (
         "2 lines of somebody with themselves",
-        "2 lines with nobody known",
+        "5 lines with nobody known",
         "what is in rssi",
     )
 

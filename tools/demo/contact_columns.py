@@ -37,6 +37,13 @@ _SECOND = {"j", "b", "v", "target", "dst", "to", "alter"} | {who + mark for who 
 _GROUP = ("c", "class", "s", "status", "group", "role", "dept", "department")
 _FIRST_GROUP = {group + mark for group in _GROUP for mark in "1ai"}
 _SECOND_GROUP = {group + mark for group in _GROUP for mark in "2bj"}
+# Names of columns that say how long a line lasts: what a line stands for would not be what it says.
+_LASTING = {
+    *("duration", "durations", "dur", "length", "end", "ends", "endtime", "timeend", "tend", "stop", "stoptime"),
+    *("until", "finish", "finished", "last", "lastseen", "t2", "time2"),
+}
+_UNITS = re.compile(r"(ms|msec|milli|us|\u00b5s|\u03bcs|micro|ns|nano|min|m$|h$|hr|hour|d$|day)", re.IGNORECASE)
+_IN_BRACKETS = re.compile(r"[(\[] *(?:in +)?([^)\]]*)")
 
 
 class Row(NamedTuple):
@@ -125,7 +132,10 @@ def _name(field: str) -> str:
 
 
 def by_header(fields: list[str]) -> Columns | None:
-    """Where the columns of that header stand; None when it does not name the time and both people, each once."""
+    """Where the columns of that header stand; None when it does not name the time and both people, each once.
+
+    ContactsError when it does, but its lines are not moments in seconds.
+    """
     names = [_name(field) for field in fields]
 
     def find(known: set[str]) -> int | None:
@@ -135,6 +145,14 @@ def by_header(fields: list[str]) -> Columns | None:
     when, first, second = find(_TIMES), find(_FIRST), find(_SECOND)
     if when is None or first is None or second is None:
         return None
+    lasting = next((field for field, name in zip(fields, names, strict=True) if name in _LASTING), None)
+    if lasting is not None:
+        raise ContactsError(
+            f"its lines last as long as the column {lasting[:40]!r} says: write a line for each step, and no such column"
+        )
+    unit = _IN_BRACKETS.search(fields[when])
+    if unit is not None and _UNITS.match(unit[1]):
+        raise ContactsError(f"the times are in {unit[1][:40]!r}: give them in seconds")
     groups = [index for index in (find(_FIRST_GROUP), find(_SECOND_GROUP)) if index is not None]
     classes = tuple(groups) if len(groups) == 2 else ()
     used = {when, first, second, *classes}
@@ -199,6 +217,7 @@ class Table:
         self.columns: Columns | None = None
         self._name = name
         self._lines = _data(texts)
+        self._clock = 0  # the last time of day, in a list whose times have no date
 
     def __iter__(self) -> Iterator[Row]:
         header: Columns | None = None
@@ -230,11 +249,11 @@ class Table:
 
     def _commented(self, text: str) -> Columns | None:
         """The columns if a comment is a header, which some lists have."""
-        text = text.strip().lstrip("".join(COMMENT)).strip()
         try:
-            return by_header(fields_of(text))
+            fields = fields_of(text.strip().lstrip("".join(COMMENT)).strip())
         except ContactsError:
-            return None
+            return None  # quotes do not have to match in a comment
+        return by_header(fields)
 
     def _named(self, fields: list[str]) -> Columns:
         columns = by_header(fields)
@@ -260,10 +279,19 @@ class Table:
                 raise ContactsError(f"{len(fields)} fields instead of {columns.count}")
             return Row(
                 number,
-                moment(fields[columns.time]),
+                self._moment(fields[columns.time]),
                 fields[columns.first],
                 fields[columns.second],
                 tuple(fields[index] for index in columns.classes),
             )
         except ContactsError as error:
             raise _placed(self._name, number, error) from None
+
+    def _moment(self, text: str) -> int:
+        """The time; without a date it must not go back, as it does at midnight, or the days would be played as one."""
+        seconds = moment(text)
+        if ":" in text and "-" not in text[1:8]:
+            if seconds < self._clock:
+                raise ContactsError(f"the time {text[:40]!r} has no date, and is before the line above: give dates")
+            self._clock = seconds
+        return seconds

@@ -21,7 +21,8 @@ MIN_STEP, MAX_STEP = 10, 3600  # seconds; what is shorter than half a third, a b
 MIN_TIMES = 3  # different ones, to tell from them what a line stands for
 MAX_LINES = 4_000_000  # contacts kept of a list, some 100 bytes each
 _ID = re.compile(r"\w[\w.@+-]{0,63}")
-_NOBODY = re.compile(r"-[1-9]")  # how some lists write that nobody, or nobody known, was there
+# How lists, and the programs that write them, say that nobody, or nobody known, was there.
+_NOBODY = re.compile(r"-[1-9]|NA|N/A|<NA>|NaN|nan|NULL|null|None")
 
 Pair = tuple[str, str]
 
