@@ -90,12 +90,18 @@ def _endpoint(port: str) -> tuple[str, int] | None:
 
 
 def check_port(port: str) -> None:
-    """FlashError when no port is given, a malformed address, or a device file that does not exist."""
-    if not port:
+    """FlashError when no port is given, a malformed address, or a file that does not exist or is no device."""
+    if not port.strip():
         raise FlashError(f"say which port the board is on, PORT=... ({_ports()})")
+    # To mpremote these are options, with which it succeeds without a board.
+    if port.startswith("-") or not port.isprintable():
+        raise FlashError(f"{port!r} is no port ({_ports()})")
     _endpoint(port)
-    if port.startswith("/") and not Path(port).exists():
+    path = Path(port)
+    if port.startswith("/") and not path.exists():
         raise FlashError(f"there is no {port} ({_ports()})")
+    if path.is_file() or path.is_dir():
+        raise FlashError(f"{port} is no port, but a {'file' if path.is_file() else 'folder'} ({_ports()})")
 
 
 def _explain(port: str, output: str) -> str:
@@ -166,11 +172,18 @@ def write_micropython(port: str, name: str, image: Path) -> None:
 def inventory(port: str) -> Inventory:
     """Ask the badge what it is and which files of the firmware it holds."""
     roots = sorted({name.split("/")[0] for name in mpy.sources()} | {"main.py", "boot.py"})
-    lines = [json.loads(line) for line in _mpremote(port, "exec", _INVENTORY % roots).splitlines() if line.strip()]
-    _, version, tag, machine = lines[0]
-    index = tag >> 10
-    architecture = mpy.ARCHITECTURES[index] if index < len(mpy.ARCHITECTURES) else ""
-    return Inventory((version[0], version[1]), architecture, machine, dict(lines[1:]))
+    said = _mpremote(port, "exec", _INVENTORY % roots)
+    try:
+        lines = [json.loads(line) for line in said.splitlines() if line.strip()]
+        _, version, tag, machine = lines[0]
+        index = tag >> 10
+        architecture = mpy.ARCHITECTURES[index] if index < len(mpy.ARCHITECTURES) else ""
+        return Inventory((version[0], version[1]), architecture, machine, dict(lines[1:]))
+    except (ValueError, TypeError, IndexError):
+        raise FlashError(
+            f"what is on {port} does not answer as MicroPython does: press the board's reset button and try again, or"
+            " run make flash"
+        ) from None
 
 
 def hardware_file(hardware: str, name: str | None) -> bytes:
@@ -306,9 +319,10 @@ def update(port: str, name: str | None, hardware: str | None) -> None:
 
 def provision(port: str) -> None:
     """Hand over to the companion, which writes the owner key over USB and the rest over Bluetooth."""
-    check_port(port)
+    if not Path(port).is_dir() or not port:  # a simulated badge's flash folder, which the companion looks at
+        check_port(port)
     companion = Path(sys.executable).parent / "anontrace"
-    code = subprocess.run([str(companion), "badge", "provision", "--usb", port], check=False).returncode
+    code = subprocess.run([str(companion), "badge", "provision", f"--usb={port}"], check=False).returncode
     if code:
         raise SystemExit(code)
 

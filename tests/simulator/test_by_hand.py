@@ -138,3 +138,29 @@ def test_numbers_that_make_no_sense_are_refused(tmp_path: Path, environment: dic
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert option.partition("=")[0] in done.stderr and "Traceback" not in done.stderr
+
+
+def refused(environment: dict[str, str], folder: Path, network: Path) -> str:
+    command = [sys.executable, "-m", "tools.simulator", str(folder), "--network", str(network)]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done.stderr
+    return done.stderr
+
+
+def test_a_network_file_that_is_none_is_said_before_a_badge_starts(tmp_path: Path, environment: dict[str, str]) -> None:
+    assert "there is no " in refused(environment, tmp_path / "badges", tmp_path / "mistyped.toml")
+    assert "is no regular file" in refused(environment, tmp_path / "badges", tmp_path)
+    (tmp_path / "network.toml").write_text("[network]\nname = 5\n")
+    assert "line 2: " in refused(environment, tmp_path / "badges", tmp_path / "network.toml")
+    assert not (tmp_path / "badges").exists()
+
+
+def test_two_simulators_share_no_flash(
+    tmp_path: Path, environment: dict[str, str], running: list[subprocess.Popen[str]]
+) -> None:
+    simulator, _ = simulated(tmp_path, environment)
+    running.append(simulator)
+    message = refused(environment, tmp_path / "it's badges", tmp_path / "network.toml")
+    assert "run already, in another terminal" in message

@@ -56,6 +56,16 @@ def test_a_port_that_does_not_exist_is_named(capsys: pytest.CaptureFixture[str])
         assert "there is no /dev/ttyNOWHERE" in said(capsys, action, "--port", "/dev/ttyNOWHERE")
 
 
+@pytest.mark.parametrize("port", [" ", "-h", "--help", "/dev/tty\nUSB0", "FILE", "FOLDER"])
+def test_what_is_no_port_is_refused_before_anything_is_fetched_or_asked(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, port: str
+) -> None:
+    port = {"FILE": __file__, "FOLDER": str(tmp_path)}.get(port, port)
+    for action in ("flash", "update"):
+        message = said(capsys, action, f"--port={port}")
+        assert "is no port" in message or "say which port" in message
+
+
 def test_an_image_for_another_chip_is_refused_before_anything_is_written(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

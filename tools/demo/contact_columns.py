@@ -148,7 +148,7 @@ def by_header(fields: list[str]) -> Columns | None:
     lasting = next((field for field, name in zip(fields, names, strict=True) if name in _LASTING), None)
     if lasting is not None:
         raise ContactsError(
-            f"its lines last as long as the column {lasting[:40]!r} says: write a line for each step, and no such column"
+            f"its lines last as long as the column {lasting[:40]!r} says: write a line for each step instead"
         )
     unit = _IN_BRACKETS.search(fields[when])
     if unit is not None and _UNITS.match(unit[1]):

@@ -7,14 +7,20 @@ them off and on, Ctrl-C ends it.
 
 import argparse
 import asyncio
+import contextlib
+import fcntl
 import logging
 import math
 import shlex
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
+
+from anontrace.wire import network as networks
+from anontrace_shared.errors import FormatError
 
 from tools.micropython import MissingRuntime
 from tools.simulator.air import Air
@@ -26,6 +32,34 @@ _NAMES = ("ada", "ben", "cleo", "dan", "eve", "finn", "gus", "hana", "ivo", "jun
 _NEAR, _DESK = -60, -45  # dBm
 _GLANCE = 0.2  # seconds between two looks whether a companion has written an owner key
 _WATCHED = "owner.key"
+_NETWORK = "network.toml"  # as anontrace-server init calls it
+
+
+class _Unusable(Exception):
+    """What was asked for cannot be done; the message says why."""
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """The folder for ourselves: two badges on one flash would spoil each other's files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _Unusable(f"the badges in {_shown(folder)} run already, in another terminal") from None
+        yield
+
+
+def _check_network(path: Path) -> None:
+    """A network file, or the name of one that `init` would make."""
+    try:
+        networks.load(path)
+    except FileNotFoundError:
+        if path.name != _NETWORK:
+            raise _Unusable(f"there is no {_shown(path)}; one that is still to be made is called {_NETWORK}") from None
+    except FormatError as error:
+        raise _Unusable(str(error)) from None
 
 
 def _shown(path: Path) -> str:
@@ -132,7 +166,7 @@ def main() -> int:
     parser.add_argument("folder", type=Path, nargs="?", default=ROOT / "build" / "badges",
                         help="where flash folders and logs go (build/badges)")  # fmt: skip
     parser.add_argument("--badges", type=int, default=1, metavar="N", help="how many badges (default 1)")
-    parser.add_argument("--network", type=Path, metavar="FILE", default=ROOT / "build" / "net" / "network.toml",
+    parser.add_argument("--network", type=Path, metavar="FILE", default=ROOT / "build" / "net" / _NETWORK,
                         help="the network file that is named in what to type (build/net/network.toml)")  # fmt: skip
     parser.add_argument("--scale", type=float, default=1.0, metavar="X", help="speed of time (default 1)")
     options = parser.parse_args()
@@ -143,11 +177,14 @@ def main() -> int:
     logging.getLogger("tools.simulator").addHandler(logging.NullHandler())
     failure: BaseException | None = None
     try:
-        options.folder.mkdir(parents=True, exist_ok=True)
-        asyncio.run(_run(options.folder.absolute(), options.network.absolute(), options.badges, options.scale))
+        folder, network = options.folder.absolute(), options.network.absolute()
+        _check_network(network)
+        with _alone(folder):
+            asyncio.run(_run(folder, network, options.badges, options.scale))
     except* (KeyboardInterrupt, asyncio.CancelledError):
-        print("the badges are off")
-    except* (BadgeError, MissingRuntime, OSError) as errors:
+        with contextlib.suppress(OSError):  # a terminal that is gone
+            print("the badges are off", flush=True)
+    except* (BadgeError, MissingRuntime, OSError, _Unusable) as errors:
         failure = errors
     while isinstance(failure, BaseExceptionGroup):
         failure = failure.exceptions[0]

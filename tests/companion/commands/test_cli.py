@@ -122,7 +122,8 @@ def test_a_bad_network_file_is_named_with_its_line_and_nothing_is_made(cli, tmp_
 
 def test_init_twice_keeps_everything_and_another_network_is_refused_once_there_are_keys(nowhere, tmp_path):
     assert nowhere.run("init", str(tmp_path / "nowhere.toml")).code == 0
-    assert nowhere.run("badge", "provision", "--usb", str(tmp_path), "--usb-only").code == 0
+    (tmp_path / "flash").mkdir()
+    assert nowhere.run("badge", "provision", "--usb", str(tmp_path / "flash"), "--usb-only").code == 0
     (tmp_path / "other.toml").write_text(NETWORK.replace("11" * 32, "44" * 32).replace("nowhere", "elsewhere"))
     result = nowhere.run("init", str(tmp_path / "other.toml"))
     assert (result.code, "belongs to the network 'nowhere'" in result.err) == (USAGE, True)
@@ -187,6 +188,22 @@ def test_a_port_without_a_badge_is_said_in_a_sentence(nowhere, tmp_path):
     result = nowhere.run("badge", "provision", "--usb", str(port), "--usb-only")
     assert (result.code, len(result.err.splitlines())) == (FAILED, 1)
     assert f"the badge on {port} was not reached" in result.err
+
+
+@pytest.mark.parametrize("port", ["", " ", "-h", "--help"])
+def test_what_is_no_port_gets_no_owner_key(nowhere, tmp_path, monkeypatch, port):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    result = nowhere.run("badge", "provision", f"--usb={port}", "--usb-only")
+    assert (result.code, f"{port!r} is no port; " in result.err) == (FAILED, True)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_folder_that_is_no_badges_flash_gets_no_owner_key(nowhere, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    result = nowhere.run("badge", "provision", "--usb", str(tmp_path), "--usb-only")
+    assert (result.code, "is not the flash folder of a badge" in result.err) == (FAILED, True)
+    assert not (tmp_path / "owner.key").exists()
 
 
 def test_a_port_of_others_is_said_with_how_to_be_let_in(monkeypatch, tmp_path):

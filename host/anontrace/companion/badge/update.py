@@ -22,7 +22,7 @@ def update_firmware(port: str, source: str | None) -> list[str]:
             "the firmware comes with the project's source; fetch that, and name its folder with --source,"
             " or run there: make update PORT=..."
         )
-    command = [sys.executable, "-m", "tools.flash", "update", "--port", port]
+    command = [sys.executable, "-m", "tools.flash", "update", f"--port={port}"]
     try:
         done = subprocess.run(command, cwd=tree, capture_output=True, text=True, timeout=SECONDS, check=False)
     except subprocess.TimeoutExpired as error:

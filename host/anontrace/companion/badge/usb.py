@@ -13,15 +13,29 @@ from anontrace.companion.errors import CompanionError, SetupError
 
 KEY_FILE = "owner.key"
 SECONDS = 60
+_FLASH = {KEY_FILE, "state.0", "state.1", "main.py", "board.json"}  # a badge's flash that is not empty has one of these
 
 
 def write_owner_key(target: str, owner_key: bytes) -> None:
     """Write owner.key (32 bytes) onto the badge at this port or folder; a badge on a port is reset afterwards."""
+    # To mpremote these are options, with which it succeeds without a badge; an empty path is the folder at hand.
+    if not target.strip() or target.startswith("-"):
+        raise CompanionError(f"{target!r} is no port; {_ports()}")
     folder = Path(target)
     if folder.is_dir():
+        if not _may_be_a_flash(folder):
+            raise CompanionError(f"{folder} is not the flash folder of a badge; nothing is written there")
         _to_folder(folder, owner_key)
     else:
         _to_port(target, owner_key)
+
+
+def _may_be_a_flash(folder: Path) -> bool:
+    try:
+        names = {path.name for path in folder.iterdir()}
+    except OSError as error:
+        raise CompanionError(f"{folder} cannot be read: {error.strerror}") from error
+    return not names or not names.isdisjoint(_FLASH)
 
 
 def _to_folder(folder: Path, owner_key: bytes) -> None:
