@@ -1,7 +1,8 @@
 """Confirming swaps by sample, with receipts (docs/companion-traffic.md).
 
 Each receipt asks for one swap, drawn at random. If the last ones were all held, the swaps sent at the same time count
-as confirmed too; in doubt, they are sent again over another path.
+as confirmed too; in doubt, they are sent again over another path. What was sent about when one got lost that is known
+of stays in doubt: an outage takes all of an hour, and the few that are left of it no sample finds.
 """
 
 from collections.abc import Callable
@@ -21,6 +22,7 @@ SILENT_SECONDS = 9 * 3600  # an answer that has not come to its mailbox by then 
 AGAIN_SECONDS = 2 * 3600  # what was lost is sent again within so long
 SAMPLES = 20  # the last ones, which speak for the others
 RENEWAL_SAMPLES = 40  # and for successors, whose predecessors are given up
+OUTAGE_SECONDS = 3600  # before and after one that got lost, others may have been
 MAX_SILENT = 2  # of the last ones: a lost receipt says nothing of what it asked for
 
 
@@ -58,21 +60,23 @@ def take(state: State, rng: Random) -> None:
         for each in silent:
             if each.surb is not None:
                 state.timetable.add_sample(None, state.addresses.is_successor(each.surb))
-    sent = state.addresses.under_way(SENT)
+    sent, missing = state.addresses.under_way(SENT), state.timetable.last_missing()
+    doubted = sent
     if _is_good(state.timetable.last_samples(SAMPLES), SAMPLES):
+        doubted = [item for item in sent if any(abs(item.changed - at) <= OUTAGE_SECONDS for at in missing)]
         # What was sent since the first receipt that is not answered may be lost with it.
         until = min([each.made for each in state.receipts.open() if each.surb is not None], default=now)
-        arrived = [item.surb for item in sent if until - item.changed >= ARRIVED_SECONDS]
-        state.addresses.set_confirmed(arrived, now, seen=False)
-    else:
-        doubted = [item.surb for item in sent if now - item.changed >= DOUBT_SECONDS]
-        state.addresses.set_lost(doubted, now, lambda: now + rng.randrange(AGAIN_SECONDS))
+        arrived = {item.surb for item in sent if until - item.changed >= ARRIVED_SECONDS}
+        state.addresses.set_confirmed(sorted(arrived - {item.surb for item in doubted}), now, seen=False)
+    lost = [item.surb for item in doubted if now - item.changed >= DOUBT_SECONDS]
+    state.addresses.set_lost(lost, now, lambda: now + rng.randrange(AGAIN_SECONDS))
 
 
 def _judge(state: State, stored: StoredReceipt, now: int) -> None:
     """What an answer says of the swap that it is about; runs within the caller's transaction."""
     assert stored.surb is not None  # the caller has looked
     held, was_seen = receipts.is_held(stored), state.addresses.is_seen(stored.surb)
+    sent = state.addresses.sent_at(stored.surb)
     state.receipts.set_judged([stored.mailbox])
     if held:
         state.addresses.set_confirmed_within([stored.surb], now)
@@ -84,7 +88,7 @@ def _judge(state: State, stored: StoredReceipt, now: int) -> None:
     # twice: while something was missing, that does not count.
     is_lossy = False in state.timetable.last_samples(RENEWAL_SAMPLES)
     if not (held and (was_seen or (is_lossy and state.addresses.is_repeated(stored.surb)))):
-        state.timetable.add_sample(held, state.addresses.is_successor(stored.surb))
+        state.timetable.add_sample(held, state.addresses.is_successor(stored.surb), sent)
 
 
 def note_found(state: State, count: int) -> None:

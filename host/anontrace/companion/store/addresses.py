@@ -258,6 +258,11 @@ class AddressStore:
             "SELECT 1 FROM surbs s JOIN surbs o ON o.address = s.address AND o.id < s.id WHERE s.id = ?", surb
         ) is not None  # fmt: skip
 
+    def sent_at(self, surb: int) -> int | None:
+        """When its swap was sent that is under way; None if none is."""
+        row = self._db.row("SELECT changed FROM surbs WHERE id = ? AND state = ?", surb, SENT)
+        return None if row is None else int(row["changed"])
+
     def is_seen(self, surb: int) -> bool:
         """Whether the nymserver was seen to hold it."""
         return self._db.row("SELECT 1 FROM surbs WHERE id = ? AND seen", surb) is not None

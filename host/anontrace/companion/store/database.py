@@ -161,6 +161,9 @@ MIGRATIONS = (
     UPDATE uploads SET way = 'mixes', upload_id = randomblob(16), sent = 0, moved = 1
         WHERE state IN ('asked', 'ready');
     """,
+    """
+    ALTER TABLE samples ADD COLUMN sent INTEGER;
+    """,
 )
 ENCRYPTED = 5  # the first version that is encrypted as a whole
 

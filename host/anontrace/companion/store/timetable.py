@@ -41,12 +41,13 @@ class TimetableStore:
         with self._db.transaction():
             self._db.run("INSERT OR REPLACE INTO traffic (id, level) VALUES (1, ?)", name)
 
-    def add_sample(self, found: bool | None, successor: bool) -> None:
+    def add_sample(self, found: bool | None, successor: bool, sent: int | None = None) -> None:
         """A receipt said that what it asked about, the swap of a new address or of a successor, is held, or not; None:
-        its answer never came. Runs within the caller's transaction."""
+        its answer never came. `sent`: when that swap was, if that is known. Runs within the caller's transaction."""
         number = self._db.run(
-            "INSERT INTO samples (found, successor) VALUES (?, ?)", None if found is None else int(found), successor
-        )
+            "INSERT INTO samples (found, successor, sent) VALUES (?, ?, ?)",
+            None if found is None else int(found), successor, sent,
+        )  # fmt: skip
         self._db.run("DELETE FROM samples WHERE id <= ?", number - _KEPT_SAMPLES)
 
     def last_samples(self, count: int, of_successors: bool = False) -> list[bool | None]:
@@ -55,3 +56,7 @@ class TimetableStore:
             "SELECT found FROM samples WHERE successor >= ? ORDER BY id DESC LIMIT ?", of_successors, count
         )
         return [None if row["found"] is None else bool(row["found"]) for row in rows]
+
+    def last_missing(self) -> list[int]:
+        """When those swaps were sent that receipts said are not held."""
+        return self._db.column("SELECT sent FROM samples WHERE found = 0 AND sent IS NOT NULL")
