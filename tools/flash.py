@@ -8,15 +8,17 @@ line that names what to do. An update never touches identity and log.
 import argparse
 import hashlib
 import json
+import queue
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from serial.tools import list_ports  # type: ignore[import-untyped]
 
@@ -28,6 +30,7 @@ class FlashError(Exception):
     """The badge could not be flashed, updated or provisioned; the message is one line that says what to do."""
 
 
+FILE_SECONDS = 300.0  # for one file: a slow link takes a few
 HARDWARE = mpy.ROOT / "firmware" / "boards"
 MAX_HARDWARE = 1000  # bytes of a board's file
 MAX_PIN = 48
@@ -158,6 +161,49 @@ def _mpremote(port: str, *arguments: str) -> str:
     return _run(port, ["mpremote", "connect", port, *arguments])
 
 
+def _copy(port: str, prepare: str, files: dict[str, Path]) -> None:
+    """Run a script on the badge, then copy files to it, told one by one, by the badge's paths.
+
+    There is no limit to how long all of them take, only to each. FlashError tells how many are there.
+    """
+    steps = ["exec", prepare]
+    for path, source in files.items():
+        steps += ["+", "fs", "cp", "-f", str(source), f":{path}"]
+    said, told = [], 0
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "mpremote", "connect", port, *steps],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+    reader = threading.Thread(target=_read_lines, args=(process.stdout, lines))
+    reader.start()
+    try:
+        while line := lines.get(timeout=FILE_SECONDS):
+            said.append(line)
+            if line.startswith("cp "):  # before it begins with one
+                told += 1
+                print(f"{told:3}/{len(files)} {list(files)[told - 1]}", flush=True)
+        if process.wait():
+            there = f" ({told - 1} of {len(files)} files are there: the same command goes on with the others)"
+            raise FlashError(_explain(port, "".join(said)) + (there if told else ""))
+    except queue.Empty:
+        raise FlashError(
+            f"{port} stopped answering with {max(told - 1, 0)} of {len(files)} files there: press the board's reset"
+            " button, and run the same command again, which goes on with the others"
+        ) from None
+    finally:
+        process.kill()
+        reader.join()
+
+
+def _read_lines(stream: IO[str], lines: "queue.SimpleQueue[str]") -> None:
+    """Each line as it comes; an empty one at the end."""
+    with stream:
+        for line in stream:
+            lines.put(line)
+    lines.put("")
+
+
 def write_micropython(port: str, name: str, image: Path) -> None:
     """Erase the whole flash and write MicroPython."""
     board = BOARDS[name]
@@ -276,11 +322,8 @@ def install(port: str, found: Inventory, name: str | None) -> tuple[int, int]:
             f"for d in {folders!r}:\n try: os.mkdir(d)\n except OSError: pass\n"
             f"for f in {stale!r}: os.remove(f)\n"
         )
-        steps = ["exec", script]
-        for path in changed:
-            steps += ["+", "fs", "cp", "-f", str(files[path]), f":{path}"]
         if changed or stale:
-            _mpremote(port, *steps)
+            _copy(port, script, {path: files[path] for path in changed})
     arrived = inventory(port).files
     damaged = [path for path, digest in wanted.items() if arrived.get(path) != digest]
     if damaged:

