@@ -53,7 +53,7 @@ def test_a_folder_that_others_may_read(member):
     assert member.run("doctor", "--no-bluetooth").code == 0
 
 
-@pytest.mark.parametrize(("error", "said"), [(-400, "400 seconds behind"), (3700, "3700 seconds ahead")])
+@pytest.mark.parametrize(("error", "said"), [(-390, "7 minutes behind"), (86400 * 30 - 3600, "30 days ahead")])
 def test_a_computer_whose_clock_is_wrong(member, clock, tmp_path, error, said):
     wrong = type(clock)(tmp_path / "wrong clock")
     wrong.advance(clock.now - START + error)
@@ -61,9 +61,7 @@ def test_a_computer_whose_clock_is_wrong(member, clock, tmp_path, error, said):
     result = member.run("--json", "doctor", "--no-bluetooth")
     check = checks(result)["clock"]
     assert not check["ok"]
-    words = check["said"].split()
-    assert said.split()[-1] == words[-1]
-    assert abs(int(words[-3]) - abs(error)) <= 3
+    assert check["said"] == f"this computer's clock is {said}"
     assert "time synchronisation" in check["mend"]
 
 

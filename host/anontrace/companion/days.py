@@ -23,12 +23,3 @@ def moment_text(unix_seconds: float) -> str:
 def slot_text(slot: int) -> str:
     """The local date and time at which a slot begins."""
     return moment_text(slot_start(slot))
-
-
-def duration_text(seconds: float) -> str:
-    """A length of time in the unit that fits it, rounded up."""
-    for unit, size in (("day", 86400), ("hour", 3600)):
-        if seconds >= 2 * size:
-            return f"{-(-seconds // size):.0f} {unit}s"
-    minutes = max(-(-seconds // 60), 1)
-    return f"{minutes:.0f} minute{'' if minutes == 1 else 's'}"

@@ -166,6 +166,6 @@ def _clock(differences: list[float]) -> Check:
         return Check("clock", False, "nobody could be asked what time it is", "go online")
     ahead = sorted(differences)[len(differences) // 2]
     if abs(ahead) > CLOCK_SECONDS:
-        said = f"this computer's clock is {abs(ahead):.0f} seconds {'ahead' if ahead > 0 else 'behind'}"
+        said = f"this computer's clock is {clock.duration_text(abs(ahead))} {'ahead' if ahead > 0 else 'behind'}"
         return Check("clock", False, said, "set it, or switch on time synchronisation in the system's settings")
     return Check("clock", True, "agrees with the servers'")

@@ -83,9 +83,15 @@ async def until(store: Store, refused: bool) -> str:
             await asyncio.sleep(0.05)
 
 
+async def until_said(caplog: pytest.LogCaptureFixture, what: str) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not any(what in each for each in caplog.messages):
+            await asyncio.sleep(0.05)
+
+
 @pytest.mark.parametrize("role", [MASTER, REPLICA])
 def test_a_node_whose_setting_is_changed_later_is_seen_and_all_goes_on_when_it_is_put_right(
-    cluster: SharedCluster, tmp_path: Path, role: str
+    cluster: SharedCluster, tmp_path: Path, caplog: pytest.LogCaptureFixture, role: str
 ) -> None:
     place = Place(tmp_path, cluster.corner())
     node = node_of(cluster, role)
@@ -94,11 +100,16 @@ def test_a_node_whose_setting_is_changed_later_is_seen_and_all_goes_on_when_it_i
         store = await place.open()
         await until(store, refused=False)
         await asyncio.to_thread(set_one, cluster, node, "appendfsync", "no")
+        assert store.fault is None
         assert f":{cluster.ports[node]}: appendfsync is no: " in await until(store, refused=True)
+        await until_said(caplog, "appendfsync is no: ")
+        assert store.fault is not None and "appendfsync is no: " in store.fault
         with pytest.raises(StoreError, match="appendfsync"):
             await store.get_many("t", [b"k"])
         await asyncio.to_thread(set_one, cluster, node, "appendfsync", "always")
         await until(store, refused=False)
+        await until_said(caplog, "the cluster is right again")
+        assert store.fault is None
         await store.close()
 
     asyncio.run(body())

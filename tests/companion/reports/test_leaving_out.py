@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from anontrace.companion.days import duration_text
+from anontrace.clock import duration_text
 from anontrace.companion.errors import INTERRUPTED, OFFLINE, USAGE, SetupError
 from anontrace.companion.exposures import diseases, presentation
 from anontrace.companion.exposures.judging import TOLD, WITHDRAWN, Exposure

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from anontrace.backend.operating.nearby import Place
 
 _NOT_FOUND = 404
+_SECONDS_ENOUGH = 120  # by which a clock may be off, to be shown in seconds
 
 
 @click.command()
@@ -117,6 +118,15 @@ def _asked(place: "Place") -> dict[str, Any]:
     return {"url": place.url, **document}
 
 
+def _offset(seconds: float) -> str:
+    """By how much a server's clock is off the others'."""
+    from anontrace.clock import duration_text
+
+    if abs(seconds) < _SECONDS_ENOUGH:
+        return f"{seconds:+.0f} s"
+    return f"{'+' if seconds > 0 else '-'}{duration_text(abs(seconds))}"
+
+
 def _show(found: list[dict[str, Any]]) -> None:
     from rich import box
     from rich.console import Console
@@ -137,7 +147,7 @@ def _show(found: list[dict[str, Any]]) -> None:
         servers.add_row(
             escape(line(each["name"])),
             "yes" if each["ready"] else "[red]no[/red]",
-            f"{each['clock_offset']:+.0f} s",
+            _offset(each["clock_offset"]),
             f"{keys.get('first_key_day')} to {keys['last_key_day']}" if keys.get("last_key_day") else "-",
             f"{len(each['peers']) - len(each['missing'])} of {len(each['peers'])}",
             str(sum(each["queues"].values())),

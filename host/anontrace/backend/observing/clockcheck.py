@@ -67,10 +67,10 @@ class ClockCheck:
         wrong = abs(offset) > MAX_SECONDS
         if wrong and not self._was_wrong:
             _log.error(
-                "%s: the clock is %d s %s those of the other servers; until that is put right, nothing is served and"
+                "%s: the clock is %s %s those of the other servers; until that is put right, nothing is served and"
                 " nothing dropped",
                 self._name,
-                abs(offset),
+                clock.duration_text(abs(offset)),
                 "ahead of" if offset > 0 else "behind",
             )
         elif self._was_wrong and not wrong:
@@ -86,10 +86,11 @@ class ClockCheck:
         if time.monotonic() - self._told_jump > _SECONDS_BETWEEN_LINES:
             self._told_jump = time.monotonic()
             _log.warning(
-                "%s: the clock has jumped by %d s, and the other servers agree with it: this machine slept, or all"
+                "%s: the clock has jumped %s by %s, and the other servers agree with it: this machine slept, or all"
                 " clocks were set; what is over by it is dropped once that has lasted",
                 self._name,
-                seconds,
+                "ahead" if seconds > 0 else "back",
+                clock.duration_text(abs(seconds)),
             )
 
     @property

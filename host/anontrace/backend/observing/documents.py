@@ -12,11 +12,12 @@ class Health(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Whether a server is ready, and why not: mixes that are not in force, a wrong clock."""
+    """Whether a server is ready, and why not: mixes that are not in force, a wrong clock, a cluster that is unfit."""
 
     ready: bool
     missing: list[int]
     clock_wrong: bool
+    store_unfit: bool = False
 
 
 class PeerStatus(BaseModel):

@@ -51,8 +51,9 @@ class Facts:
         return bool(self.readiness()["ready"])
 
     def readiness(self) -> dict[str, Any]:
-        missing, wrong = self.peers.missing(), self.peers.clock_is_wrong
-        return {"ready": not (missing or wrong), "missing": missing, "clock_wrong": wrong}
+        missing, wrong, unfit = self.peers.missing(), self.peers.clock_is_wrong, self.store.fault is not None
+        ready = not (missing or wrong or unfit)
+        return {"ready": ready, "missing": missing, "clock_wrong": wrong, "store_unfit": unfit}
 
 
 def for_everybody(facts: Facts) -> FastAPI:

@@ -8,6 +8,7 @@ What is guaranteed when nodes fail is in docs/operations.md, "A cluster instead 
 import asyncio
 import contextlib
 import heapq
+import logging
 import os
 import random
 import struct
@@ -46,6 +47,8 @@ from .notes import Note
 from .scripts import Script
 from .topology import Topology
 
+_log = logging.getLogger("anontrace.backend")
+
 _PATIENCE = 10.0  # seconds for a fail-over; beyond it the server answers 503
 _LOOK_SECONDS = 2.0
 _LOOKS = 3  # since another worker may be laying it out meanwhile: shard 0 first, and that all are at last
@@ -83,6 +86,7 @@ class ClusterStore:
         }
         self._backlogs = Backlogs()
         self._leases: dict[tuple[str, bytes], _Lease] = {}
+        self._fault: str | None = None
         self._looking = asyncio.create_task(self._look())
 
     @classmethod
@@ -217,12 +221,30 @@ class ClusterStore:
         return dict(zip(arguments, replies, strict=True))
 
     async def _look(self) -> None:
-        """See changes of the cluster that no error shows, such as a replica that came back, or a setting."""
+        """See changes of the cluster that no error shows, such as a replica that came back, or a setting; say once what
+        keeps it from being used, and once that nothing does any more."""
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
-            with contextlib.suppress(StoreError):
-                await self._topology.refresh(self._topology.seen)
-                await self._durability.look()
+            before, self._fault = self._fault, await self._seen_fault()
+            if self._fault is not None and before is None:
+                _log.error("store: %s; nothing is stored or read until that is put right", self._fault)
+            elif self._fault is None and before is not None:
+                _log.warning("store: the cluster is right again")
+
+    async def _seen_fault(self) -> str | None:
+        try:
+            await self._topology.refresh(self._topology.seen)
+            await self._durability.look()
+            self._durability.check()
+        except StoreError as error:
+            return str(error)
+        if any(self._topology.master(slot) is None for slot in self._slots):
+            return "no node of the cluster serves a part of it"
+        return None
+
+    @property
+    def fault(self) -> str | None:
+        return self._fault
 
     def _place(self, table: str, key: bytes) -> tuple[int, int]:
         """Shard and part of a key: by its leading bits in a table that is read by bucket, else by a checksum."""

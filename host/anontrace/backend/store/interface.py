@@ -48,6 +48,10 @@ class Taking:
 class Store(Protocol):
     """Tables that expire by day, and delay queues. Raises StoreError when the data cannot be made durable or read."""
 
+    @property
+    def fault(self) -> str | None:
+        """What keeps everything from being stored and read, as it was seen last; None if nothing does."""
+
     async def get_many(self, table: str, keys: Sequence[bytes]) -> list[bytes | None]:
         """The values in the order of the keys."""
 

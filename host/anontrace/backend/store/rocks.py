@@ -51,6 +51,10 @@ class RocksStore:
 
         return await asyncio.to_thread(work)
 
+    @property
+    def fault(self) -> str | None:
+        return None  # a folder that cannot be written to can be read; each call says what it finds
+
     async def _change(self, work: Callable[[Changes], _T], sync: bool = True, alone: bool = False) -> _T:
         return await asyncio.wrap_future(self._writer.call(work, sync, alone))
 

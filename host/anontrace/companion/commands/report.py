@@ -156,7 +156,7 @@ def _send(context: Context, state: "State", servers: "Servers", stored: "StoredU
 
 def _consent(context: Context, state: "State", intent: "Intent", yes: bool, way: str, of_what: str) -> None:
     """Show what will be sent, how, and to whom; raises SetupError or Abort without a yes. Nothing is sent twice."""
-    from anontrace.companion.days import duration_text
+    from anontrace.clock import duration_text
     from anontrace.companion.errors import SetupError
     from anontrace.companion.schedule import waiting_uploads
 
@@ -202,7 +202,8 @@ def _say_what_direct_shows(intent: "Intent") -> None:
 
 
 def _show(context: Context, state: "State", intent: "Intent", stored: "StoredUpload", way: str) -> None:
-    from anontrace.companion.days import duration_text, moment_text
+    from anontrace.clock import duration_text
+    from anontrace.companion.days import moment_text
     from anontrace.companion.output import warn
     from anontrace.companion.reports import journey, sending
     from anontrace.companion.schedule import waiting_uploads

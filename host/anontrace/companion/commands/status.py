@@ -128,7 +128,8 @@ def _document(found: _Found) -> dict[str, Any]:
 
 
 def _lines(found: _Found) -> list[str]:
-    from anontrace.companion.days import duration_text, moment_text, slot_text
+    from anontrace.clock import duration_text
+    from anontrace.companion.days import moment_text, slot_text
     from anontrace.companion.exposures.presentation import badge_lines
 
     registered = "none for now" if found.until == found.slot else f"registered until {slot_text(found.until)}"

@@ -5,7 +5,8 @@ An exposure is shown as a day, what it means and what to do; the exact slot only
 
 from typing import Any
 
-from anontrace.companion.days import day_text, duration_text, moment_text, slot_text
+from anontrace.clock import duration_text
+from anontrace.companion.days import day_text, moment_text, slot_text
 from anontrace.companion.exposures import judging
 from anontrace.companion.exposures.diseases import name_of
 from anontrace.companion.exposures.judging import Exposure
