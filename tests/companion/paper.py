@@ -370,8 +370,13 @@ class Wearer:
 
     def begin(self) -> None:
         """Start `run`, or start it again."""
-        self.run = Run(self._changing, self._servers, self._level, self.sync, self.events.append, self._rng)
+        self.run = Run(
+            self._changing, self._servers, self._level, self.sync, self.events.append, self._rng, self._pause
+        )
         self.run.begin()
+
+    def _pause(self, seconds: float) -> None:
+        self.time.now += seconds
 
     @contextmanager
     def _changing(self) -> Iterator[State]:
@@ -390,7 +395,7 @@ class Wearer:
                 self.state.keep_house(int(self.time.now))
                 kept = self.time.now
             self.run.step()
-        self.time.now = end
+        self.time.now = max(self.time.now, end)
 
     def addresses(self, first: int, count: int, badge: int = 1) -> dict[int, bytes]:
         """K by slot."""

@@ -17,6 +17,7 @@ from anontrace.companion.network import client as companion
 from anontrace.foreign import exchange
 
 from tests.backend.certificates import Authority
+from tests.patience import HANG_SECONDS
 
 SECONDS = 0.4
 TICK = 0.02
@@ -155,17 +156,22 @@ def test_whatever_is_long_ends_by_its_bytes(http: httpx.Client, serve: Serve) ->
         exchange.ask(http, "GET", server.url, seconds=60, most=MOST)
 
 
-def test_what_is_neither_comes_whole_and_its_connection_is_used_again(http: httpx.Client) -> None:
+def test_what_is_neither_comes_whole_and_its_connection_is_closed_at_once(http: httpx.Client) -> None:
+    closed = threading.Semaphore(0)
+
     def serve(caller: socket.socket) -> None:
         while caller.recv(1 << 16):
             caller.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" + OK)
+        closed.release()
 
     with serving(serve) as server:
-        for _ in range(3):
+        for number in range(1, 4):
             assert exchange.ask(http, "GET", server.url, seconds=60, most=2).content == b"ok"
+            assert server.connections == number
+        assert all(closed.acquire(timeout=HANG_SECONDS) for _ in range(3))  # while the client goes on
         with pytest.raises(exchange.TooLong):
             exchange.ask(http, "GET", server.url, seconds=60, most=1)
-        assert server.connections == 1
+        assert closed.acquire(timeout=HANG_SECONDS)
 
 
 def test_a_deadline_that_passed_ends_no_later_request(http: httpx.Client) -> None:

@@ -2,7 +2,8 @@
 greeting, sending, headers, body. And no more bytes than it may have, headers and what comes before them included.
 
 A read that gets a byte in time says nothing of the next, so what ends a request is the clock: it cuts the connection.
-Knows no formats and repeats nothing.
+Each request has a connection of its own, which is closed as soon as the answer is whole: by one that stays open, who
+watches the line would see how long the answer is worked on. Knows no formats and repeats nothing.
 """
 
 import ipaddress
@@ -24,6 +25,7 @@ MAX_HEAD = 1 << 17  # bytes that may come beside the body of an answer
 MAX_ADDRESSES = 8  # of one name that are tried
 _LIMITS = "anontrace.limits"
 _WRITE = 1 << 14
+_IDLE = 0  # connections that wait for another request
 _FAILURES = (
     httpcore.NetworkError,
     httpcore.TimeoutException,
@@ -183,7 +185,9 @@ class Transport(httpx.BaseTransport):
         if file is None:
             self._pool = _pool(self._backend, verify, None if proxy is None else httpx.Proxy(proxy))
         else:
-            self._pool = httpcore.ConnectionPool(ssl_context=verify, uds=str(file), network_backend=self._backend)
+            self._pool = httpcore.ConnectionPool(
+                ssl_context=verify, uds=str(file), network_backend=self._backend, max_keepalive_connections=_IDLE
+            )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         self._backend.limits = limits = request.extensions[_LIMITS]
@@ -221,7 +225,7 @@ class Transport(httpx.BaseTransport):
 
 def _pool(backend: _Backend, verify: ssl.SSLContext | None, proxy: httpx.Proxy | None) -> httpcore.ConnectionPool:
     if proxy is None:
-        return httpcore.ConnectionPool(ssl_context=verify, network_backend=backend)
+        return httpcore.ConnectionPool(ssl_context=verify, network_backend=backend, max_keepalive_connections=_IDLE)
     url = httpcore.URL(
         scheme=proxy.url.raw_scheme, host=proxy.url.raw_host, port=proxy.url.port, target=proxy.url.raw_path
     )
@@ -233,8 +237,11 @@ def _pool(backend: _Backend, verify: ssl.SSLContext | None, proxy: httpx.Proxy |
             ssl_context=verify,
             proxy_ssl_context=verify if proxy.url.scheme == "https" else None,
             network_backend=backend,
+            max_keepalive_connections=_IDLE,
         )
-    return httpcore.SOCKSProxy(url, proxy_auth=proxy.raw_auth, ssl_context=verify, network_backend=backend)
+    return httpcore.SOCKSProxy(
+        url, proxy_auth=proxy.raw_auth, ssl_context=verify, network_backend=backend, max_keepalive_connections=_IDLE
+    )
 
 
 class _Body(httpx.SyncByteStream):
@@ -269,7 +276,8 @@ def _as_httpx(limits: _Limits) -> Iterator[None]:
 
 
 def ask(client: httpx.Client, method: str, url: str, *, seconds: float, most: int, **details: Any) -> httpx.Response:
-    """One request by a client with a `Transport`, and its whole answer of at most `most` bytes, within `seconds`.
+    """One request by a client with a `Transport`, and its whole answer of at most `most` bytes, within `seconds`. The
+    connection is closed by then.
 
     The body is what came over the line: an encoding, which is not asked for, is not undone. Overdue, TooLong or another
     httpx.TransportError if there is no answer; httpx.InvalidURL.

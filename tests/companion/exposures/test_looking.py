@@ -302,14 +302,14 @@ def test_the_other_servers_are_asked_when_one_refuses(wearer, monkeypatch, ways)
     other = 9
     wearer.state.groups.of_day(other, 1, int(wearer.time.now) + 30 * DAY)
     notify(wearer, 1, 3, CASE)
-    real = Servers.look
+    real = Servers.fetch
 
     def refusing(self, server, asked):
         if server == other:
             raise RefusedError("mailbox server 9 refuses: not today")
         return real(self, server, asked)
 
-    monkeypatch.setattr(Servers, "look", refusing)
+    monkeypatch.setattr(Servers, "fetch", refusing)
     if ways == "by hand":
         polled = poll(wearer)
     else:
@@ -317,6 +317,28 @@ def test_the_other_servers_are_asked_when_one_refuses(wearer, monkeypatch, ways)
             polled = scheduled_polls.poll(wearer.state, servers, LOW, Random(1))
     assert polled.notifications == 3 and isinstance(polled.failure, RefusedError)
     assert [each.state for each in assess(wearer.state)] == ["told"]
+
+
+def test_on_schedule_no_answer_is_read_before_the_last_server_was_asked(wearer, monkeypatch):
+    """Else that one would see how long the answer of another was worked on."""
+    for number in (8, 9):
+        wearer.state.groups.of_day(number, 1, int(wearer.time.now) + 30 * DAY)
+    notify(wearer, 1, 3, CASE)
+    done, fetch, read = [], Servers.fetch, Servers.read
+
+    def fetching(self, server, asked):
+        done.append("asked")
+        return fetch(self, MAILBOX, asked)
+
+    def reading(server, asked, body):
+        done.append("read")
+        return read(server, asked, body)
+
+    monkeypatch.setattr(Servers, "fetch", fetching)
+    monkeypatch.setattr(Servers, "read", staticmethod(reading))
+    with wearer._servers(wearer.state) as servers:
+        assert scheduled_polls.poll(wearer.state, servers, LOW, Random(1)).notifications == 3
+    assert done == ["asked"] * 3 + ["read"] * 3
 
 
 def test_an_answer_that_is_short_long_replayed_or_for_another_group_is_refused_and_changes_nothing(wearer):

@@ -3,6 +3,7 @@
 import secrets
 from collections import Counter
 from contextlib import contextmanager
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -111,6 +112,29 @@ def test_addresses_are_always_registered_ahead_and_their_swaps_do_not_tell_that_
     pairs = [(moments[a], moments[b]) for a in moments for b in range(a + 1, a + 12) if b in moments]
     assert len(pairs) > 3000
     assert sum(abs(one - other) < 60 for one, other in pairs) / len(pairs) <= 0.05
+
+
+def test_what_a_task_computes_shows_in_the_moment_of_no_request(later):
+    """None leaves at the second for which its task is kept, nor right after another, nor after the directory."""
+    wearer = later(DAY)
+    before = len(wearer.network.requests)
+    wearer.until(START + 9 * DAY)
+    requests = wearer.network.requests[before:]
+    fractions = Counter(int(each.time % 1 * 4) for each in requests)
+    assert len(requests) > 200 and min(fractions[quarter] for quarter in range(4)) > len(requests) / 8
+    pairs = list(pairwise(requests))
+    after_directory = [then.time - one.time for one, then in pairs if one.kind == "directory"]
+    assert len(after_directory) >= 8 and min(then.time - one.time for one, then in pairs) > 0.001
+    assert max(after_directory) > 5
+
+    apart = []
+    for _ in range(20):
+        before = len(wearer.network.requests)
+        wearer.run._due |= dict.fromkeys((run.MESSAGES, run.POLL), int(wearer.time.now))
+        wearer.run.step()
+        one, then = wearer.network.requests[before:]
+        apart.append(then.time - one.time)
+    assert min(apart) > 0.001 and max(apart) - min(apart) > run.APART_SECONDS / 3
 
 
 def test_what_got_lost_is_sent_again(later, monkeypatch):

@@ -30,6 +30,7 @@ from anontrace.mixnet import notification
 from anontrace.mixnet.notification import Kind, Notification
 from anontrace.mixnet.surb import SurbSecrets
 from anontrace.wire import look
+from anontrace.wire.look import Answer
 
 BY_HAND = Room(digests=look.MAX_DIGESTS, sums=16, plain=look.MAX_PLAIN)
 ALONE_A_LOOK = 280
@@ -108,16 +109,15 @@ def _everything(state: State, servers: Servers, server: int, polled: Polled) -> 
             starts.append((group, group.known if unsolved is None else unsolved))
         boxes = [mailbox for mailbox in alone if mailbox.number in waiting][:ALONE_A_LOOK]
         one = OneLook(state, server, BY_HAND, starts, boxes, _random)
-        looked = look_once(state, servers, server, one, polled)
+        looked = take(state, server, one, servers.look(server, one.request), polled)
         waiting -= {mailbox.number for mailbox in looked.answered}
         is_left = looked.learned and len(state.groups.without_unsolved(looked.groups)) < len(looked.groups)
         if not (waiting or is_left or looked.is_full):
             return
 
 
-def look_once(state: State, servers: Servers, server: int, one: OneLook, polled: Polled) -> Looked:
-    """Send a look, and store what it brings. A server whose answers contradict each other is told of in `failure`."""
-    answer = servers.look(server, one.request)
+def take(state: State, server: int, one: OneLook, answer: Answer, polled: Polled) -> Looked:
+    """Store what a look has brought. A server whose answers contradict each other is told of in `failure`."""
     polled.requests += 1
     with state.transaction():
         looked = one.take(answer, int(clock.now()))

@@ -30,13 +30,10 @@ def mixes_in_force(
     store: NetworkStore, network: Network, client: Client, fresh_seconds: int = FRESH_SECONDS
 ) -> dict[int, Mix]:
     """The mixes in force, by number. Raises DirectoryError, or OfflineError when there is no directory at all."""
+    if (found := fresh(store, network, fresh_seconds)) is not None:
+        return found
     stored = store.directory()
     kept = None if stored is None else _kept(stored, network)
-    if kept is not None and stored is not None and _is_fresh(stored, fresh_seconds):
-        found = _in_force(kept, network)
-        # Otherwise a newer one may have what is missing. Whoever fetches once a day does so for nothing less.
-        if not missing(found, network) or (fresh_seconds > FRESH_SECONDS and _has_all_roles(found, network)):
-            return found
     try:
         caught = _newest(network, client, kept)
     except OfflineError as error:
@@ -53,6 +50,19 @@ def mixes_in_force(
     if lacking := missing(found, network):
         warn(f"the directory lacks {named(lacking)} of the network file; messages go through the others")
     return found
+
+
+def fresh(store: NetworkStore, network: Network, fresh_seconds: int) -> dict[int, Mix] | None:
+    """The mixes in force by the stored directory, if there is no need to ask for another one yet."""
+    stored = store.directory()
+    if stored is None or not _is_fresh(stored, fresh_seconds):
+        return None
+    kept = _kept(stored, network)
+    found = {} if kept is None else _in_force(kept, network)
+    # Otherwise a newer one may have what is missing. Whoever fetches once a day does so for nothing less.
+    if found and (not missing(found, network) or (fresh_seconds > FRESH_SECONDS and _has_all_roles(found, network))):
+        return found
+    return None
 
 
 def shown(store: NetworkStore, network: Network) -> str | None:

@@ -21,7 +21,7 @@ from anontrace.companion.errors import (
     SetupError,
 )
 from anontrace.companion.network.client import Client
-from anontrace.companion.network.directory import FRESH_SECONDS, mixes_in_force
+from anontrace.companion.network.directory import FRESH_SECONDS, fresh, mixes_in_force
 from anontrace.companion.store.network import NetworkStore
 from anontrace.mixnet.path import Hop
 from anontrace.mixnet.sizes import MAX_HOPS
@@ -43,7 +43,7 @@ def _parsed(file: str) -> Network:
 
 
 class Servers:
-    """A context manager: connections are closed with it. `fresh_seconds`: for how long a directory is good."""
+    """A context manager. `fresh_seconds`: for how long a directory is good."""
 
     def __init__(self, store: NetworkStore, fresh_seconds: int = FRESH_SECONDS) -> None:
         self._fresh_seconds = fresh_seconds
@@ -67,10 +67,22 @@ class Servers:
         self._client.__exit__(kind, error, traceback)
 
     @cached_property
+    def _stored(self) -> dict[int, Mix] | None:
+        """The mixes in force, by number, if discovery need not be asked."""
+        return fresh(self._store, self._network, self._fresh_seconds)
+
+    def catch_up(self) -> bool:
+        """Have the directory at hand; whether discovery was asked for it just now."""
+        was_there = "_mixes" in vars(self)
+        return bool(self._mixes) and not was_there and self._stored is None
+
+    @cached_property
     def _mixes(self) -> dict[int, Mix]:
         """The mixes in force that have a key alive, by number."""
         now = clock.now()
-        found = mixes_in_force(self._store, self._network, self._client, self._fresh_seconds)
+        found = self._stored
+        if found is None:
+            found = mixes_in_force(self._store, self._network, self._client, self._fresh_seconds)
         return {number: mix for number, mix in found.items() if mixes.usable_key(mix, now) is not None}
 
     @cached_property
@@ -162,15 +174,23 @@ class Servers:
 
     def look(self, server: int, asked: Look) -> Answer:
         """What a mailbox server answers to a look."""
+        return self.read(server, asked, self.fetch(server, asked))
+
+    def fetch(self, server: int, asked: Look) -> bytes:
+        """The same, to be `read`."""
         if server not in self._mixes:
             raise OfflineError(f"mailbox server {server} is not in the directory at the moment; try again later")
         url = f"{self._mixes[server].url}/v2/look"
         try:
-            body = self._client.post(f"mailbox server {server}", url, asked.encode())
+            return self._client.post(f"mailbox server {server}", url, asked.encode())
         except NoSuchThingError as error:
             raise RefusedError(
                 f"mailbox server {server} is older than this companion; its operator has to bring it up to date"
             ) from error
+
+    @staticmethod
+    def read(server: int, asked: Look, body: bytes) -> Answer:
+        """What a mailbox server has answered to a look."""
         try:
             return Answer.parse(asked, body)
         except AnontraceError as error:

@@ -6,7 +6,7 @@ The times are random and kept in the state; nothing that the wearer does or is t
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from random import Random, SystemRandom
 from typing import Any
@@ -36,7 +36,8 @@ SOON_SECONDS = 900  # what is overdue at the start, or was due too late, is spre
 LEAST_GAP, MOST_GAP = 0.5, 1.5  # of the mean
 BADGE_SYNCS = 24  # a day
 TOP_UPS = 4
-BETWEEN_SECONDS = 0.2  # real time, between two tasks or badges: who waits for the state folder looks more often
+BETWEEN_SECONDS = 0.2  # real time, between two badges: who waits for the state folder looks more often
+APART_SECONDS = 30.0  # real time, at most, between two tasks, or the directory and a task: what one does is no other's
 
 TOP_UP = "addresses"
 MESSAGES = "messages"
@@ -68,12 +69,14 @@ class Run:
         sync: Sync | None,
         say: Callable[[Event], None],
         rng: Random | None = None,
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._changing = changing
         self._servers = servers
         self._level = level
         self._sync = sync
         self._say = say
+        self._pause = pause
         self._rng = rng or SystemRandom()
         # What is drawn for the contents of a request must not move the times of those after it.
         self._times = SystemRandom() if rng is None else Random(rng.getrandbits(64))  # noqa: S311 - a test's
@@ -113,15 +116,19 @@ class Run:
         return min(self._due.values())
 
     def step(self) -> int:
-        """Do what is due by now; returns how many tasks that were."""
-        now = clock.now()
-        self._keep_to_the_clock(now)
-        due = sorted((due, task) for task, due in self._due.items() if due <= now)
-        for number, (_, task) in enumerate(due):
-            if number:
-                time.sleep(BETWEEN_SECONDS)
+        """Do what is due by now, and what becomes due meanwhile; returns how many tasks that were.
+
+        How long a task computes depends on what it finds and sends. So none begins at the full second for which it is
+        kept, nor right after another: when its request leaves says nothing of either.
+        """
+        self._keep_to_the_clock(clock.now())
+        done: set[str] = set()
+        while due := sorted((at, task) for task, at in self._due.items() if at <= clock.now() and task not in done):
+            self._pause(self._times.uniform(0, APART_SECONDS if done else 1))
+            task = due[0][1]
+            done.add(task)
             self._do(task)
-        return len(due)
+        return len(done)
 
     def _keep_to_the_clock(self, now: float) -> None:
         """Nothing waits for a time that a wrong clock has set: what is due later than it can be is due soon."""
@@ -144,16 +151,12 @@ class Run:
 
     def _do(self, task: str) -> None:
         try:
-            with self._changing() as state:
-                self._mean_gaps = _mean_gaps(self._level_of(state))
-                # First of all: a task that fails or dies is not repeated at once.
-                self._set_due(state, task, int(clock.now() + self._gap(task)))
-                if task != BADGE:
-                    with self._servers(state) as servers:
-                        self._tasks[task](state, servers)
             if task == BADGE:
+                with self._changing() as state:
+                    self._begin(state, task)
                 self._badges()
                 return
+            self._ask(task)
         except OfflineError as error:
             if not self._offline:
                 self._event(task, [f"Offline: {error}"], offline=True)
@@ -172,6 +175,24 @@ class Run:
         if task != TOP_UP and (task in self._offline or self._offline == {TOP_UP}):
             self._offline.clear()
             self._event(task, ["Online again."], offline=False)
+
+    def _begin(self, state: State, task: str) -> None:
+        self._mean_gaps = _mean_gaps(self._level_of(state))
+        # First of all: a task that fails or dies is not repeated at once.
+        self._set_due(state, task, int(clock.now() + self._gap(task)))
+
+    def _ask(self, task: str) -> None:
+        """Do a task with the servers; the directory, where it has to be fetched, is so some time before."""
+        with ExitStack() as held:
+            with self._changing() as state:
+                self._begin(state, task)
+                servers = held.enter_context(self._servers(state))
+                if not servers.catch_up():
+                    self._tasks[task](state, servers)
+                    return
+            self._pause(self._times.uniform(0, APART_SECONDS))
+            with self._changing() as state:
+                self._tasks[task](state, servers)
 
     def _fails(self, who: str, task: str, error: CompanionError, **document: Any) -> None:
         """A line when something begins to fail, or fails in another way; not at each attempt."""

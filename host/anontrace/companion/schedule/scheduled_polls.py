@@ -15,7 +15,10 @@ from anontrace.companion.exposures.polling import Polled
 from anontrace.companion.network.servers import Servers
 from anontrace.companion.schedule.levels import Level
 from anontrace.companion.schedule.renewal import MAX_EMPTY_POLLS, advance, slots_in_question
+from anontrace.companion.store.addresses import Mailbox
+from anontrace.companion.store.groups import MailGroup
 from anontrace.companion.store.state import State
+from anontrace.wire.look import Answer
 
 ALONE, ALONE_ROOM = 240, 10  # mailboxes that are in no group, in a look, and messages of theirs in its answer
 _DAY_SECONDS = 86400
@@ -23,25 +26,42 @@ _DAY_SECONDS = 86400
 
 def poll(state: State, servers: Servers, level: Level, rng: Random) -> Polled:
     """A look at each mailbox server that has mailboxes of the wearer's: nearly always one. What keeps one server from
-    answering is told of in `failure`."""
+    answering is told of in `failure`.
+
+    Every request is ready before the first one goes out, and every answer is there before the first one is read: how
+    long that takes shows at no server.
+    """
     advance(state, servers, rng)
     before = polling.standing(state)
     polled = Polled()
     by_server = polling.asked_at(state, int(clock.now()))
     if not by_server:
         by_server = {servers.random_mailbox_server(): ([], [])}
-    for server in rng.sample(sorted(by_server), len(by_server)):
+    ready = [
+        (server, _ready(state, server, *by_server[server], level, rng))
+        for server in rng.sample(sorted(by_server), len(by_server))
+    ]
+    answered = []
+    for server, one in ready:
         try:
-            _look(state, servers, server, level, rng, polled)
-        except (OfflineError, RefusedError, AnswerError) as error:
+            answered.append((server, one, servers.fetch(server, one.request)))
+        except (OfflineError, RefusedError) as error:
             polled.failure = error
+    for server, one, body in answered:
+        try:
+            answer = servers.read(server, one.request, body)
+        except AnswerError as error:
+            polled.failure = error
+        else:
+            _take(state, server, one, answer, polled)
     polling.note_news(state, before, polled)
     return polled
 
 
-def _look(state: State, servers: Servers, server: int, level: Level, rng: Random, polled: Polled) -> None:
+def _ready(
+    state: State, server: int, groups: list[MailGroup], alone: list[Mailbox], level: Level, rng: Random
+) -> OneLook:
     now = int(clock.now())
-    groups, alone = polling.asked_at(state, now).get(server, ([], []))
     starts = []
     for group in groups:
         start = state.groups.told_since(group.number, now - level.window_days * _DAY_SECONDS)
@@ -50,8 +70,12 @@ def _look(state: State, servers: Servers, server: int, level: Level, rng: Random
     if alone:
         room = Room(level.digests, level.sums, ALONE_ROOM, ALONE)
         alone = state.addresses.to_ask(server, slots_in_question(now), now, ALONE)
-    one = OneLook(state, server, room, starts, alone, rng)
-    looked = polling.look_once(state, servers, server, one, polled)
+    return OneLook(state, server, room, starts, alone, rng)
+
+
+def _take(state: State, server: int, one: OneLook, answer: Answer, polled: Polled) -> None:
+    now = int(clock.now())
+    looked = polling.take(state, server, one, answer, polled)
     with state.transaction():
         state.addresses.set_asked([mailbox.number for mailbox in looked.answered], now)
         asked = [mailbox.number for mailbox in looked.answered]
