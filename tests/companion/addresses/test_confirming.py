@@ -8,6 +8,7 @@ from anontrace.companion.addresses import confirming, registration
 from anontrace.companion.schedule.levels import NORMAL
 from anontrace.companion.store.state import State
 from anontrace.companion.store.states import CONFIRMED, MADE, SENT
+from anontrace.companion.store.timetable import Sample
 from anontrace_shared.slots import slot_of
 
 from tests.companion.paper import START, Time, Wearer
@@ -37,10 +38,10 @@ def sent(tmp_path, time, monkeypatch):
     made.close()
 
 
-def samples(state: State, *found: bool | None, sent: int | None = None) -> None:
+def samples(state: State, *found: bool | None, asked: int | None = None, sent: int | None = None) -> None:
     with state.transaction():
         for each in found:
-            state.timetable.add_sample(each, False, sent)
+            state.timetable.add_sample(Sample(each, False, asked, sent))
 
 
 def taken(state: State) -> list[str]:
@@ -75,3 +76,29 @@ def test_a_loss_whose_hour_is_not_known_is_forgotten_after_twenty_that_are_held(
     assert taken(sent) == [MADE, MADE] + [SENT] * (HOURS - 2)  # twelve hours under way, and in doubt
     samples(sent, *[True] * confirming.SAMPLES)
     assert taken(sent) == [MADE, MADE] + [CONFIRMED] * (HOURS - 2)
+
+
+def test_what_was_sent_about_when_a_receipt_got_lost_is_in_doubt(sent, time):
+    for hour in range(13):
+        if hour == 4:
+            samples(sent, None, asked=START + hour * HOUR + HOUR // 2)  # nine hours later that is certain
+        elif hour != 5:
+            samples(sent, True, True, asked=START + hour * HOUR + HOUR // 2)
+    time.now = START + 13 * HOUR
+    expected = [CONFIRMED] * 4 + [SENT] * 3 + [CONFIRMED] * 3
+    assert taken(sent) == expected
+    time.now = START + 6 * HOUR + confirming.DOUBT_SECONDS
+    expected[4:7] = [MADE] * 3
+    assert taken(sent) == expected
+
+
+def test_what_was_sent_twice_is_not_asked_for(sent, time):
+    samples(sent, False)
+    assert taken(sent)[:2] == [MADE, MADE]
+    first, second, *others = sent.addresses.pending()
+    sent.addresses.set_sent([first.surb, second.surb], int(time.now))
+    time.now += confirming.ARRIVED_SECONDS - 1
+    assert taken(sent)[:2] == [SENT, SENT]
+    time.now += 1
+    assert taken(sent)[:2] == [CONFIRMED, CONFIRMED]
+    assert CONFIRMED not in taken(sent)[2:] and len(others) == HOURS - 2

@@ -1,10 +1,12 @@
 """Confirming swaps by sample, with receipts (docs/companion-traffic.md).
 
 Each receipt asks for one swap, drawn at random. If the last ones were all held, the swaps sent at the same time count
-as confirmed too; in doubt, they are sent again over another path. What was sent about when one got lost that is known
-of stays in doubt: an outage takes all of an hour, and the few that are left of it no sample finds.
+as confirmed too; in doubt, they are sent again over another path, and what was sent twice counts as confirmed. An
+outage takes all that is sent in some hours, swaps and receipts, and the few that are left of it no sample finds: what
+was sent about when one got lost stays in doubt.
 """
 
+import math
 from collections.abc import Callable
 from random import Random
 
@@ -15,6 +17,7 @@ from anontrace.companion.store.groups import MailGroup
 from anontrace.companion.store.receipts import StoredReceipt
 from anontrace.companion.store.state import State
 from anontrace.companion.store.states import SENT
+from anontrace.companion.store.timetable import Sample
 
 ARRIVED_SECONDS = 3 * 3600  # what is not there by then is lost
 DOUBT_SECONDS = 12 * 3600
@@ -22,7 +25,7 @@ SILENT_SECONDS = 9 * 3600  # an answer that has not come to its mailbox by then 
 AGAIN_SECONDS = 2 * 3600  # what was lost is sent again within so long
 SAMPLES = 20  # the last ones, which speak for the others
 RENEWAL_SAMPLES = 40  # and for successors, whose predecessors are given up
-OUTAGE_SECONDS = 3600  # before and after one that got lost, others may have been
+OUTAGE_SECONDS = 3600  # before and after a swap that got lost, others may have been
 MAX_SILENT = 2  # of the last ones: a lost receipt says nothing of what it asked for
 
 
@@ -59,17 +62,35 @@ def take(state: State, rng: Random) -> None:
         state.receipts.set_judged([each.mailbox for each in silent])
         for each in silent:
             if each.surb is not None:
-                state.timetable.add_sample(None, state.addresses.is_successor(each.surb))
-    sent, missing = state.addresses.under_way(SENT), state.timetable.last_missing()
-    doubted = sent
-    if _is_good(state.timetable.last_samples(SAMPLES), SAMPLES):
-        doubted = [item for item in sent if any(abs(item.changed - at) <= OUTAGE_SECONDS for at in missing)]
-        # What was sent since the first receipt that is not answered may be lost with it.
-        until = min([each.made for each in state.receipts.open() if each.surb is not None], default=now)
-        arrived = {item.surb for item in sent if until - item.changed >= ARRIVED_SECONDS}
-        state.addresses.set_confirmed(sorted(arrived - {item.surb for item in doubted}), now, seen=False)
-    lost = [item.surb for item in doubted if now - item.changed >= DOUBT_SECONDS]
+                successor = state.addresses.is_successor(each.surb)
+                state.timetable.add_sample(Sample(None, successor, each.made))
+    samples, sent = state.timetable.samples(), state.addresses.under_way(SENT)
+    is_good, outages = _is_good([each.found for each in samples[:SAMPLES]], SAMPLES), _outages(samples)
+    # What was sent since the first receipt that is not answered may be lost with it.
+    until = min([each.made for each in state.receipts.open() if each.surb is not None], default=now)
+    arrived, lost = [], []
+    for item in sent:
+        is_doubtful = any(begin <= item.changed <= end for begin, end in outages)
+        if (is_good or item.is_repeated) and not is_doubtful and until - item.changed >= ARRIVED_SECONDS:
+            arrived.append(item.surb)
+        elif (is_doubtful or not is_good) and now - item.changed >= DOUBT_SECONDS:
+            lost.append(item.surb)
+    state.addresses.set_confirmed(arrived, now, seen=False)
     state.addresses.set_lost(lost, now, lambda: now + rng.randrange(AGAIN_SECONDS))
+
+
+def _outages(samples: list[Sample]) -> list[tuple[float, float]]:
+    """When what was sent may have got lost: about the time of a swap that did, and from the last receipt that was
+    answered before one that was not to the first that was after it."""
+    answered = [each.asked for each in samples if each.found is not None and each.asked is not None]
+    found: list[tuple[float, float]] = []
+    for each in samples:
+        if each.found is False and each.sent is not None:
+            found.append((each.sent - OUTAGE_SECONDS, each.sent + OUTAGE_SECONDS))
+        elif each.found is None and each.asked is not None:
+            before = max((at for at in answered if at < each.asked), default=-math.inf)
+            found.append((before, min((at for at in answered if at > each.asked), default=math.inf)))
+    return found
 
 
 def _judge(state: State, stored: StoredReceipt, now: int) -> None:
@@ -88,14 +109,15 @@ def _judge(state: State, stored: StoredReceipt, now: int) -> None:
     # twice: while something was missing, that does not count.
     is_lossy = False in state.timetable.last_samples(RENEWAL_SAMPLES)
     if not (held and (was_seen or (is_lossy and state.addresses.is_repeated(stored.surb)))):
-        state.timetable.add_sample(held, state.addresses.is_successor(stored.surb), sent)
+        successor = state.addresses.is_successor(stored.surb)
+        state.timetable.add_sample(Sample(held, successor, stored.made, None if held else sent))
 
 
 def note_found(state: State, count: int) -> None:
     """So many swaps were just asked for by hand, and are held: samples like any others."""
     with state.transaction():
         for _ in range(min(count, SAMPLES)):
-            state.timetable.add_sample(True, successor=False)
+            state.timetable.add_sample(Sample(True, successor=False, asked=int(clock.now())))
 
 
 def successors_arrive(state: State) -> bool:

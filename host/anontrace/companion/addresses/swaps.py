@@ -19,6 +19,7 @@ from anontrace.companion.network.servers import Servers
 from anontrace.companion.store.addresses import PendingSwap
 from anontrace.companion.store.state import State
 from anontrace.companion.store.states import MADE
+from anontrace.companion.store.timetable import Sample
 from anontrace.mixnet import swap
 
 FIRST_WAIT = 0.15  # seconds, real time, until the first look; each wait is half as long again, up to MAX_WAIT
@@ -160,7 +161,7 @@ class Swaps:
                 if self._took is not None and not is_missing:  # else nothing has come back yet, and nothing is known
                     is_missing = True
                     with self._state.transaction():
-                        self._state.timetable.add_sample(False, successor=False)
+                        self._state.timetable.add_sample(Sample(False, successor=False))
             time.sleep(min(wait * _random.uniform(0.8, 1.2), max(end - time.monotonic(), 0)))
             wait = min(wait * 1.5, MAX_WAIT)
         settled.found = self._found

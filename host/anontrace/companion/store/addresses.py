@@ -57,6 +57,7 @@ class UnderWay:
     surb: int
     slot: int
     changed: int  # unix seconds: when it was made or last sent
+    is_repeated: bool  # it was sent more than once
 
 
 @dataclass(frozen=True)
@@ -144,11 +145,11 @@ class AddressStore:
     def under_way(self, state: str) -> list[UnderWay]:
         """The SURBs that are made, or those that are sent, but not confirmed; opens no secret."""
         rows = self._db.rows(
-            "SELECT s.id, a.slot, s.changed FROM surbs s JOIN addresses a ON a.id = s.address"
+            "SELECT s.id, a.slot, s.changed, s.sends FROM surbs s JOIN addresses a ON a.id = s.address"
             " WHERE s.state = ? ORDER BY s.id",
             state,
         )
-        return [UnderWay(row["id"], row["slot"], row["changed"]) for row in rows]
+        return [UnderWay(row["id"], row["slot"], row["changed"], row["sends"] > 1) for row in rows]
 
     def pending(self) -> list[PendingSwap]:
         """All SURBs that are made or sent but not confirmed."""

@@ -162,6 +162,7 @@ MIGRATIONS = (
         WHERE state IN ('asked', 'ready');
     """,
     """
+    ALTER TABLE samples ADD COLUMN asked INTEGER;
     ALTER TABLE samples ADD COLUMN sent INTEGER;
     """,
 )

@@ -4,10 +4,22 @@ said.
 Kept in the state, so that a restart neither repeats nor skips anything. Nothing here is secret.
 """
 
+from dataclasses import dataclass
+
 from anontrace.companion.store.database import Database
 
 _KEPT_SAMPLES = 400
 _ASKED = "asked"  # no task: when mailboxes were asked last
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a receipt said of the swap that it asked about."""
+
+    found: bool | None  # it is held, or not; None: no answer came
+    successor: bool  # of a SURB, and not the first of its address
+    asked: int | None = None  # unix seconds: when the receipt was sent, by `run`
+    sent: int | None = None  # when the swap was, if it was under way
 
 
 class TimetableStore:
@@ -41,22 +53,25 @@ class TimetableStore:
         with self._db.transaction():
             self._db.run("INSERT OR REPLACE INTO traffic (id, level) VALUES (1, ?)", name)
 
-    def add_sample(self, found: bool | None, successor: bool, sent: int | None = None) -> None:
-        """A receipt said that what it asked about, the swap of a new address or of a successor, is held, or not; None:
-        its answer never came. `sent`: when that swap was, if that is known. Runs within the caller's transaction."""
+    def add_sample(self, sample: Sample) -> None:
+        """Keep what a receipt said. Runs within the caller's transaction."""
         number = self._db.run(
-            "INSERT INTO samples (found, successor, sent) VALUES (?, ?, ?)",
-            None if found is None else int(found), successor, sent,
+            "INSERT INTO samples (found, successor, asked, sent) VALUES (?, ?, ?, ?)",
+            None if sample.found is None else int(sample.found), sample.successor, sample.asked, sample.sent,
         )  # fmt: skip
         self._db.run("DELETE FROM samples WHERE id <= ?", number - _KEPT_SAMPLES)
 
+    def samples(self) -> list[Sample]:
+        """Those that are kept, the latest first."""
+        return [
+            Sample(_truth(row["found"]), bool(row["successor"]), row["asked"], row["sent"])
+            for row in self._db.rows("SELECT found, successor, asked, sent FROM samples ORDER BY id DESC")
+        ]
+
     def last_samples(self, count: int, of_successors: bool = False) -> list[bool | None]:
         """What the last `count` receipts said, the latest first; all of them, or those about successors."""
-        rows = self._db.rows(
-            "SELECT found FROM samples WHERE successor >= ? ORDER BY id DESC LIMIT ?", of_successors, count
-        )
-        return [None if row["found"] is None else bool(row["found"]) for row in rows]
+        return [each.found for each in self.samples() if each.successor >= of_successors][:count]
 
-    def last_missing(self) -> list[int]:
-        """When those swaps were sent that receipts said are not held."""
-        return self._db.column("SELECT sent FROM samples WHERE found = 0 AND sent IS NOT NULL")
+
+def _truth(value: int | None) -> bool | None:
+    return None if value is None else bool(value)
