@@ -28,41 +28,20 @@ from anontrace_shared.slots import slot_of
 from tests.backend.certificates import DAY, Authority
 from tests.backend.client import Client, Registered
 from tests.backend.servers import Servers, command
+from tests.backend.tls import NAMES, TlsServers
 from tests.patience import HANG_SECONDS, eventually
 
 EACH = 32  # connections of one client at mix-2
-# A public authority's certificate for P-256, with its intermediate one, has 2.2 kB; ours has 450 bytes.
-FILLING = 1750
 SEGMENT, HEADERS = 1448, 40  # bytes of TCP in an Ethernet frame, and of IPv4 and TCP before them
 OPENING_AND_CLOSING = 7  # segments without data
 DIRECTORY_OF_20 = 20 * 100 + 1000
-NAMES = ("discovery", "mix-1", "mix-2", "mix-3", "nymserver", "mailbox", "authority")
-
-
-class TlsServers(Servers):
-    """A network whose servers all speak TLS under a certificate authority of its own."""
-
-    def __init__(self, folder: Path, authority: Authority) -> None:
-        super().__init__(folder, "--delay", "0.01", "--pace", "0.01")
-        for name in NAMES:
-            authority.write(folder / name, filling=FILLING)
-            path = folder / name / "server.toml"
-            text = path.read_text().replace("http://", "https://")
-            path.write_text(text + '\n[tls]\ncertificate = "tls.pem"\nkey = "tls.key"\n')
-        path = folder / "mix-2" / "server.toml"
-        path.write_text(path.read_text() + f"\n[http]\nhead_seconds = 1.0\nconnections_each = {EACH}\n")
-        self.ca = authority.pem
-        path = folder / "network.toml"
-        plain = network.parse(path.read_text().replace("http://", "https://"))
-        plain.model_copy(
-            update={"network": plain.network.model_copy(update={"ca": authority.pem})},
-        ).save(path)
-        self.http = httpx.Client(trust_env=False, timeout=HANG_SECONDS, verify=trust.client_context(authority.pem))
 
 
 @pytest.fixture(scope="module")
 def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsServers]:
     servers = TlsServers(tmp_path_factory.mktemp("tls") / "net", Authority())
+    path = servers.folder / "mix-2" / "server.toml"
+    path.write_text(path.read_text() + f"\n[http]\nhead_seconds = 1.0\nconnections_each = {EACH}\n")
     try:
         servers.start_apart([name for name in NAMES if name != "mix-2"], ["mix-2"])
         servers.ready(NAMES)

@@ -1,6 +1,7 @@
-"""The shape of the traffic over a fortnight: the same whether the wearer is idle, is notified, or uploads a log.
+"""The shape of the traffic over a fortnight: the same whether the wearer is idle, is notified, or uploads a log, and
+whatever receipts say of swaps and fragments.
 
-First to the second and the byte, with the same random numbers; then as an observer sees it, who watches many wearers
+First to the moment and the byte, with the same random numbers; then as an observer sees it, who watches many wearers
 and lets a classifier learn to tell one kind from another. Scheduler, store and requests are the shipped ones; packets
 are transparent ones of the same size, and fewer addresses and requests a day stand for all.
 
@@ -28,6 +29,7 @@ from anontrace.companion.schedule.levels import Level
 from anontrace.companion.store.states import ACCEPTED
 from anontrace.companion.store.uploads import PASS_ON
 from anontrace.mixnet import keydays
+from anontrace.mixnet.receipt import NymQuestion, UploadQuestion
 from anontrace.mixnet.sizes import FRAGMENT_DATA
 from anontrace.wire.upload import ChainAuthorization, Upload
 from anontrace_shared import schedule
@@ -41,6 +43,8 @@ EVERY = 12  # a twelfth of the addresses, and of the traffic, shows the same
 DRAWN = int(os.environ.get("ANONTRACE_SHAPE_CLIENTS", "0"))  # of each kind, each another
 CLIENTS = DRAWN or 12
 STATES = ("idle", "notified", "uploading")
+IN_DOUBT = ("missing", "lossy")  # receipts say that swaps, or fragments of an upload, are missing: they are sent again
+PIECES = {"uploading": 300, "lossy": 120}  # in which a log goes, beside its opening
 SMALLER = 96  # where there are many wearers
 TINY = Level("tiny", messages=2, batch=5, looks=4, digests=6, sums=4, window_days=5, receipts=2, renewals=1)
 SMALL = Level("small", messages=12, batch=8, looks=8, digests=20, sums=4, window_days=5, receipts=8, renewals=10)
@@ -83,8 +87,10 @@ def fortnight(folder, time, patch, seed, state):
     wearer.network.transparent = True
     moments = Random(seed)
     wearer.until(START + 3 * DAY)
-    if state == "uploading":
-        hand_in(wearer, 300)
+    if state in ("uploading", "lossy"):
+        hand_in(wearer, PIECES[state])
+    wearer.network.lose_fragments = 40 if state == "lossy" else 0
+    wearer.network.lose_first = 3 if state == "missing" else 0
     if state == "notified":
         case, report = secrets.token_bytes(16), secrets.token_bytes(8)
         made = wearer.addresses(slot_of(START), slot_of(time.now) - slot_of(START))
@@ -95,17 +101,25 @@ def fortnight(folder, time, patch, seed, state):
     return wearer
 
 
-def test_all_that_is_sent_is_the_same_to_the_second_and_the_byte(tmp_path, time, monkeypatch):
-    wearers = {state: fortnight(tmp_path, time, monkeypatch, 1, state) for state in STATES}
+def test_all_that_is_sent_is_the_same_to_the_moment_and_the_byte(tmp_path, time, monkeypatch):
+    wearers = {state: fortnight(tmp_path, time, monkeypatch, 1, state) for state in STATES + IN_DOUBT}
     # Each was in the state that it stands for.
     assert [each.state for each in assess(wearers["notified"].state)] == ["told"]
-    assert [each.state for each in wearers["uploading"].state.uploads.all()] == [ACCEPTED]
+    for state in ("uploading", "lossy"):
+        assert [each.state for each in wearers[state].state.uploads.all()] == [ACCEPTED]
+        (pieces,) = wearers[state].network.fragments.values()
+        assert len(pieces) == 1 + PIECES[state]
+    questions = {state: Counter(map(type, wearer.network.asked)) for state, wearer in wearers.items()}
+    assert min(each[NymQuestion] for each in questions.values()) > 50
+    assert questions["idle"][UploadQuestion] == 0 < questions["uploading"][UploadQuestion]
+    assert questions["lossy"][UploadQuestion] > questions["uploading"][UploadQuestion]
+    assert len(wearers["missing"].network.lost) > 10
     assert assess(wearers["idle"].state) == []
 
     seen = {state: wearer.network.requests for state, wearer in wearers.items()}
     assert len(seen["idle"]) > DAYS * 20
-    assert seen["notified"] == seen["idle"]
-    assert seen["uploading"] == seen["idle"]
+    for state in wearers:
+        assert seen[state] == seen["idle"], state
 
     # To the mailbox server too: there is one message a mailbox in any case.
     for state, wearer in wearers.items():
@@ -177,6 +191,10 @@ def features(requests):
     received = Counter()
     for request in requests:
         received[int((request.time - START) // DAY)] += request.received
+    found += [
+        fmean(request.time % 1 for request in requests),
+        log10(0.001 + min(b.time - a.time for a, b in pairwise(requests))),
+    ]
     return [*found, *(received[day] for day in range(DAYS))]
 
 

@@ -8,6 +8,7 @@ from anontrace.backend.roles import Context
 
 from . import routes
 from .boxes import Mailboxes
+from .moments import Moments
 
 
 class MailboxRole:
@@ -16,7 +17,7 @@ class MailboxRole:
     def __init__(self, context: Context) -> None:
         settings = context.server.config.mailbox
         self.mailboxes = Mailboxes(context.store, context.counters, settings.quota, settings.group_quota)
-        self.router: APIRouter = routes.router(self.mailboxes)
+        self.router: APIRouter = routes.router(self.mailboxes, Moments(context.server.config.mix.delay))
 
     async def start(self) -> None:
         pass

@@ -11,9 +11,10 @@ from anontrace.wire import look
 from anontrace.wire.look import Look
 
 from .boxes import Mailboxes
+from .moments import Moments
 
 
-def router(mailboxes: Mailboxes) -> APIRouter:
+def router(mailboxes: Mailboxes, moments: Moments) -> APIRouter:
     """The mailbox server's endpoints."""
     routes = APIRouter(tags=["mailbox server"])
 
@@ -34,7 +35,11 @@ def router(mailboxes: Mailboxes) -> APIRouter:
     async def look_into(request: Request) -> Response:
         """What arrived in the mailboxes of up to 64 groups, told so that the server does not see what was wanted."""
         asked = Look.parse(await octets(request, at_least=look.HEAD, at_most=look.MAX_BODY, unit=1))
-        return Response((await mailboxes.answer(asked)).encode(asked), media_type=OCTETS)
+        return Response(await moments.answer(_encoded(mailboxes, asked)), media_type=OCTETS)
 
     gone.add(routes, ("/v1/poll",))
     return routes
+
+
+async def _encoded(mailboxes: Mailboxes, asked: Look) -> bytes:
+    return (await mailboxes.answer(asked)).encode(asked)
