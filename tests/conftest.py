@@ -48,6 +48,14 @@ SLOW = (
     "tools/test_set_up.py",
 )
 
+# Stores, nodes and databases wait for the disk at each write, for most of the time on a slow one. What a test kills
+# loses nothing by being in memory. Room for what the tests hold at once, and programs that they write have to start.
+_MEMORY, _MEMORY_BYTES = Path("/dev/shm"), 4 << 30
+if _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK) and "PYTEST_DEBUG_TEMPROOT" not in os.environ:
+    _found = os.statvfs(_MEMORY)
+    if _found.f_bavail * _found.f_frsize >= _MEMORY_BYTES and not _found.f_flag & os.ST_NOEXEC:
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = str(_MEMORY)
+
 # A shell that runs the tests in the background has them ignore these, and what they start would inherit that.
 for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
     if signal.getsignal(_number) == signal.SIG_IGN:
