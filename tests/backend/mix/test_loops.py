@@ -16,6 +16,7 @@ from anontrace.backend.observing.clockcheck import ClockCheck
 from anontrace.backend.observing.counters import Counters
 from anontrace.backend.peers import Peers
 from anontrace.backend.store import open_store
+from anontrace.mixnet import keydays
 from anontrace.mixnet.sizes import MAILBOX
 
 from tests.backend.servers import Servers
@@ -24,6 +25,7 @@ from tests.patience import eventually
 from tests.wire.samples import NETWORK
 
 NAMES = ("discovery", "mix-1", "mix-2", "mix-3", "nymserver", "mailbox")
+MOST_DAYS = 5
 
 
 class Swallower:
@@ -76,6 +78,10 @@ class Dropping(Later):
         super().__init__(servers, clock)
         self.swallower = swallower
 
+    def newest(self) -> set[int]:
+        """The days of the mixes' newest keys."""
+        return {mix.keys[-1].day for mix in self.mixes.values()}
+
 
 @pytest.fixture
 def dropping(tmp_path: Path) -> Iterator[Dropping]:
@@ -103,8 +109,14 @@ def test_a_mix_that_drops_is_told_of_with_the_next_days_keys_and_left_out(droppi
 
     eventually("the dropping mix is noticed, and no other", is_noticed)
     assert not any(mix.lossy for mix in dropping.mixes.values())
-    dropping.clock.set(NOON + DAY)
-    eventually("it is told of", lambda: sum(mix.lossy == (2,) for mix in dropping.mixes.values()) == 4)
+    # Whom a mix tells of on a day is settled when it announces its key: on a busy machine perhaps not by that moment.
+    for day in range(1, MOST_DAYS + 1):
+        dropping.clock.set(NOON + day * DAY)
+        newest = keydays.accepted_days(NOON + day * DAY)[-1]
+        eventually("the next keys are announced", lambda newest=newest: dropping.newest() == {newest})
+        if is_told := sum(mix.lossy == (2,) for mix in dropping.mixes.values()) == 4:
+            break
+    assert is_told
     ways = [[hop.number for hop in dropping.path(dropping.mailbox, exclude=())] for _ in range(50)]
     assert not any(2 in way for way in ways)
     assert 'anontrace_link_loss{next_mix="2"}' in servers.for_staff("mix-1").get("/metrics").text
