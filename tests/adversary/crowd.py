@@ -26,7 +26,7 @@ from anontrace.mixnet.header import GROUPED
 from anontrace.mixnet.sizes import MESSAGE, PAYLOAD
 from anontrace.mixnet.swap import NEW, Swap
 from anontrace_shared import schedule
-from anontrace_shared.slots import slot_of
+from anontrace_shared.slots import SLOTS_PER_DAY, slot_of
 
 from tests.companion.paper import START, PaperNetwork, Time, Wearer, exposure, make_transparent
 
@@ -36,7 +36,10 @@ EVERY = 24  # of so many slots one has an address: twelve a day, and a twenty-fo
 WEARERS, LEAKY = 8, 3
 ADDRESSES_TOLD = 3
 HOPS = 4
-LEVEL = Level("crowd", messages=20, batch=3, looks=3, digests=20, sums=4, window_days=5, receipts=8, renewals=12)
+LEVEL = Level(
+    "crowd", messages=20, batch=3, looks=3, digests=20, sums=4, window_days=5, receipts=8, renewals=12,
+    new=SLOTS_PER_DAY / EVERY,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

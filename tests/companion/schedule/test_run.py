@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 from anontrace import clock
-from anontrace.companion.addresses import registration, swaps
+from anontrace.companion.addresses import confirming, registration, swaps
 from anontrace.companion.errors import BadgeNotFoundError, BluetoothError, BusyError, CompanionError
 from anontrace.companion.exposures.cases import assess
 from anontrace.companion.exposures.looking import GROUPS
@@ -16,6 +16,7 @@ from anontrace.companion.schedule import renewal, run, scheduled_polls
 from anontrace.companion.schedule.levels import HIGH, LOW, NORMAL, Level
 from anontrace.companion.store import states
 from anontrace.companion.store.badges import RATCHET
+from anontrace.mixnet import swap
 from anontrace.mixnet.header import ALONE
 from anontrace.mixnet.receipt import NymQuestion
 from anontrace.mixnet.sizes import MESSAGE, PAYLOAD
@@ -297,7 +298,7 @@ def test_when_a_clock_that_was_ahead_is_put_right_nothing_waits_for_the_time_tha
     assert kinds >= {"messages", "look"}
     latest = int(wearer.time.now)
     rows = wearer.state._db.rows
-    assert not rows("SELECT * FROM renewals WHERE due > ?", latest + 9 * HOUR)
+    assert not rows("SELECT * FROM renewals WHERE due > ?", latest + 15 * HOUR)
     assert not rows("SELECT * FROM surbs WHERE changed > ?", latest)
     assert not rows("SELECT * FROM mailboxes WHERE asked > ?", latest)
     assert horizon(wearer) >= 288
@@ -332,6 +333,36 @@ def test_run_keeps_going_at_the_highest_level_when_the_state_folder_was_busy(lat
     wearer.events.clear()
     wearer.run.step()
     assert not [event for event in wearer.events if event.task == run.CLOCK]
+
+
+def test_a_day_at_normal_renews_288_addresses_and_as_many_dummies_come(later):
+    """From when receipts have said that successors arrive, and none is sent twice. A day is as many batches as a day
+    has in the mean: how many it has is drawn."""
+    wearer = later(3 * DAY)
+    while not confirming.successors_arrive(wearer.state):
+        wearer.until(wearer.time.now + 6 * HOUR)
+    assert wearer.time.now < START + 7 * DAY
+    wearer.until(wearer.time.now + 36 * HOUR)
+    renewed, keep = set(), wearer.network._swap
+
+    def note(wanted):
+        if wanted.authentication != swap.NEW:
+            renewed.add(wanted.blob)
+        keep(wanted)
+
+    wearer.network._swap = note
+    came, asked = len(wearer.network.relayed), len(wearer.network.asked)
+    before, cover = len(wearer.network.requests), wearer.network.cover
+    wearer.until(wearer.time.now + 2 * DAY)
+    days = sum(each.kind == "messages" for each in wearer.network.requests[before:]) / NORMAL.messages
+    dummies = len(wearer.network.relayed) - came - (len(wearer.network.asked) - asked)
+    assert days == pytest.approx(2, rel=0.2)
+    # Two days have more of the ones or the others: what was begun before them ends in them.
+    assert (len(renewed) + dummies) / 2 / days == pytest.approx(288, rel=0.05)
+    assert len(renewed) / days == pytest.approx(288, rel=0.2)
+    assert dummies / days == pytest.approx(288, rel=0.2)
+    assert (wearer.network.cover - cover) / days < 0.05 * NORMAL.messages * NORMAL.batch
+    assert len(renewal.waiting(wearer.state, int(wearer.time.now))) < 6 * NORMAL.batch  # nothing piles up
 
 
 @pytest.mark.parametrize(

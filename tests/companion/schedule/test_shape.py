@@ -46,8 +46,14 @@ STATES = ("idle", "notified", "uploading")
 IN_DOUBT = ("missing", "lossy")  # receipts say that swaps, or fragments of an upload, are missing: they are sent again
 PIECES = {"uploading": 300, "lossy": 120}  # in which a log goes, beside its opening
 SMALLER = 96  # where there are many wearers
-TINY = Level("tiny", messages=2, batch=5, looks=4, digests=6, sums=4, window_days=5, receipts=2, renewals=1)
-SMALL = Level("small", messages=12, batch=8, looks=8, digests=20, sums=4, window_days=5, receipts=8, renewals=10)
+TINY = Level(
+    "tiny", messages=2, batch=5, looks=4, digests=6, sums=4, window_days=5, receipts=2, renewals=1,
+    new=3,
+)  # fmt: skip
+SMALL = Level(
+    "small", messages=12, batch=8, looks=8, digests=20, sums=4, window_days=5, receipts=8, renewals=10,
+    new=24,
+)  # fmt: skip
 
 
 @pytest.fixture

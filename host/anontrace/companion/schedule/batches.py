@@ -24,6 +24,13 @@ from anontrace.mixnet.header import NO_MAILBOX
 _TRIES = 3  # first mixes
 
 
+@dataclass(frozen=True, slots=True)
+class _Repeat:
+    """The swap of a successor, once more."""
+
+    surb: int
+
+
 @dataclass
 class _Batch:
     """The payloads (239) of a batch, and what they are."""
@@ -45,7 +52,6 @@ def send(state: State, servers: Servers, level: Level, rng: Random) -> None:
     """Send one batch: `level.batch` messages to one mix drawn at random. OfflineError when no mix answers."""
     renewal.advance(state, servers, rng)
     confirming.take(state, rng)
-    renewal.start(state, servers, level, rng)
     batch = _drawn(state, servers, level, rng)
     rng.shuffle(batch.payloads)
     for _ in range(_TRIES):
@@ -59,32 +65,29 @@ def send(state: State, servers: Servers, level: Level, rng: Random) -> None:
 
 
 def _drawn(state: State, servers: Servers, level: Level, rng: Random) -> _Batch:
-    """What goes out now."""
+    """What goes out now. As many renewals are begun as there is room for."""
     batch, now = _Batch(level.batch), int(clock.now())
-    _add_receipts(state, servers, batch, min(_share(level.receipts / level.messages, rng), batch.room), rng)
-    new, successors = state.addresses.due(now)
+    _add_receipts(state, servers, batch, min(renewal.share(level.receipts / level.messages, rng), batch.room), rng)
+    new, _ = state.addresses.due(now)
     batch.swaps = new[: batch.room]
     _add_swaps(state, batch, batch.swaps)
-    pool: list[int | OldSurb | Piece] = [*successors, *state.renewals.with_dummy_due(), *fragments.due(state, now)]
+    renewal.start(state, servers, level, rng, batch.room)
+    waiting = renewal.waiting(state, now)
+    pool: list[int | _Repeat | OldSurb | Piece] = [*waiting.successors, *map(_Repeat, waiting.repeats), *waiting.old]
+    pool += fragments.due(state, now)
     chosen = rng.sample(pool, min(batch.room, len(pool)))
     drawn = [each for each in chosen if isinstance(each, int)]
     _add_swaps(state, batch, drawn)
     batch.swaps += drawn
+    batch.repeated = [each.surb for each in chosen if isinstance(each, _Repeat)]
+    _add_swaps(state, batch, batch.repeated)
     old = [each for each in chosen if isinstance(each, OldSurb)]
     batch.payloads += [dummies.ask(each) for each in old]
     batch.old = [each.surb for each in old]
     batch.pieces = [each for each in chosen if isinstance(each, Piece)]
     batch.payloads += fragments.payloads(state, batch.pieces)
-    if not confirming.successors_arrive(state):
-        batch.repeated = state.addresses.to_repeat(batch.room)
-        _add_swaps(state, batch, batch.repeated)
     batch.payloads += [kinds.cover() for _ in range(batch.room)]
     return batch
-
-
-def _share(mean: float, rng: Random) -> int:
-    """A whole number, with this mean."""
-    return int(mean) + (rng.random() < mean % 1)
 
 
 def _add_swaps(state: State, batch: _Batch, surbs: list[int]) -> None:

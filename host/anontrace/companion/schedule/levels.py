@@ -29,6 +29,7 @@ class Level:
     window_days: int  # for which a message is in the sums, from when it was told of
     receipts: float
     renewals: float  # addresses that get a new SURB, in a swap, and a dummy by the old one, asked for by a relay
+    new: float = SLOTS_PER_DAY  # addresses that are registered
     most: int = MAX_BATCH  # messages in a batch, however many badges there are
 
     @property
@@ -42,14 +43,16 @@ class Level:
         further = max(count - 1, 0)
         return replace(
             self,
-            batch=min(self.batch + ceil(further * SLOTS_PER_DAY / self.messages), self.most),
+            batch=min(self.batch + ceil(further * self.new / self.messages), self.most),
+            new=self.new * (further + 1),
             digests=min(self.digests * (further + 1), look.MAX_DIGESTS),
             sums=min(self.sums * (further + 1), look.MAX_SUMS),
         )
 
-    def fragments_a_day(self, badges: int) -> float:
-        """Messages a day that fragments of an upload may take: all but those for registration and receipts."""
-        return max(self.messages * self.batch - badges * SLOTS_PER_DAY - self.receipts, 1)
+    @property
+    def rest(self) -> float:
+        """Messages a day that renewals have, or fragments of an upload: all but those for registration and receipts."""
+        return max(self.messages * self.batch - self.new - self.receipts, 1)
 
 
 LOW = Level("low", messages=11, batch=27, looks=1.5, digests=64, sums=16, window_days=7, receipts=4, renewals=2)

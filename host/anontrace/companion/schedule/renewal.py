@@ -4,6 +4,7 @@ it is sure to be empty (docs/companion-traffic.md).
 Moves renewals on; what they send goes out in `batches`.
 """
 
+from dataclasses import dataclass
 from random import Random
 
 from anontrace_shared.slots import SLOTS_PER_DAY, slot_of
@@ -14,12 +15,27 @@ from anontrace.companion.network.servers import Servers
 from anontrace.companion.reports import journey
 from anontrace.companion.schedule import dummies
 from anontrace.companion.schedule.levels import Level
+from anontrace.companion.store.renewals import OldSurb
 from anontrace.companion.store.state import State
 
 IN_FLIGHT_SECONDS = 6 * 3600  # by then, what was sent has arrived
-_MOST_WAIT = 1.5  # of that
+_MOST_WAIT = 2.5  # of that: confirmations come in bursts, one with each look, and dummies are not to
+_MOST_WAITING = 4  # batches of what was begun
 SPREAD_SECONDS = 46 * 3600  # over which the swaps of new addresses leave, each at a time of its own
 MAX_EMPTY_POLLS = 3  # of an old mailbox, until it is given up
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What renewals have to send: SURBs whose swaps are due, those whose swaps go once more, and old ones whose dummies
+    are to be asked for."""
+
+    successors: list[int]
+    repeats: list[int]
+    old: list[OldSurb]
+
+    def __len__(self) -> int:
+        return len(self.successors) + len(self.repeats) + len(self.old)
 
 
 def slots_in_question(now: float) -> tuple[int, int]:
@@ -37,7 +53,7 @@ def advance(state: State, servers: Servers, rng: Random) -> None:
     state.receipts.put_right(now)
     state.uploads.put_right(now, now + journey.ARRIVED_SECONDS)
     state.renewals.put_right(now + int(IN_FLIGHT_SECONDS * _MOST_WAIT))
-    state.renewals.replaced(now + in_flight(rng))
+    state.renewals.replaced(lambda: now + in_flight(rng))
     arrive = confirming.successors_arrive(state)
     with state.transaction():
         for old in state.renewals.drained(now, arrive):
@@ -45,21 +61,36 @@ def advance(state: State, servers: Servers, rng: Random) -> None:
     state.renewals.settled(now)
 
 
+def waiting(state: State, now: int) -> Waiting:
+    """What renewals have to send by now."""
+    _, successors = state.addresses.due(now)
+    repeats = [] if confirming.successors_arrive(state) else state.addresses.to_repeat()
+    return Waiting(successors, repeats, state.renewals.with_dummy_due())
+
+
+def share(mean: float, rng: Random) -> int:
+    """A whole number, with this mean."""
+    return int(mean) + (rng.random() < mean % 1)
+
+
 def in_flight(rng: Random) -> int:
     """Seconds to wait until what is sent now has arrived."""
     return int(IN_FLIGHT_SECONDS * rng.uniform(1, _MOST_WAIT))
 
 
-def start(state: State, servers: Servers, level: Level, rng: Random) -> int:
-    """Begin to renew as many addresses as fall to a batch, drawn at random; returns how many there were.
+def start(state: State, servers: Servers, level: Level, rng: Random, room: int) -> int:
+    """Begin to renew addresses, drawn at random; returns how many there were.
 
-    None while what was begun before does not get out. An address that was notified is renewed at a time of its own
-    (`polling`), in the place of another.
+    As many as fall to the `room` that a batch has besides new addresses and receipts: over a day these are the level's,
+    and where a level has no more room than its renewals need, none of it is left empty and nothing piles up. None while
+    what was begun before does not get out. An address that was notified is renewed at a time of its own (`polling`), in
+    the place of another.
     """
-    waiting = len(state.addresses.due(int(clock.now()))[1]) + len(state.renewals.with_dummy_due())
-    now, mean = int(clock.now()), level.renewals / level.messages
-    count = int(mean) + (rng.random() < mean % 1)
-    chosen = state.addresses.to_renew(slots_in_question(now), now, count) if waiting <= level.batch else []
+    now = int(clock.now())
+    count = share(level.renewals / level.rest * room, rng)
+    chosen = []
+    if count and len(waiting(state, now)) <= _MOST_WAITING * level.batch:
+        chosen = state.addresses.to_renew(slots_in_question(now), now, count)
     if not chosen:
         return 0
     groups = registration.open_groups(state, servers)

@@ -48,7 +48,7 @@ def waiting(state: State) -> list[Waiting]:
 
 def _takes(state: State, many: int) -> float:
     """Seconds that `run` takes for so many fragments of one upload, until it knows that they are there."""
-    return many * DAY_SECONDS / run_level(state).fragments_a_day(max(state.badges.count(), 1)) + _around(state)
+    return many * DAY_SECONDS / run_level(state).rest + _around(state)
 
 
 def _around(state: State) -> float:

@@ -179,15 +179,14 @@ class AddressStore:
             CONFIRMED,
         )
 
-    def to_repeat(self, limit: int) -> list[int]:
-        """Up to `limit` successors, at random, that were sent but once, and for which an older SURB waits to be given
-        up."""
+    def to_repeat(self) -> list[int]:
+        """Successors that were sent but once, and for which an older SURB waits to be given up."""
         return self._db.column(
             f"SELECT n.id FROM renewals r CROSS JOIN surbs o ON o.id = r.surb AND r.state = '{DRAINING}'"
             " CROSS JOIN surbs n ON n.address = o.address AND n.id > o.id"
-            " WHERE +n.state = ? AND NOT n.seen AND n.sends < 2 ORDER BY random() LIMIT ?",
-            CONFIRMED, limit,
-        )  # fmt: skip
+            " WHERE +n.state = ? AND NOT n.seen AND n.sends < 2 ORDER BY n.id",
+            CONFIRMED,
+        )
 
     def in_use(self, now: int) -> list[int]:
         """SURBs that are confirmed, whatever their slots, with a live mailbox."""

@@ -4,6 +4,7 @@ One row per old SURB; it is deleted with the SURB. The steps are `schedule.renew
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from anontrace.companion.store.database import Database
@@ -43,8 +44,8 @@ class RenewalStore:
         with self._db.transaction():
             self._db.run("UPDATE renewals SET due = ? WHERE due > ?", latest, latest)
 
-    def replaced(self, due: int) -> int:
-        """Those whose successor the nymserver has begin to drain; how many."""
+    def replaced(self, due: Callable[[], int]) -> int:
+        """Those whose successor the nymserver has begin to drain, each until it is `due`; how many."""
         of_them = f"EXISTS (SELECT 1 FROM surbs WHERE id = surb AND surbs.state = '{REPLACED}')"
         return self._move(f"state = '{REPLACING}' AND {of_them}", DRAINING, due)
 
@@ -71,13 +72,13 @@ class RenewalStore:
         )
 
     def settled(self, now: int) -> int:
-        return self._move(f"state = '{SETTLING}' AND due <= ?", CHECKING, now, now)
+        return self._move(f"state = '{SETTLING}' AND due <= ?", CHECKING, lambda: now, now)
 
-    def _move(self, condition: str, state: str, due: int, *values: object) -> int:
+    def _move(self, condition: str, state: str, due: Callable[[], int], *values: object) -> int:
         with self._db.transaction():
             moved = self._db.column(f"SELECT surb FROM renewals WHERE {condition}", *values)
             for surb in moved:
-                self._db.run("UPDATE renewals SET state = ?, due = ? WHERE surb = ?", state, due, surb)
+                self._db.run("UPDATE renewals SET state = ?, due = ? WHERE surb = ?", state, due(), surb)
         return len(moved)
 
     def with_dummy_due(self) -> list[OldSurb]:
