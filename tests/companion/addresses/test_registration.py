@@ -4,6 +4,7 @@ import pytest
 from anontrace import clock
 from anontrace.companion.addresses import confirming, registration, swaps
 from anontrace.companion.addresses.swaps import Swaps
+from anontrace.companion.exposures import polling
 from anontrace.companion.network.servers import Servers
 from anontrace.companion.schedule.levels import NORMAL
 from anontrace.companion.store import state
@@ -121,3 +122,58 @@ def test_what_an_earlier_attempt_has_sent_is_looked_for_itself(wearer):
     found, _, seen = settled(wearer)
     assert (found.confirmed, found.pending) == (DAY_SLOTS, 0) and found.resent >= len(earlier)
     assert len(wearer.network.nyms) == DAY_SLOTS == seen
+
+
+def polled(wearer):
+    """What a poll by hand asks for and sends: receipts, and messages request by request."""
+    asked, before = len(wearer.network.asked), len(wearer.network.requests)
+    with wearer._servers(wearer.state) as servers:
+        polling.poll(wearer.state, servers, lambda *_: None)
+    sent = [each.sent // MESSAGE for each in wearer.network.requests[before:] if each.kind == "messages"]
+    return len(wearer.network.asked) - asked, sent
+
+
+def sent_and_not_confirmed(wearer, monkeypatch, lose):
+    """As a `register` leaves it whose time was over before its one receipt was answered, or `lose` says so."""
+    monkeypatch.setattr(swaps, "RESEND_SECONDS", 1000.0)
+    mix, answers, send = wearer.network._mix, [], wearer.network._send
+    with monkeypatch.context() as patch:
+        patch.setattr(wearer.network, "_send", lambda *answer: answers.append(answer))
+        patch.setattr(wearer.network, "_mix", lambda number, data: lose(data) or mix(number, data))
+        assert settled(wearer, seconds=0.3)[0].confirmed == 0
+    for each in answers:
+        send(*each)
+    wearer.time.now += 3600
+
+
+def test_a_poll_asks_for_a_sample_of_what_waits_in_one_request_and_it_speaks_for_the_rest(wearer, monkeypatch):
+    sent_and_not_confirmed(wearer, monkeypatch, lambda _: False)
+    assert polled(wearer) == (swaps.MIN_SAMPLE, [swaps.MIN_SAMPLE])
+    wearer.time.now += 30 * 3600  # by now it would count as lost
+    asked, sent = polled(wearer)
+    assert (asked, sent) == (0, []) and wearer.state.addresses.pending() == []
+    assert wearer.state._db.row("SELECT sum(seen) AS seen FROM surbs")["seen"] == 1 + swaps.MIN_SAMPLE
+
+
+def test_what_a_poll_finds_missing_is_sent_again_and_speaks_for_nothing(wearer, monkeypatch):
+    sent_and_not_confirmed(wearer, monkeypatch, lambda _: True)
+    for _ in range(6):
+        asked, _ = polled(wearer)
+        assert asked <= swaps.MIN_SAMPLE
+        assert len(wearer.network.nyms) >= DAY_SLOTS - wearer.state.addresses.pending_count()
+        wearer.time.now += 13 * 3600
+    assert len(wearer.network.nyms) == DAY_SLOTS and wearer.state.addresses.pending() == []
+
+
+def test_a_poll_waits_for_the_answers_that_are_on_their_way(wearer, monkeypatch):
+    sent_and_not_confirmed(wearer, monkeypatch, lambda _: False)
+    kept, send = [], wearer.network._send
+    monkeypatch.setattr(wearer.network, "_send", lambda *answer: kept.append(answer))
+    assert polled(wearer) == (swaps.MIN_SAMPLE, [swaps.MIN_SAMPLE])
+    monkeypatch.setattr(wearer.network, "_send", send)
+    for each in kept[:4]:
+        send(*each)
+    assert polled(wearer) == (0, []) and len(wearer.state.addresses.pending()) > DAY_SLOTS - 9
+    for each in kept[4:]:
+        send(*each)
+    assert polled(wearer) == (0, []) and wearer.state.addresses.pending() == []

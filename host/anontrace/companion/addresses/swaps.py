@@ -18,7 +18,7 @@ from anontrace.companion.addresses import confirming, messages, receipts, regist
 from anontrace.companion.network.servers import Servers
 from anontrace.companion.store.addresses import PendingSwap
 from anontrace.companion.store.state import State
-from anontrace.companion.store.states import MADE
+from anontrace.companion.store.states import MADE, SENT
 from anontrace.companion.store.timetable import Sample
 from anontrace.mixnet import swap
 
@@ -68,16 +68,20 @@ class Swaps:
         self._take()
         now = time.monotonic()
         left = self._unconfirmed(pending)
-        due = [item for item in left if self._is_due(item, now)]
-        if due:
-            group = registration.group_of_today(self._state, self._servers)
-            with self._state.transaction():
-                asking = [receipts.ask_nym(self._state, self._servers, group, item) for item in due]
-            for mailboxes in messages.hand_over(self._servers, asking, first_mixes=1):
-                self._began |= dict.fromkeys(mailboxes, time.monotonic())
-            for item in due:
-                self._asked[item.surb] = (now, self._asked.get(item.surb, (now, 0))[1] + 1)
+        self._ask([item for item in left if self._is_due(item, now)])
         return left
+
+    def _ask(self, items: list[PendingSwap]) -> None:
+        """Send receipts for these."""
+        if not items:
+            return
+        now, group = time.monotonic(), registration.group_of_today(self._state, self._servers)
+        with self._state.transaction():
+            asking = [receipts.ask_nym(self._state, self._servers, group, item) for item in items]
+        for mailboxes in messages.hand_over(self._servers, asking, first_mixes=1):
+            self._began |= dict.fromkeys(mailboxes, time.monotonic())
+        for item in items:
+            self._asked[item.surb] = (now, self._asked.get(item.surb, (now, 0))[1] + 1)
 
     def _is_due(self, item: PendingSwap, now: float) -> bool:
         if item.surb not in self._asked:
@@ -173,19 +177,49 @@ class Swaps:
         return sorted(_random.sample(items, len(items)), key=lambda item: item.surb not in self._asked)
 
     def advance(self) -> None:
-        """One step for all that is pending and whose time has come, without waiting: judge what was answered, send what
-        is new or got lost, ask for what was sent."""
+        """One step for all that is pending and whose time has come, without waiting, after a look into all groups:
+        judge what was answered, send what is new or got lost, ask for a sample of what was sent.
+
+        However much waits, there is one request of receipts, with `MIN_SAMPLE` of them at most. They are judged
+        together when all are answered: if all is held that was asked for, it speaks for what was sent no later.
+        """
         now = int(clock.now())
-        self._take()
+        missing, is_in_doubt = self._judge_sample(now)
         pending = self._state.addresses.pending()
         new, successors = self._state.addresses.due(now)
         due = {*new, *successors}
-        # What was sent later than now was so by a clock that was ahead.
         waiting = [item for item in pending if item.state != MADE]
-        lost = [item for item in waiting if not 0 <= now - item.changed < confirming.DOUBT_SECONDS]
+        # What was sent later than now was so by a clock that was ahead.
+        lost = [
+            item
+            for item in waiting
+            if item.surb in missing
+            or item.changed > now
+            or (is_in_doubt and now - item.changed >= confirming.DOUBT_SECONDS)
+        ]
         self.send([item for item in pending if item.surb in due] + lost)
-        asked = {each.surb for each in self._state.receipts.open()}
-        self.confirm([item for item in waiting if item.surb not in asked])
+        if not any(each.surb is not None for each in self._state.receipts.open()):
+            self._ask(_random.sample(waiting, min(len(waiting), MIN_SAMPLE)))
+
+    def _judge_sample(self, now: int) -> tuple[set[int], bool]:
+        """The SURBs whose swaps the nymserver does not hold, and whether others may be lost with them."""
+        addresses, stored = self._state.addresses, self._state.receipts
+        answered = [each for each in stored.answered() if each.surb is not None]
+        unanswered = [each for each in stored.open() if each.surb is not None]
+        silent = [each for each in unanswered if not 0 <= now - each.made < confirming.SILENT_SECONDS]
+        if len(silent) < len(unanswered):
+            return set(), False  # the others may be answered yet
+        held = {each.surb for each in answered if receipts.is_held(each) and each.surb is not None}
+        missing = {each.surb for each in answered if each.surb is not None} - held
+        sent = {each.surb: each.changed for each in addresses.under_way(SENT)}
+        sample = [moment for surb, moment in sent.items() if surb in held]  # `run` asks for what is in use, too
+        with self._state.transaction():
+            addresses.set_confirmed_within(sorted(held), now)
+            if len(sample) >= MIN_SAMPLE and not missing and not silent:
+                vouched = [surb for surb, moment in sent.items() if moment <= max(sample) and surb not in held]
+                addresses.set_confirmed_within(vouched, now, seen=False)
+            stored.set_judged([each.mailbox for each in (*answered, *silent)])
+        return missing, bool(missing) or (bool(silent) and not held)
 
 
 def payload(item: PendingSwap) -> bytes:
