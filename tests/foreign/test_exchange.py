@@ -313,3 +313,16 @@ def test_a_companion_refuses_what_does_not_end(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(companion, "MAX_ANSWER", MOST)
     with serving(serve) as server, companion.Client() as client, pytest.raises((RefusedError, OfflineError)):
         client.get("discovery", server.url)
+
+
+@pytest.mark.parametrize("value", [b"\xff\xfe\xe9", b"\xc3\xa9", b"Sun, 06 Nov 1994 08:49:37 G\xcdT"])
+def test_headers_that_are_not_ascii_do_no_harm(value: bytes) -> None:
+    def serve(caller: socket.socket) -> None:
+        caller.recv(1 << 16)
+        caller.sendall(b"HTTP/1.1 200 OK\r\nDate: " + value + b"\r\nContent-Type: " + value)
+        caller.sendall(b"\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+
+    with serving(serve) as server, companion.Client() as client:
+        assert client.get("discovery", server.url) == b"ok"
+        status, date = client.probe("discovery", server.url)
+        assert status == 200 and date is not None

@@ -290,5 +290,6 @@ def ask(client: httpx.Client, method: str, url: str, *, seconds: float, most: in
             content += piece
             if len(content) > most:
                 raise TooLong("its answer is too long")
-    kept = [(name, value) for name, value in answer.headers.items() if name in ("content-type", "date")]
+    # As bytes: what is not ASCII in them could not be written anew.
+    kept = [(name, value) for name, value in answer.headers.raw if name.lower() in (b"content-type", b"date")]
     return httpx.Response(answer.status_code, headers=kept, content=bytes(content), request=answer.request)
