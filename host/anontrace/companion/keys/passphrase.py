@@ -38,7 +38,8 @@ class Stretching:
 
     def key(self, passphrase: str) -> bytes:
         """The key (32) of a passphrase; takes about half a second on purpose."""
-        if self.operations > MAX_OPERATIONS or self.memory > MAX_MEMORY or len(self.salt) != SALT:
+        in_range = 1 <= self.operations <= MAX_OPERATIONS and argon2id.MEMLIMIT_MIN <= self.memory <= MAX_MEMORY
+        if not in_range or len(self.salt) != SALT:
             raise StateError("the passphrase settings of this file make no sense; it is damaged")
         try:
             text = unicodedata.normalize("NFC", passphrase).encode()
