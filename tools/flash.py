@@ -148,7 +148,12 @@ def _run(port: str, command: list[str], timeout: float = 300.0) -> str:
     """Run esptool or mpremote; its output, or FlashError with the reason in one line."""
     try:
         process = subprocess.run(
-            [sys.executable, "-m", *command], capture_output=True, text=True, timeout=timeout, check=False
+            [sys.executable, "-m", *command],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise FlashError(f"{command[0]} on {port} did not end: press the board's reset button and try again") from None
@@ -172,7 +177,7 @@ def _copy(port: str, prepare: str, files: dict[str, Path]) -> None:
     said, told = [], 0
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "mpremote", "connect", port, *steps],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
     )  # fmt: skip
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     reader = threading.Thread(target=_read_lines, args=(process.stdout, lines))

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from anontrace.companion.badge import usb
+from anontrace.companion.errors import CompanionError
 
 from tests.tools import images
 from tests.tools.emulated_board import EmulatedBoard
@@ -200,6 +201,20 @@ def test_a_board_without_a_network_or_with_a_wrong_address_is_told_apart(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="locks a pseudo-terminal as pyserial does there")
+def test_what_a_board_sends_need_not_be_text(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "mpremote.py").write_text(
+        "import os, sys; os.write(1, b'ets Jul 29 \\xff\\xfe'); sys.exit(int(sys.argv[2]))"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(flash.FlashError, match="ets Jul 29"):
+        flash.inventory("1")
+    with pytest.raises(flash.FlashError, match="does not answer as MicroPython does"):
+        flash.inventory("0")
+    with pytest.raises(CompanionError, match="was not reached: ets Jul 29"):
+        usb.write_owner_key("1", bytes(32))
+
+
 def test_a_port_that_another_program_holds_is_busy(capsys: pytest.CaptureFixture[str]) -> None:
     master, slave = os.openpty()
     try:

@@ -10,10 +10,11 @@ import plistlib
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from anontrace.companion.errors import FAILED, USAGE, SetupError
+from anontrace.companion.errors import FAILED, USAGE, ServiceError, SetupError
 from anontrace.companion.system import service_managers
 from anontrace.companion.system.service import LABEL, UNIT, Service, agent, agent_path, serves, task, unit
 from anontrace.companion.system.service_managers import Standing
@@ -324,3 +325,24 @@ def test_windows_and_unknown_systems_are_told_what_to_do(monkeypatch):
     monkeypatch.setattr(platform, "system", lambda: "Plan9")
     with pytest.raises(SetupError, match="Plan9"):
         service_managers.this_system()
+
+
+def test_what_a_manager_says_need_not_be_utf_8(monkeypatch, tmp_path):
+    (tmp_path / "systemctl").write_bytes(b"#!/bin/sh\nprintf 'kein Zugriff f\\374r Sie\\n' >&2\nexit 1\n")
+    (tmp_path / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(ServiceError, match=r"kein Zugriff f.r Sie"):
+        service_managers.Systemd().install(AWKWARD)
+
+
+def test_a_unit_is_utf_8_whatever_the_locale(tmp_path):
+    script = (
+        "import sys, pathlib\n"
+        "from anontrace.companion.system import service_managers as managers\n"
+        "path = pathlib.Path(sys.argv[1])\n"
+        "assert managers._write(path, '\\xe4') and not managers._write(path, '\\xe4')\n"
+    )
+    environment = os.environ | {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+    command = [sys.executable, "-c", script, str(tmp_path / UNIT)]
+    subprocess.run(command, env=environment, check=True)
+    assert (tmp_path / UNIT).read_bytes() == b"\xc3\xa4"

@@ -24,7 +24,9 @@ def update_firmware(port: str, source: str | None) -> list[str]:
         )
     command = [sys.executable, "-m", "tools.flash", "update", f"--port={port}"]
     try:
-        done = subprocess.run(command, cwd=tree, capture_output=True, text=True, timeout=SECONDS, check=False)
+        done = subprocess.run(
+            command, cwd=tree, capture_output=True, text=True, errors="replace", timeout=SECONDS, check=False
+        )
     except subprocess.TimeoutExpired as error:
         raise CompanionError(f"the badge on {port} does not answer; unplug it, plug it in and try again") from error
     if "No module named" in done.stderr:

@@ -92,7 +92,9 @@ def _to_port(port: str, owner_key: bytes) -> None:
             "reset",
         ]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+            done = subprocess.run(
+                command, capture_output=True, text=True, errors="replace", timeout=SECONDS, check=False
+            )
         except subprocess.TimeoutExpired as error:
             raise CompanionError(f"the badge on {port} does not answer; unplug it, plug it in and try again") from error
     if "No module named mpremote" in done.stderr:

@@ -50,7 +50,7 @@ def serves(folder: Path) -> bool:
     """Whether a service is installed, by systemd or launchd, that works on this state folder."""
     name = str(folder.absolute())
     try:
-        if _quoted(name) in unit_path().read_text():
+        if _quoted(name) in unit_path().read_text(encoding="utf-8"):
             return True
     except (OSError, UnicodeError):
         pass

@@ -180,7 +180,12 @@ def _call(*command: str) -> "subprocess.CompletedProcess[str]":
         raise ServiceError(f"there is no {command[0]} here, which would start the service; {_BY_HAND}")
     try:
         return subprocess.run(
-            [program, *command[1:]], capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False
+            [program, *command[1:]],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=COMMAND_SECONDS,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ServiceError(f"{command[0]} does not answer; try again") from error
@@ -201,11 +206,11 @@ def _number(text: str | None) -> int | None:
 def _write(path: Path, content: str) -> bool:
     """Write the file in one step; False where it says that already."""
     try:
-        if path.exists() and path.read_text() == content:
+        if path.exists() and path.read_text(encoding="utf-8") == content:
             return False
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.new")
-        temporary.write_text(content)
+        temporary.write_text(content, encoding="utf-8")
         temporary.replace(path)
     except (OSError, UnicodeError) as error:
         raise ServiceError(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}") from error
