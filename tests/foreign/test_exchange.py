@@ -326,3 +326,23 @@ def test_headers_that_are_not_ascii_do_no_harm(value: bytes) -> None:
         assert client.get("discovery", server.url) == b"ok"
         status, date = client.probe("discovery", server.url)
         assert status == 200 and date is not None
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (429, r"was asked too often of late from this connection; .* try again in 10 minutes"),
+        (503, r"does not serve now \(it answers with status 503\); nothing is lost, try again later"),
+    ],
+)
+def test_a_server_that_answers_is_not_said_to_be_out_of_reach(
+    monkeypatch: pytest.MonkeyPatch, status: int, said: str
+) -> None:
+    monkeypatch.setattr(companion, "FIRST_PAUSE", 0)
+
+    def serve(caller: socket.socket) -> None:
+        caller.recv(1 << 16)
+        caller.sendall(b"HTTP/1.1 %d Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % status)
+
+    with serving(serve) as server, companion.Client() as client, pytest.raises(OfflineError, match=said):
+        client.get("discovery", server.url)

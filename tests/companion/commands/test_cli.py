@@ -213,7 +213,7 @@ def test_a_port_of_others_is_said_with_how_to_be_let_in(monkeypatch, tmp_path):
         usb.write_owner_key(str(tmp_path / "ttyUSB7"), bytes(32))
 
 
-@pytest.mark.parametrize("adapter", ["system", "bumble:tcp-client:127.0.0.1:9"])
+@pytest.mark.parametrize("adapter", ["system", "bumble:tcp-client:127.0.0.1:9", "bumble:usb:99", "bumble:usb:"])
 def test_without_bluetooth_the_badge_commands_say_so(nowhere, tmp_path, adapter):
     _provisioned(nowhere)
     result = nowhere.run("--adapter", adapter, "badge", "sync", "--scan", "1")

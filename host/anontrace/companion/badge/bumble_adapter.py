@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from bleak.exc import BleakError
 
 try:
-    from bumble import core, hci, transport
+    from bumble import hci, transport
     from bumble.device import Device
     from bumble.transport.common import Transport
 except ModuleNotFoundError as error:
@@ -65,7 +65,7 @@ class Adapter:
         except TimeoutError:
             await self.close()
             raise BleakError(f"Bluetooth adapter {self.name} does not answer") from None
-        except (OSError, ValueError, core.BaseBumbleError, hci.HCI_Error) as error:
+        except Exception as error:  # each transport raises what its library does: of USB, serial ports, WebSockets
             await self.close()
             raise BleakError(f"Bluetooth adapter {self.name} cannot be opened: {error}") from None
         self._device = device

@@ -27,6 +27,7 @@ PROBE_SECONDS = 15.0
 MAX_ANSWER = 16 << 20  # bytes; no answer is longer
 MAX_PROBE = 1 << 16
 ATTEMPTS = 4
+TOO_OFTEN_MINUTES = 10  # for which a server counts, wrong tokens for example
 FIRST_PAUSE = 0.4  # the mean of the first pause; doubles each time
 
 _OCTETS = "application/octet-stream"
@@ -107,7 +108,7 @@ class Client:
         most: int | None = None,
     ) -> bytes:
         headers = {"content-type": content_type} if content_type else None
-        reason, end = "", time.monotonic() + WHOLE_SECONDS
+        reason, status, end = "", 0, time.monotonic() + WHOLE_SECONDS
         for attempt in range(ATTEMPTS):
             if attempt:
                 time.sleep(random.uniform(0.5, 1.5) * FIRST_PAUSE * 2 ** (attempt - 1))  # noqa: S311 - spreads retries
@@ -125,15 +126,24 @@ class Client:
                 raise RefusedError(f"{server} has an address that cannot be used: {error}") from error
             except httpx.TransportError as error:
                 self._check_belief(server, url, error)  # which no repeat would change
-                reason = "no connection" if isinstance(error, httpx.ConnectError) else "no answer"
+                reason, status = "no connection" if isinstance(error, httpx.ConnectError) else "no answer", 0
                 continue
-            if response.status_code in _TRY_AGAIN:
-                reason = f"it answers with status {response.status_code}"
+            if (status := response.status_code) in _TRY_AGAIN:
+                reason = f"it answers with status {status}"
                 continue
             if not response.is_success:
                 kind = NoSuchThingError if response.status_code == httpx.codes.NOT_FOUND else RefusedError
                 raise kind(f"{server} refuses: {_said(response)}")
             return response.content
+        if status == httpx.codes.TOO_MANY_REQUESTS:
+            raise OfflineError(
+                f"{server} at {_host(url)} was asked too often of late from this connection; nothing is lost, try again"
+                f" in {TOO_OFTEN_MINUTES} minutes"
+            )
+        if status:
+            raise OfflineError(
+                f"{server} at {_host(url)} does not serve now ({reason}); nothing is lost, try again later"
+            )
         raise OfflineError(
             f"{server} at {_host(url)} cannot be reached{self._way()} ({reason}); nothing is lost, try again when you"
             " are online"
