@@ -345,3 +345,32 @@ def test_staff_see_tables_and_one_line_errors(client: Client, tmp_path: Path, on
         minutes = ["--minutes", "1"] if deed == "approve" else []
         told = one_line("authority", deed, "U07.1", *minutes, *where, status=2)
         assert "a report is named by 16 hex digits, as `authority reports` lists them" in told
+
+
+def test_text_that_is_not_utf_8_is_said_in_a_line(one_line: Callable[..., str], tmp_path: Path) -> None:
+    typed = os.fsdecode(b"fl\xfc")
+    report = ("0123456789abcdef", "--message", typed)
+    for command_line in (("issue", "--disease", typed), ("approve", *report), ("retract", *report)):
+        assert "this is no text in UTF-8" in one_line("authority", *command_line, "--config", tmp_path, status=2)
+    home = tmp_path / os.fsdecode(b"m\xfcller")
+    make_network(home, Plan())
+    assert "mix-1/store: the names of a server's folder" in one_line("run", home / "mix-1")
+
+
+def test_folders_with_letters_work_in_a_locale_that_has_none(tmp_path: Path) -> None:
+    home = tmp_path / "mülle"
+    environment = os.environ | {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+    script = (
+        "import asyncio, os, pathlib, sys\n"
+        "from anontrace.backend.store import open_store\n"
+        "assert '\\udcc3' in sys.argv[1]\n"
+        "async def main():\n"
+        "    store = await open_store(pathlib.Path(sys.argv[1]))\n"
+        "    await store.put_many('t', [(b'k', b'v')])\n"
+        "    await store.close()\n"
+        "    store = await open_store(pathlib.Path(sys.argv[1]))\n"
+        "    assert await store.get_many('t', [b'k']) == [b'v']\n"
+        "    await store.close()\n"
+        "asyncio.run(main())\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(home / "store")], env=environment, check=True)

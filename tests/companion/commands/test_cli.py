@@ -1,6 +1,7 @@
 """The command line as its user meets it: usage, exit codes, one JSON document, and sentences instead of tracebacks."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -391,3 +392,16 @@ def test_commands_do_not_load_what_they_do_not_use(member):
             [sys.executable, "-c", check, *command], env=member.environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
+
+
+def test_a_state_folder_is_named_in_utf_8_whatever_the_locale(cli, tmp_path):
+    (tmp_path / "network.toml").write_text(NETWORK)
+    folder = tmp_path / os.fsdecode(b"m\xfcller")
+    result = cli.run("--state", str(folder), "init", str(tmp_path / "network.toml"))
+    assert (result.code, "have to be UTF-8" in result.err) == (FAILED, True)
+    assert not folder.exists()
+    cli.environment |= {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+    for command in (["init", str(tmp_path / "network.toml")], ["status"]):
+        result = cli.script("--state", str(tmp_path / "müller"), *command)
+        assert result.code == 0, result.err
+    assert (tmp_path / "müller" / "companion.db").exists()

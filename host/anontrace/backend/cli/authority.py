@@ -1,5 +1,6 @@
 """`anontrace-server authority`: what the health authority's staff do. Talks to the running server of their folder."""
 
+import os
 import re
 import sys
 import time
@@ -42,6 +43,14 @@ class _Staff:
             return answer.json()
         except (ValueError, RecursionError):
             raise PeerError(f"{self.place.where}: this is no authority's server") from None
+
+
+def _text(context: click.Context, parameter: click.Parameter, typed: str) -> str:
+    """What was typed, as UTF-8 whatever the locale."""
+    try:
+        return os.fsencode(typed).decode()
+    except UnicodeError:
+        raise click.BadParameter("this is no text in UTF-8") from None
 
 
 def _options(command: _F) -> _F:
@@ -93,7 +102,8 @@ def authority() -> None:
 
 
 @authority.command(epilog=_example("anontrace-server authority issue --disease U07.1"))
-@click.option("--disease", required=True, metavar="CODE", help="Disease code of ICD-10, such as U07.1.")
+@click.option("--disease", required=True, metavar="CODE", help="Disease code of ICD-10, such as U07.1.",
+              callback=_text)  # fmt: skip
 @_options
 def issue(disease: str, folder: Path, as_json: bool) -> None:
     """Issue a one-time token for a patient. It is shown this once."""
@@ -181,7 +191,7 @@ def show(report: str, folder: Path, as_json: bool) -> None:
 @click.option("--case-budget", type=click.IntRange(0), help="Most notifications of the whole case.")
 @click.option("--day-budget", type=click.IntRange(0), help="Most notifications of the whole case on one day (UTC).")
 @click.option("--exposure", "exposures", type=int, multiple=True, metavar="ID", help="Only this one. May be repeated.")
-@click.option("--message", default="", help="For the contacts, up to 58 bytes.")
+@click.option("--message", default="", help="For the contacts, up to 58 bytes.", callback=_text)
 @_yes
 @_options
 def approve(
@@ -246,7 +256,7 @@ def refuse(report: str, yes: bool, folder: Path, as_json: bool) -> None:
     epilog=_example('anontrace-server authority retract 0123456789abcdef --message "False alarm"'),
 )
 @_REPORT
-@click.option("--message", default="", help="For the contacts, up to 58 bytes.")
+@click.option("--message", default="", help="For the contacts, up to 58 bytes.", callback=_text)
 @_yes
 @_options
 def retract(report: str, message: str, yes: bool, folder: Path, as_json: bool) -> None:

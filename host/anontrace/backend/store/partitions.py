@@ -111,7 +111,7 @@ class Partitions:
             options = _tuned(soundness.options())
             options.create_if_missing(not self._guard.is_made)
             options.create_missing_column_families(True)
-            self.database = Rdict(str(self._folder), options, column_families=families)
+            self.database = Rdict(soundness.engine_name(self._folder), options, column_families=families)
             try:
                 self._families = {
                     name: (self.database.get_column_family(name), self.database.get_column_family_handle(name))

@@ -218,6 +218,14 @@ def options() -> Options:
     return checked
 
 
+def engine_name(folder: Path) -> str:
+    """The path for RocksDB, to which names are UTF-8, whatever the locale. StoreError for one that is not."""
+    try:
+        return os.fsencode(folder).decode()
+    except UnicodeError:
+        raise StoreError(f"{folder}: the names of a server's folder, and of those above it, have to be UTF-8") from None
+
+
 def anchor(database: Rdict) -> None:
     """Have the newest change in a column family that stays: what goes with another could not be told from a loss."""
     durably = WriteOptions()
@@ -327,9 +335,9 @@ def _read(folder: Path) -> tuple[set[str], int, bool]:
     with tempfile.TemporaryDirectory() as elsewhere:
         how = options()
         how.set_db_log_dir(elsewhere)  # it would write to one of its own otherwise
-        names = set(Rdict.list_cf(str(folder), how))
+        names = set(Rdict.list_cf(engine_name(folder), how))
         families = {name: Options(raw_mode=True) for name in names - {"default"}}
-        database = Rdict(str(folder), how, column_families=families, access_type=AccessType.read_only(False))
+        database = Rdict(engine_name(folder), how, column_families=families, access_type=AccessType.read_only(False))
         try:
             return names, database.latest_sequence_number(), database.get(_MARKED) is not None
         finally:

@@ -390,9 +390,19 @@ def _opened(path: Path, epochs: EpochFile) -> tuple[apsw.Connection, Epoch]:
     raise damaged(path, "it does not open with the keys that lie beside it")
 
 
+def sqlite_name(path: Path) -> str:
+    """The path for SQLite, which takes every name as UTF-8, whatever the locale. StateError for one that is not."""
+    try:
+        return os.fsencode(path.parent.resolve() / path.name).decode()
+    except UnicodeError:
+        raise StateError(
+            f"{path} cannot be used: the names of a state folder, and of those above it, have to be UTF-8"
+        ) from None
+
+
 def _connect(path: Path, epoch: Epoch) -> apsw.Connection:
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW
-    connection = apsw.Connection(str(path.parent.resolve() / path.name), flags=flags)
+    connection = apsw.Connection(sqlite_name(path), flags=flags)
     connection.set_busy_timeout(int(BUSY_SECONDS * 1000))
     connection.pragma("cipher", "chacha20")
     connection.execute(f"PRAGMA key = '{_raw(epoch)}'", can_cache=False)
@@ -418,7 +428,7 @@ def plain_image(folder: Path) -> bytes:
     path = folder / FILE
     try:
         flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW
-        with closing(apsw.Connection(str(path.parent.resolve() / path.name), flags=flags)) as connection:
+        with closing(apsw.Connection(sqlite_name(path), flags=flags)) as connection:
             connection.set_busy_timeout(int(BUSY_SECONDS * 1000))
             return _image(connection)
     except apsw.Error as error:

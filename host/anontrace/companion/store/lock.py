@@ -14,7 +14,7 @@ import apsw
 
 from anontrace.companion.errors import BusyError, StateError
 from anontrace.companion.keys import private
-from anontrace.companion.store.database import explain
+from anontrace.companion.store.database import explain, sqlite_name
 
 LOCK_FILE = "lock.db"
 RUN_FILE = "run.db"  # held by `anontrace run` for as long as it goes: two would send twice as much
@@ -41,7 +41,7 @@ def exclusive(folder: Path, wait: float = WAIT_SECONDS, file: str = LOCK_FILE) -
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW
     try:
         _make(path)
-        connection = apsw.Connection(str(folder.resolve() / file), flags=flags)
+        connection = apsw.Connection(sqlite_name(path), flags=flags)
     except apsw.Error as error:
         raise explain(error, path) from error
     except OSError as error:

@@ -26,6 +26,7 @@ def traces(folder: Path) -> list[str]:
 
 def prepare(folder: Path) -> None:
     """Make a folder for its user only, or close the one that is there to others."""
+    database.sqlite_name(folder / database.FILE)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if os.name == "posix" and folder.stat().st_uid == os.geteuid():
