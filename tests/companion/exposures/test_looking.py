@@ -141,7 +141,7 @@ def test_what_one_look_cannot_solve_later_ones_do_and_each_message_counts_once(d
     for _ in range(6):
         _, polled = desk.look()
         found.append(polled.notifications)
-    assert sum(found) == 30 and found[0] < 10  # ten sums say ten things
+    assert sum(found) == 30 and found[0] <= NORMAL.sums  # each says one thing
     assert desk.slots() == list(range(60, 90))
     assert desk.state.groups.sums(MAILBOX) == [] and desk.state.groups.unsolved_count() == 0
 
@@ -150,20 +150,20 @@ def test_sums_are_kept_for_messages_that_later_looks_do_not_go_over_any_more(des
     desk.notify(*range(12))
     for _ in range(3):
         desk.look()
-    desk.notify(*range(20, 29))
+    desk.notify(*range(20, 36))
     start = 12
     _, before = desk.look(start=start)
     _, after = desk.look(start=start)
-    assert desk.slots() == [*range(12), *range(20, 29)]
-    assert before.notifications + after.notifications == 9
+    assert desk.slots() == [*range(12), *range(20, 36)]
+    assert before.notifications + after.notifications == 16
 
 
 def test_sums_that_were_kept_solve_the_rest_once_some_of_their_messages_are_known_otherwise(desk):
-    desk.notify(*range(12))
+    desk.notify(*range(17))
     desk.look()
-    assert len(desk.slots()) < 12
+    assert len(desk.slots()) < 17
     _, polled = desk.look(Room(0, 0, plain=6))
-    assert desk.slots() == list(range(12)) and polled.notifications >= 6
+    assert desk.slots() == list(range(17)) and polled.notifications >= 6
 
 
 def lying_sums(asked, answer):

@@ -55,12 +55,12 @@ class Level:
         return max(self.messages * self.batch - self.new - self.receipts, 1)
 
 
-LOW = Level("low", messages=11, batch=27, looks=1.5, digests=64, sums=16, window_days=7, receipts=4, renewals=2)
+LOW = Level("low", messages=11, batch=27, looks=1.12, digests=64, sums=28, window_days=7, receipts=4, renewals=2)
 NORMAL = Level(
-    "normal", messages=27.5, batch=32, looks=2.8, digests=192, sums=10, window_days=5, receipts=16, renewals=288
+    "normal", messages=27.5, batch=32, looks=2.23, digests=208, sums=15, window_days=5, receipts=16, renewals=288
 )
 HIGH = Level(
-    "high", messages=100, batch=220, looks=38, digests=256, sums=32, window_days=1, receipts=48, renewals=1900, most=238
+    "high", messages=100, batch=220, looks=30, digests=256, sums=48, window_days=1, receipts=48, renewals=1900, most=238
 )
 
 LEVELS = {level.name: level for level in (LOW, NORMAL, HIGH)}

@@ -20,7 +20,8 @@ from anontrace.companion.store.state import State
 
 IN_FLIGHT_SECONDS = 6 * 3600  # by then, what was sent has arrived
 _MOST_WAIT = 2.5  # of that: confirmations come in bursts, one with each look, and dummies are not to
-_MOST_WAITING = 4  # batches of what was begun
+_MOST_WAITING, _MOST_BEGUN = 0.25, 1.5  # of what gets out in a day, and of what is begun in one
+_FEW = 12  # ... or so many: where there is hardly any room, it comes all at once
 SPREAD_SECONDS = 46 * 3600  # over which the swaps of new addresses leave, each at a time of its own
 MAX_EMPTY_POLLS = 3  # of an old mailbox, until it is given up
 
@@ -87,9 +88,10 @@ def start(state: State, servers: Servers, level: Level, rng: Random, room: int) 
     the place of another.
     """
     now = int(clock.now())
-    count = share(level.renewals / level.rest * room, rng)
+    most = int(max(_MOST_BEGUN * level.renewals, _FEW)) - state.renewals.begun_count()
+    count = min(share(level.renewals / level.rest * room, rng), most)
     chosen = []
-    if count and len(waiting(state, now)) <= _MOST_WAITING * level.batch:
+    if count > 0 and len(waiting(state, now)) <= max(_MOST_WAITING * level.rest, _FEW):
         chosen = state.addresses.to_renew(slots_in_question(now), now, count)
     if not chosen:
         return 0

@@ -33,7 +33,8 @@ SETTLE_SECONDS = 120.0  # real time, for that
 DIRECTORY_SECONDS = 86400
 DAY_SECONDS = 86400
 SOON_SECONDS = 900  # what is overdue at the start, or was due too late, is spread over so long
-LEAST_GAP, MOST_GAP = 0.5, 1.5  # of the mean
+GAPS = 0.5, 1.5  # of the mean, at least and at most
+LOOK_GAPS = 0.8, 1.2  # of looks: the longest is what a message waits, and each that is saved leaves bytes for more sums
 BADGE_SYNCS = 24  # a day
 TOP_UPS = 4
 BETWEEN_SECONDS = 0.2  # real time, between two badges: who waits for the state folder looks more often
@@ -147,7 +148,7 @@ class Run:
             self._event(CLOCK, [said], tasks=late)
 
     def _is_too_late(self, task: str, now: float) -> bool:
-        return self._due[task] > now + MOST_GAP * self._mean_gaps[task]
+        return self._due[task] > now + max(GAPS) * self._mean_gaps[task]
 
     def _do(self, task: str) -> None:
         try:
@@ -215,7 +216,7 @@ class Run:
 
     def _gap(self, task: str) -> float:
         """Seconds until it is due again: at random, but evenly enough for a day to keep to its bytes."""
-        return self._times.uniform(LEAST_GAP, MOST_GAP) * self._mean_gaps[task]
+        return self._times.uniform(*(LOOK_GAPS if task == POLL else GAPS)) * self._mean_gaps[task]
 
     def _event(self, task: str, lines: list[str], news: bool = False, **document: Any) -> None:
         self._say(Event(task, tuple(lines), {"task": task, "time": int(clock.now()), **document}, news))

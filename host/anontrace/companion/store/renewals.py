@@ -130,6 +130,11 @@ class RenewalStore:
             else:
                 self._db.run("UPDATE renewals SET looks = looks + 1 WHERE surb = ?", row["surb"])
 
+    def begun_count(self) -> int:
+        """How many have something to send yet."""
+        counts = self.counts()
+        return sum(counts.get(state, 0) for state in (REPLACING, DRAINING, DUMMY_DUE))
+
     def counts(self) -> dict[str, int]:
         """How many renewals are in each state."""
         return {row["state"]: row["n"] for row in self._db.rows(
