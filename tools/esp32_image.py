@@ -141,12 +141,11 @@ def _is_whole(part: bytes, board: Board) -> bool:
     """Whether these bytes begin with an image for the chip that is complete, by its checksum and its hash."""
     from esptool.bin_image import LoadFirmwareImage  # type: ignore[import-untyped]  # half a second
     from esptool.logger import log  # type: ignore[import-untyped]
-    from esptool.util import FatalError  # type: ignore[import-untyped]
 
     log.set_verbosity("silent")
     try:
         image = LoadFirmwareImage(board.chip, part)
-    except (FatalError, ValueError, TypeError, IndexError, struct.error):
+    except (RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, struct.error):  # by what is damaged
         return False
     whole: bool = (
         image.chip_id == board.chip_id

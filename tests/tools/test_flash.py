@@ -120,12 +120,13 @@ APPLICATION = images.part(0, bytes(50_000) + images.BANNER)
         (bytes([0xFF] * 0x1000) + ESP32, "no ESP32 firmware image"),  # all of a flash, from its beginning
         (ESP32[:0x7000] + bytes(0xC00) + ESP32[0x7C00:], "lacks the partitions"),
         (ESP32[:-100], "damaged or cut short"),
+        (ESP32[:23] + b"\xff" + ESP32[24:], "damaged or cut short"),  # whether there is a hash is neither yes nor no
         (ESP32[:-3000] + b"x" + ESP32[-2999:], "damaged or cut short"),
         (b"\xe9\x01" + bytes(10) + b"\0\0" + ESP32[14:60] + bytes(0x6FC4) + ESP32[0x7000:], "damaged or cut short"),
         (ESP32[:0xF000] + images.part(9, images.BANNER), "damaged or cut short"),  # of two chips
         (ESP32[:0xF000] + images.part(0, b"Arduino"), "holds no MicroPython"),
     ],
-    ids=["app-bin", "bootloader", "no-app", "app-at-its-offset", "from-0", "no-table", "cut", "flipped",
+    ids=["app-bin", "bootloader", "no-app", "app-at-its-offset", "from-0", "no-table", "cut", "odd-header", "flipped",
          "broken-bootloader", "mixed-chips", "another-program"],
 )  # fmt: skip
 def test_what_is_no_whole_flash_image_is_refused_before_the_board_is_erased(

@@ -371,6 +371,18 @@ def test_a_sync_fetches_no_more_than_its_limit_and_the_next_one_goes_on(opened, 
     assert opened.logs.segments() == [list(segments.values())] and badge.segments == {}
 
 
+def test_a_state_folder_keeps_no_more_log_than_its_limit_however_many_syncs(opened, monkeypatch):
+    monkeypatch.setattr(sync, "MAX_KEPT", 3 * sync.READ_BYTES)
+    badge = PaperBadge({number: b"%d" % number * 2 * sync.READ_BYTES for number in (1, 2, 3)})
+    for _ in range(3):
+        done = pull(opened, badge)
+        assert "fetches no more until the oldest" in done.unfinished
+        assert opened.logs.size() == 3 * sync.READ_BYTES
+        assert sorted(badge.segments) == [2, 3]
+    monkeypatch.setattr(sync, "MAX_KEPT", 7 * sync.READ_BYTES)
+    assert pull(opened, badge).unfinished is None and badge.segments == {}
+
+
 def test_a_sync_has_its_time_and_then_frees_what_it_has(opened):
     badge = PaperBadge({1: b"1" * 100, 2: b"2" * 2 * sync.READ_BYTES})
     done = sync.Synced()

@@ -24,6 +24,7 @@ from anontrace.companion.store.state import State
 READ_BYTES = 8 * 958  # asked for at once, and made durable together
 MAX_SECONDS = 900.0  # for which one sync fetches log; a megabyte takes a minute
 MAX_BYTES = 16 << 20  # that one sync fetches; a place badge may hold nearly as much
+MAX_KEPT = 64 << 20  # of log in a state folder, however many syncs: a busy place's month has a third of that
 MAX_SEGMENT = 1 << 20  # bytes of one segment; the reference badge's have 65432
 MAX_LISTED = 10_000  # segments that one sync looks at
 _NUMBERS = 1 << 32  # that segments can have
@@ -55,6 +56,7 @@ class Synced:
     info: Any = field(default=None, repr=False)  # commands.Info
     left: list[int] = field(default_factory=list)  # segments that did not come whole, and stay on the badge
     at_limit: bool = False  # there is more log than one sync takes
+    room: int = MAX_KEPT  # bytes of log that the state folder has room for still
     began: float = field(default_factory=time.monotonic)
     counted: set[int] = field(default_factory=set)  # segments, each once, in however many attempts it came
 
@@ -67,6 +69,12 @@ class Synced:
                 f"a part of the log could not be fetched from the badge, which keeps it (segment {some}); {self.bytes}"
                 " bytes were fetched and are kept, and the next sync tries again"
             )
+        if self.at_limit and self.room <= 0:
+            return (
+                f"this computer has {MAX_KEPT >> 20} MiB of log, more than any badge records in a month, and fetches no"
+                " more until the oldest of it is forgotten; is a badge broken? what it said can be forgotten with it:"
+                " anontrace badge forget N"
+            )
         if self.at_limit:
             return (
                 f"the badge has more log than one sync fetches; {self.bytes} bytes were fetched and are kept, and the"
@@ -76,7 +84,8 @@ class Synced:
 
     def may_fetch(self) -> bool:
         """Whether the limits leave room; if not, that is noted."""
-        self.at_limit = self.bytes >= MAX_BYTES or time.monotonic() - self.began >= MAX_SECONDS
+        over = time.monotonic() - self.began >= MAX_SECONDS
+        self.at_limit = over or self.bytes >= MAX_BYTES or self.room <= 0
         return not self.at_limit
 
 
@@ -115,7 +124,7 @@ async def pull(state: State, link: BadgeLink, badge: Badge, done: Synced, progre
     listed, is_all = await _list(link)
     segments = [(number, size) for number, size in listed if number < end]
     total, fetched, below = sum(size for _, size in segments if size <= MAX_SEGMENT), 0, 0
-    done.left, done.at_limit = [], False
+    done.left, done.at_limit, done.room = [], False, MAX_KEPT - state.logs.size()
 
     def have(more: int) -> None:
         nonlocal fetched
@@ -155,6 +164,7 @@ async def _fetch(
         state.logs.append(badge.number, badge.era, number, offset, bytes(piece), state.moment())
         offset += len(piece)
         done.bytes += len(piece)
+        done.room -= len(piece)
         have(len(piece))
     return offset
 
