@@ -22,8 +22,8 @@ from anontrace.companion.store.states import MADE, SENT
 from anontrace.companion.store.timetable import Sample
 from anontrace.mixnet import swap
 
-FIRST_WAIT = 0.15  # seconds, real time, until the first look; each wait is half as long again, up to MAX_WAIT
-MAX_WAIT = 300.0
+# Seconds, real time, until the first look; each wait is twice as long, up to the last or half of what an answer took.
+FIRST_WAIT, MAX_WAIT = 0.15, 300.0
 PROBES = 1  # asked for first, so that the others have had the time to arrive
 SHARE = 32  # one of so many is asked for: with HTTP, within a twentieth of what they cost themselves
 MIN_SAMPLE = 9
@@ -96,6 +96,10 @@ class Swaps:
         """Seconds to wait before something is done again that was done again so many times already."""
         return RESEND_SECONDS * SLOW**times if self._took is None else max(least, SLOW * self._took)
 
+    def _first_wait(self) -> float:
+        """Seconds until a look may find something: each costs a connection."""
+        return max(FIRST_WAIT, (self._took or 0.0) / 2)
+
     def _take(self) -> None:
         """Fetch the answers that have come, and judge them."""
         self._looks.look()
@@ -149,7 +153,7 @@ class Swaps:
                 if steps:
                     step = steps.pop(0)
                     missing = [item for part in parts for item in step(part)]
-                    since, wait, times = time.monotonic(), FIRST_WAIT, 0
+                    since, wait, times = time.monotonic(), self._first_wait(), 0
                     continue
                 vouched = [item.surb for part in parts for item in part.take_all()]
                 self._state.addresses.set_confirmed(vouched, int(clock.now()), seen=False)
@@ -160,14 +164,14 @@ class Swaps:
                 break
             if missing and now - since >= self._patience(RESEND_SECONDS, times):
                 settled.resent += self.send(missing)
-                since, wait, times = time.monotonic(), FIRST_WAIT, times + 1
+                since, wait, times = time.monotonic(), wait if self._took is None else self._first_wait(), times + 1
                 self._asked.clear()
                 if self._took is not None and not is_missing:  # else nothing has come back yet, and nothing is known
                     is_missing = True
                     with self._state.transaction():
                         self._state.timetable.add_sample(Sample(False, successor=False))
             time.sleep(min(wait * _random.uniform(0.8, 1.2), max(end - time.monotonic(), 0)))
-            wait = min(wait * 1.5, MAX_WAIT)
+            wait = min(wait * 2, MAX_WAIT if self._took is None else self._first_wait())
         settled.found = self._found
         settled.confirmed, settled.pending = total - left, left
         return settled

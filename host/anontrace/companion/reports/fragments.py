@@ -29,7 +29,7 @@ SILENT_SECONDS = 9 * 3600  # an answer that has not come to its mailbox by then 
 PATIENCE_SECONDS = 120.0  # real time: by hand, with nothing new for so long, the rest is left for later
 RESEND_SECONDS = 30.0  # real time: by hand, what is missing after so long is sent again
 AGAIN_SECONDS = 5.0  # real time: by hand, without an answer for so long it is asked again
-FIRST_WAIT, MAX_WAIT = 0.15, 5.0  # real time, between looks by hand
+FIRST_WAIT, MAX_WAIT = 0.15, 20.0  # real time, between looks by hand: each costs a connection, and waits twice as long
 
 _random = secrets.SystemRandom()
 
@@ -148,7 +148,7 @@ def send(
                 progress(total - len(left), total)
             last_sent, last_asked, wait = time.monotonic(), -AGAIN_SECONDS, FIRST_WAIT
         time.sleep(wait * _random.uniform(0.8, 1.2))
-        wait = min(wait * 1.5, MAX_WAIT)
+        wait = min(wait * 2, MAX_WAIT)
         if time.monotonic() - last_asked >= AGAIN_SECONDS:
             group = registration.group_of_today(state, servers)
             with state.transaction():
