@@ -130,7 +130,17 @@ def test_once_chosen_a_proxy_stays_until_another_word_and_shows(cli, network, pr
 
 
 @pytest.mark.parametrize(
-    "typed", ["localhost:9050", "socks4://127.0.0.1:9050", "socks5h://:9050", "http://a:s3cret@b:port", "http://[::1"]
+    "typed",
+    [
+        "localhost:9050",
+        "socks4://127.0.0.1:9050",
+        "socks5h://:9050",
+        "http://a:s3cret@b:port",
+        "http://[::1",
+        "http://a\nb:9050",
+        "http://a b:9050",
+        "http://a\u200b:9050",
+    ],
 )
 def test_what_is_no_proxy_is_refused_before_anything_is_made(cli, network, typed):
     result = cli.run("init", str(network.file), "--proxy", typed)

@@ -10,8 +10,9 @@ PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
 def check_proxy(proxy: str) -> None:
     """SetupError unless this is the URL of a proxy. What is wrong with it is not repeated: it may hold a password."""
     try:
-        parts = urlsplit(proxy)
-        if parts.scheme in PROXY_SCHEMES and parts.hostname and parts.port != 0:
+        parts = urlsplit(proxy)  # which leaves out line ends and tabs
+        is_text = proxy.isprintable() and " " not in proxy
+        if is_text and parts.scheme in PROXY_SCHEMES and parts.hostname and parts.port != 0:
             return
     except ValueError:  # no number for a port, or an address in brackets that is none
         pass
