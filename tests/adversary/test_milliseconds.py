@@ -6,8 +6,8 @@ so that a connection is a trial of its own; kinds come in random order within on
 busy machine is slow to all of them alike. When a request leaves is not part of it: `run` draws that
 (tests/companion/schedule/test_run.py).
 
-With 40 connections of each kind and task chance reaches 0.81 once in 30,000 comparisons, so this finds what is seen in
-four of five pairs of connections. ANONTRACE_LINE_CONNECTIONS=400 looks closer: 0.63.
+With 40 connections of each kind and task chance exceeds 0.81 in less than one of a thousand runs, so what is found is
+what is seen in four of five pairs of connections. ANONTRACE_LINE_CONNECTIONS=400 looks closer: 0.63.
 """
 
 import os
@@ -191,6 +191,7 @@ def test_no_connection_shows_what_a_wearer_is_told_or_hands_in(
             if task == run.MESSAGES:  # who was told, and has addresses to re-arm
                 wearer.do(run.POLL, wearer.folder)
                 tap.next()
+    mailbox = urlsplit(servers.url("mailbox")).port
     trials = [(task, kind, False) for task in TASKS for kind in KINDS] * EACH
     trials += [(run.POLL, kind, True) for kind in ("idle", "notified")] * LEAKY  # the leak
     seen: dict[tuple[str, str, bool], list[Connection]] = {each: [] for each in trials}
@@ -198,6 +199,7 @@ def test_no_connection_shows_what_a_wearer_is_told_or_hands_in(
         task, kind, holds = trial
         known, left = wearers[task, kind].trial(task, tmp_path / str(number), holds)
         seen[trial].append(tap.next())
+        assert (seen[trial][-1].port == mailbox) == (task == run.POLL)  # one connection for each task, and no more
         assert known == (kind == "notified")
         assert left == 0 if kind != "uploading" else 0 < left < FRAGMENTS or (left, task) == (FRAGMENTS, run.POLL)
     found = {
