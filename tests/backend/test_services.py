@@ -11,7 +11,7 @@ import pytest
 from anontrace.backend.keys import keyfiles
 from anontrace.mixnet import packet, surb
 from anontrace.mixnet.header import GROUPED
-from anontrace.wire import announcement, description, look, onetime, sums, upload
+from anontrace.wire import announcement, description, look, onetime, upload
 from anontrace.wire.content import Content
 from anontrace.wire.description import Description
 from anontrace.wire.look import Group, Look
@@ -114,7 +114,7 @@ def test_what_arrives_in_mailboxes_of_a_group_is_told_by_digests_sums_and_in_pla
     assert answer.told[0] == [] and set(answer.told[1]) == {look.digest(row) for row in rows}
     held = sorted(rows, key=lambda row: answer.told[1].index(look.digest(row)))
     assert answer.plain == [(look.FIRST_GROUP + 1, row) for row in held]
-    assert answer.sums == sums.add_up(asked.seed, 4, [[], held], look.ROW)
+    assert answer.sums == look.add_up(asked, [[], held])
     assert client.poll(group + boxes[0]) == []  # it has no list of its own
 
 

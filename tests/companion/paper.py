@@ -32,7 +32,7 @@ from anontrace.mixnet.header import ALONE, GROUPED
 from anontrace.mixnet.notification import Kind, Notification
 from anontrace.mixnet.packet import MacError, Relay
 from anontrace.mixnet.sizes import MESSAGE, PAYLOAD
-from anontrace.wire import announcement, directory, look, sums, upload
+from anontrace.wire import announcement, directory, look, upload
 from anontrace.wire.content import Content
 from anontrace.wire.description import Description
 from anontrace.wire.directory import Difference, Directory
@@ -191,7 +191,7 @@ class PaperNetwork:
             for payload in self.alone.get(box, [])[skip:]
         ]
         plain += [(place, row) for place, some in enumerate(rows, look.FIRST_GROUP) for row in some]
-        return Answer(told, sums.add_up(asked.seed, asked.sums, rows, look.ROW), plain[: asked.plain])
+        return Answer(told, look.add_up(asked, rows), plain[: asked.plain])
 
     def _mix(self, number: int, data: bytes) -> None:
         if self.lose or packet.replay_tag(data) in self.seen:

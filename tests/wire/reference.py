@@ -50,10 +50,10 @@ def look_sum(seed: bytes, j: int, covered: list[list[bytes]]) -> bytes:
     """Sum j over the messages of all groups that it goes over."""
     total = [0] * 243
     for place, rows in enumerate(covered):
-        drawn = hashlib.shake_256(b"anontrace/2 sums" + seed + number(j, 1) + number(place, 1)).digest(2 * len(rows))
+        drawn = hashlib.shake_256(b"anontrace/2 sums" + seed + number(j, 1) + number(place, 1)).digest(len(rows))
         for i, row in enumerate(rows):
             factor = drawn[i]
-            if j % 4 == 3 and drawn[len(rows) + i] % (8, 32, 16, 64)[j // 4 % 4]:
+            if j % 4 == 3 and hashlib.sha256(b"anontrace/2 message" + row).digest()[0] % 16:
                 factor = 0
             total = [old ^ gf_256(factor, each) for old, each in zip(total, row, strict=True)]
     return bytes(total)

@@ -5,7 +5,7 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
-from anontrace.wire import announcement, content, description, directory, look, mixes, onetime, permit, sums, upload
+from anontrace.wire import announcement, content, description, directory, look, mixes, onetime, permit, upload
 from anontrace.wire.look import Answer, Group, Look
 from anontrace.wire.network import PinnedMix
 from anontrace.wire.permit import Permit
@@ -37,7 +37,7 @@ def test_look() -> None:
     assert Look.parse(h(v["request"])) == asked
     held = [[h(row) for row in rows] for rows in v["held"]]
     told = [[look.digest(row) for row in rows[each.known :]] for rows, each in zip(held, groups, strict=True)]
-    added = sums.add_up(asked.seed, asked.sums, [rows[g.start :] for rows, g in zip(held, groups, strict=True)], 243)
+    added = look.add_up(asked, [rows[g.start :] for rows, g in zip(held, groups, strict=True)])
     plain = [(1, bytes(4) + h(payload)) for payload in v["alone"]] + [(0x200, row) for row in held[0][1:3]]
     made = Answer(told, added, plain)
     assert made.encode(asked) == h(v["answer"])

@@ -12,9 +12,11 @@ from hashlib import sha256
 from anontrace_shared.errors import FormatError
 
 from anontrace.mixnet.sizes import BOX, GROUP, MAILBOX, PAYLOAD
+from anontrace.wire import sums
 
 SEED = 16
 DIGEST = 6
+MARKED = 16  # one message in so many is taken up by thin sums too
 ROW = BOX + PAYLOAD  # a message, with the box that it is in
 PLACE = 2
 PLAIN = PLACE + ROW
@@ -194,6 +196,18 @@ def digest(row: bytes) -> bytes:
     if len(row) != ROW:
         raise FormatError(f"a message with its box has {ROW} bytes, not {len(row)}")
     return sha256(b"anontrace/2 message" + row).digest()[:DIGEST]
+
+
+def is_marked(digest: bytes) -> bool:
+    """Whether thin sums take up the message with this digest: one in 16, and always the same, so that later looks add
+    to what is known of it."""
+    return digest[0] % MARKED == 0
+
+
+def add_up(look: Look, groups: Sequence[Sequence[bytes]]) -> list[bytes]:
+    """The sums (243 each) that a look is answered with, over these messages of each group."""
+    marks = [[is_marked(digest(each)) for each in messages] for messages in groups]
+    return sums.add_up(look.seed, look.sums, groups, marks, ROW)
 
 
 def bound_to(request: bytes) -> bytes:

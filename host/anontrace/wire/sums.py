@@ -14,34 +14,32 @@ from hashlib import shake_256
 _LABEL = b"anontrace/2 sums"
 _DOUBLE = bytes(each << 1 ^ (0x11B if each & 0x80 else 0) for each in range(256))  # by x^8 + x^4 + x^3 + x + 1
 _THIN_EVERY = 4  # of so many sums the last one is thin
-_THIN = (3, 5, 4, 6)  # it takes up one message in 2 to this power, one after the other
 
 
-def is_thin(number: int) -> int:
-    """0 for a sum that takes up all messages; else it takes up one in 2 to this power."""
-    turn, place = divmod(number, _THIN_EVERY)
-    return _THIN[turn % len(_THIN)] if place == _THIN_EVERY - 1 else 0
+def is_thin(number: int) -> bool:
+    """Whether a sum takes up those messages alone that are marked, and not all."""
+    return number % _THIN_EVERY == _THIN_EVERY - 1
 
 
-def coefficients(seed: bytes, number: int, group: int, count: int) -> bytes:
-    """What sum `number` takes each of the `count` messages of the group at this place of the request times: a byte
-    each, 0 leaves it out. `seed`: 16."""
-    power = is_thin(number)
-    drawn = shake_256(_LABEL + seed + bytes((number, group))).digest(count * (2 if power else 1))
-    if not power:
+def coefficients(seed: bytes, number: int, group: int, marks: Sequence[bool]) -> bytes:
+    """What sum `number` takes each message of the group at this place of the request times: a byte each, 0 leaves it
+    out. `marks`: for each message whether thin sums take it up. `seed`: 16."""
+    drawn = shake_256(_LABEL + seed + bytes((number, group))).digest(len(marks))
+    if not is_thin(number):
         return drawn
-    mask = (1 << power) - 1
-    return bytes(0 if chance & mask else each for each, chance in zip(drawn[:count], drawn[count:], strict=True))
+    return bytes(each if marked else 0 for each, marked in zip(drawn, marks, strict=True))
 
 
-def add_up(seed: bytes, count: int, groups: Sequence[Sequence[bytes]], size: int) -> list[bytes]:
+def add_up(
+    seed: bytes, count: int, groups: Sequence[Sequence[bytes]], marks: Sequence[Sequence[bool]], size: int
+) -> list[bytes]:
     """The first `count` sums over all messages of the groups, each of `size` bytes; an empty one counts as zeros."""
     numbers = [[int.from_bytes(each) for each in messages] for messages in groups]
     made = []
     for number in range(count):
         by_coefficient = [0] * 256
         for place, messages in enumerate(numbers):
-            for each, message in zip(coefficients(seed, number, place, len(messages)), messages, strict=True):
+            for each, message in zip(coefficients(seed, number, place, marks[place]), messages, strict=True):
                 by_coefficient[each] ^= message
         total = 0
         for each, added in enumerate(by_coefficient):

@@ -11,7 +11,7 @@ from anontrace.backend.mix.items import Arrived
 from anontrace.backend.observing.counters import Counters
 from anontrace.backend.store import Store
 from anontrace.mixnet.header import ALONE, GROUPED
-from anontrace.wire import look, sums
+from anontrace.wire import look
 from anontrace.wire.look import Answer, Group, Look
 
 from tests.backend.places import Place
@@ -69,7 +69,7 @@ def test_a_look_tells_of_what_is_new_and_adds_up_all_from_where_it_begins(place:
             asked = ask(200, 5, 4, Group(empty, 0, 0), Group(first, start, known), Group(second, 1, 1))
             answer = await mailboxes.answer(asked)
             assert answer.told == [[], digests(rows[known:]), digests(other_rows[1:])]
-            assert answer.sums == sums.add_up(asked.seed, 5, [[], rows[start:], other_rows[1:]], look.ROW)
+            assert answer.sums == look.add_up(asked, [[], rows[start:], other_rows[1:]])
             wanted = [(look.FIRST_GROUP + 1, row) for row in rows[start:]]
             wanted += [(look.FIRST_GROUP + 2, row) for row in other_rows[1:]]
             assert answer.plain == wanted[:4]
@@ -87,11 +87,11 @@ def test_what_there_is_no_room_for_is_told_later_and_is_in_no_sum_before(place: 
         asked = ask(60, 2, 0, Group(first, 0, 0), Group(second, 0, 0))
         answer = await mailboxes.answer(asked)
         assert answer.told == [digests(rows), digests(other_rows[:10])]
-        assert answer.sums == sums.add_up(asked.seed, 2, [rows, other_rows[:10]], look.ROW)
+        assert answer.sums == look.add_up(asked, [rows, other_rows[:10]])
         asked = ask(60, 2, 0, Group(first, 50, 50), Group(second, 0, 10))
         answer = await mailboxes.answer(asked)
         assert answer.told == [[], digests(other_rows[10:])]
-        assert answer.sums == sums.add_up(asked.seed, 2, [[], other_rows], look.ROW)
+        assert answer.sums == look.add_up(asked, [[], other_rows])
 
     with_mailboxes(place, body)
 

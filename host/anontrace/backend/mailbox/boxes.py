@@ -15,7 +15,7 @@ from anontrace.backend.store import Store
 from anontrace.mixnet import keydays
 from anontrace.mixnet.header import ALONE, GROUPED
 from anontrace.mixnet.sizes import BOX, GROUP
-from anontrace.wire import look, sums
+from anontrace.wire import look
 from anontrace.wire.look import Answer, Group, Look
 
 KEEP_DAYS = 30
@@ -76,7 +76,7 @@ class Mailboxes:
         async with self._reading:
             plain = await self._alone(asked.old, asked.plain)
             told, messages = await self._groups(asked)
-            added = await asyncio.to_thread(sums.add_up, asked.seed, asked.sums, messages, look.ROW)
+            added = await asyncio.to_thread(look.add_up, asked, messages)
         for place, rows in enumerate(messages, look.FIRST_GROUP):
             plain += [(place, row) for row in rows[: asked.plain - len(plain)]]
         self._counters.add("looks")

@@ -176,7 +176,10 @@ class OneLook:
     def _new_sums(self, answer: Answer) -> list[Equation]:
         """The sums of an answer without what is known."""
         seed, count = self.request.seed, self.request.sums
-        known = sums.add_up(seed, count, [[row or b"" for row in part.rows] for part in self._parts], look.ROW)
+        # Of what is forgotten it is not known whether it is marked, and a sum that it may be in is of no use.
+        marks = [[not each or look.is_marked(each) for each in part.digests] for part in self._parts]
+        rows = [[row or b"" for row in part.rows] for part in self._parts]
+        known = sums.add_up(seed, count, rows, marks, look.ROW)
         unknown = [
             (place, at, number)
             for place, part in enumerate(self._parts)
@@ -186,8 +189,7 @@ class OneLook:
         found = []
         for j, (given, part_known) in enumerate(zip(answer.sums, known, strict=True)):
             drawn = {
-                place: sums.coefficients(seed, j, place, len(self._parts[place].rows))
-                for place in {place for place, _, _ in unknown}
+                place: sums.coefficients(seed, j, place, marks[place]) for place in {place for place, _, _ in unknown}
             }
             left = {number: drawn[place][at] for place, at, number in unknown if drawn[place][at]}
             if None not in left:  # else it goes over what was forgotten
