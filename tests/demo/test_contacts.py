@@ -78,6 +78,7 @@ def test_columns_go_by_the_names_in_the_header(header: str, row: str) -> None:
     [
         ("t,i,j,duration", "line 1: its lines last as long as the column 'duration' says"),
         ("# i j t End_Time", "line 1: its lines last as long as the column 'End_Time' says"),
+        ("t,i,j,Day", "line 1: a part of the time is in the column 'Day'"),
         ("Time (ms),i,j", "line 1: the times are in 'ms': give them in seconds"),
         ("t [in minutes],i,j", "line 1: the times are in 'minutes'"),
     ],

@@ -42,6 +42,8 @@ _LASTING = {
     *("duration", "durations", "dur", "length", "end", "ends", "endtime", "timeend", "tend", "stop", "stoptime"),
     *("until", "finish", "finished", "last", "lastseen", "t2", "time2"),
 }
+# Names of columns that are a part of the time beside another column: without them days would be played as one.
+_PARTS = {"day", "days", "dayno", "daynumber", "weekday", "hour", "hours", "minute", "minutes", "month", "week", "year"}
 _UNITS = re.compile(r"(ms|msec|milli|us|\u00b5s|\u03bcs|micro|ns|nano|min|m$|h$|hr|hour|d$|day)", re.IGNORECASE)
 _IN_BRACKETS = re.compile(r"[(\[] *(?:in +)?([^)\]]*)")
 
@@ -150,6 +152,9 @@ def by_header(fields: list[str]) -> Columns | None:
         raise ContactsError(
             f"its lines last as long as the column {lasting[:40]!r} says: write a line for each step instead"
         )
+    part = next((field for field, name in zip(fields, names, strict=True) if name in _PARTS), None)
+    if part is not None:
+        raise ContactsError(f"a part of the time is in the column {part[:40]!r}: make one column of seconds of both")
     unit = _IN_BRACKETS.search(fields[when])
     if unit is not None and _UNITS.match(unit[1]):
         raise ContactsError(f"the times are in {unit[1][:40]!r}: give them in seconds")

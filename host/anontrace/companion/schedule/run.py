@@ -144,7 +144,7 @@ class Run:
         except BusyError:
             return  # until the next look
         if late:
-            said = "This computer's clock was ahead, and has been put back: what was to wait for it goes on."
+            said = "This computer's clock has been put back: what was due only at a later time goes on."
             self._event(CLOCK, [said], tasks=late)
 
     def _is_too_late(self, task: str, now: float) -> bool:
