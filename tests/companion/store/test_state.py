@@ -17,6 +17,8 @@ from anontrace.companion.store.notifications import StoredNotification
 from anontrace.companion.store.states import ACCEPTED, ASKED, CONFIRMED, MADE, READY, REFUSED, REPLACED, SENT
 from anontrace.companion.store.uploads import DIRECT, MIXES, PASS_ON, REPORT
 from anontrace.mixnet import swap
+from anontrace.wire.permit import PERMIT
+from anontrace.wire.upload import PermitAuthorization, Upload
 from anontrace_shared import schedule
 
 from tests.companion.store import old_state
@@ -236,18 +238,36 @@ def test_an_upload_is_found_again_until_it_is_refused(opened):
     assert uploads.find(REPORT, b"token") is None
     upload = uploads.add(REPORT, b"token", b"u" * 16, b"log", NOW)
     assert (uploads.find(REPORT, b"token").state, uploads.find(PASS_ON, b"token")) == (ASKED, None)
-    ready = uploads.set_ready(upload, b"case", b"payload")
+    ready = uploads.set_ready(upload, b"case" * 4, b"payload")
     assert ready == uploads.find(REPORT, b"token")
     assert (ready.state, ready.log, ready.payload) == (READY, b"", b"payload")
-    assert uploads.cases(REPORT) == {b"case"}
-    uploads.set_sent(ready, 16354)
-    assert uploads.find(REPORT, b"token").sent == 16354
+    assert uploads.cases(REPORT) == {b"case" * 4}
+    uploads.set_sent(ready, 5)
+    assert uploads.find(REPORT, b"token").sent == 5
     uploads.finish(ready, ACCEPTED)
     done = uploads.find(REPORT, b"token")
-    assert (done.state, done.payload, done.case_id) == (ACCEPTED, None, b"case")
+    assert (done.state, done.payload, done.case_id) == (ACCEPTED, None, b"case" * 4)
     uploads.finish(ready, REFUSED)
     assert uploads.find(REPORT, b"token") is None
     assert uploads.cases(REPORT) == set()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "payload = NULL", "payload = x''", "payload = x'00'", "payload = 'text'", "payload = substr(payload, 1, 40)",
+        "payload = payload || x'00'", "case_id = NULL", "case_id = x'01'", "upload_id = x'00'", "subject = 'abc'",
+        "log = 'abc'", "sent = 99999999", "sent = -5", "sent = 'x'", "opens = 'x'", "unsent = 'abc'",
+    ],
+)  # fmt: skip
+def test_an_upload_that_is_damaged_is_said_to_be(opened, change):
+    payload = Upload(PermitAuthorization(b"p" * PERMIT), b"l" * 100).encode()
+    opened.uploads.set_ready(opened.uploads.add(REPORT, b"token", b"u" * 16, b"log", NOW), b"case" * 4, payload)
+    assert opened.uploads.get(1).parsed().log == b"l" * 100
+    with opened.transaction():
+        opened.uploads._db.run(f"UPDATE uploads SET {change}")
+    with pytest.raises(StateError, match=r"an upload in the state folder is damaged \(.*anontrace restore FILE"):
+        opened.uploads.get(1).parsed()
 
 
 def test_a_failed_transaction_leaves_nothing(opened):
@@ -411,7 +431,7 @@ def test_what_a_companion_of_0_2_had_under_way_goes_on_by_receipts_relays_and_fr
     fresh.execute(
         "INSERT INTO uploads (kind, state, subject, case_id, payload, upload_id, sent, log, made)"
         " VALUES ('report', 'ready', ?, ?, ?, ?, 16358, x'', ?)",
-        (b"token", b"case", b"payload", b"u" * 16, NOW),
+        (b"token", b"case" * 4, b"payload", b"u" * 16, NOW),
     )
     fresh.execute("INSERT INTO samples (day, bytes, found) VALUES (1, 800, 1)")
     fresh.execute("INSERT INTO timetable VALUES ('messages', ?), ('chunk', ?), ('confirm', ?)", (NOW, NOW, NOW))
@@ -434,7 +454,7 @@ def test_what_a_companion_of_0_2_had_under_way_goes_on_by_receipts_relays_and_fr
 
 def test_which_fragments_are_to_be_sent_is_kept_and_another_way_begins_anew(opened):
     uploads = opened.uploads
-    ready = uploads.set_ready(uploads.add(REPORT, b"token", b"u" * 16, b"log", NOW), b"case", b"payload")
+    ready = uploads.set_ready(uploads.add(REPORT, b"token", b"u" * 16, b"log", NOW), b"case" * 4, b"payload")
     assert (ready.way, uploads.get(ready.number)) == (MIXES, ready)
     uploads.set_fragments(ready, {0, 7, 8, 300}, NOW + 9, NOW)
     found = uploads.get(ready.number)

@@ -60,7 +60,7 @@ def payloads(state: State, pieces: Iterable[Piece]) -> list[bytes]:
     made: dict[int, list[bytes]] = {}
     for stored in state.uploads.all():
         if stored.payload is not None and any(each.upload == stored.number for each in pieces):
-            made[stored.number] = upload.fragments(upload.parse(stored.payload), stored.upload_id)
+            made[stored.number] = upload.fragments(stored.parsed(), stored.upload_id)
     return [made[each.upload][each.number] for each in pieces]
 
 

@@ -7,15 +7,13 @@ from anontrace.companion.store.state import State
 from anontrace.companion.store.states import READY
 from anontrace.companion.store.uploads import MIXES, StoredUpload
 from anontrace.mixnet import fragment
-from anontrace.wire import upload
 
 ARRIVED_SECONDS = 3 * 3600  # by `run`, what was sent is taken for arrived, or lost, after so long
 
 
 def count(stored: StoredUpload) -> int:
     """In how many fragments an upload goes that is ready, with its opening."""
-    assert stored.payload is not None
-    return 1 + fragment.count(upload.parse_opening(stored.payload).log_length)
+    return 1 + fragment.count(stored.opening().log_length)
 
 
 def unsent(stored: StoredUpload) -> frozenset[int]:

@@ -85,7 +85,7 @@ def _intend(state: State, kind: str, subject: bytes, without: Sequence[Period]) 
 
 def _fixed_log(stored: StoredUpload) -> bytes:
     """The log of an upload that is not done."""
-    return stored.log if stored.payload is None else upload.parse(stored.payload).log
+    return stored.log if stored.payload is None else stored.parsed().log
 
 
 def taken_up(state: State, intent: Intent) -> Intent:

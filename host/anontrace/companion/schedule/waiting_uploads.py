@@ -34,10 +34,9 @@ def waiting(state: State) -> list[Waiting]:
     """The uploads that are ready, in the order in which `run` sends them."""
     found, left, now = [], 0.0, clock.now()
     for stored in journey.waiting(state):
-        assert stored.payload is not None  # it is ready
         many = journey.count(stored)
         sent = many - len(journey.unsent(stored))
-        ends = None if sent else _ends(state, stored.payload)
+        ends = None if sent else _ends(state, stored)
         begins_in_time = ends is None or now + MARGIN * (left + _around(state) / 2) < ends
         takes = _takes(state, many - sent)
         left += takes
@@ -71,9 +70,9 @@ def hidden_seconds(state: State, intent: Intent) -> int:
     return int((before[-1].seconds if before else 0) + takes)
 
 
-def _ends(state: State, payload: bytes) -> int | None:
+def _ends(state: State, stored: StoredUpload) -> int | None:
     """When the permit of an upload runs out; None for one that goes by a chain token."""
-    authorization, pinned = upload.parse(payload).authorization, state.network.get()
+    authorization, pinned = stored.parsed().authorization, state.network.get()
     if pinned is None or not isinstance(authorization, PermitAuthorization):
         return None
     from anontrace.wire import network, permit  # which take longer to load than all that `status` has to do

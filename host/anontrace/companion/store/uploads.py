@@ -9,11 +9,16 @@ either way.
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any
+
+from anontrace_shared.errors import FormatError
 
 from anontrace.companion.days import KEPT_SECONDS
+from anontrace.companion.errors import StateError
 from anontrace.companion.store.database import Database
 from anontrace.companion.store.states import ASKED, READY, REFUSED
-from anontrace.mixnet.sizes import UPLOAD_ID
+from anontrace.mixnet.sizes import CASE_ID, UPLOAD_ID
+from anontrace.wire import upload as encoding
 
 REPORT = "report"
 PASS_ON = "pass-on"  # noqa: S105 - not a password
@@ -37,14 +42,29 @@ class StoredUpload:
     changed: int = 0  # unix seconds: when a fragment was sent last
     moved: bool = False  # it has gone another way before, as a whole perhaps
 
+    def opening(self) -> encoding.Opening:
+        """What the payload begins with. StateError if it is damaged."""
+        try:
+            return encoding.parse_opening(self.payload or b"")
+        except FormatError as error:
+            raise _damaged(str(error)) from None
+
+    def parsed(self) -> encoding.Upload:
+        """The payload. StateError if it is damaged."""
+        try:
+            return encoding.parse(self.payload or b"")
+        except FormatError as error:
+            raise _damaged(str(error)) from None
+
 
 class UploadStore:
     def __init__(self, database: Database) -> None:
         self._db = database
 
     def all(self) -> list[StoredUpload]:
+        """StateError if what stands there cannot be used; the database would have to have been changed with its key."""
         return [
-            StoredUpload(
+            _checked(
                 row["id"],
                 row["kind"],
                 row["state"],
@@ -153,6 +173,30 @@ class UploadStore:
         return {row["case_id"] for row in rows}
 
 
+def _damaged(why: str) -> StateError:
+    return StateError(
+        f"an upload in the state folder is damaged ({why}); move the folder away and bring back a backup: anontrace"
+        " restore FILE"
+    )
+
+
+def _checked(number: int, kind: str, state: str, *rest: Any) -> StoredUpload:
+    stored = StoredUpload(number, kind, state, *rest)
+    payload, case_id = stored.payload, stored.case_id
+    if not all(isinstance(each, bytes) for each in (stored.subject, stored.upload_id, stored.log)):
+        raise _damaged("a part of it is no bytes")
+    if not all(isinstance(each, int) for each in (stored.sent, stored.opens, stored.changed)):
+        raise _damaged("a number of it is none")
+    if len(stored.upload_id) != UPLOAD_ID:
+        raise _damaged("its ID makes no sense")
+    if state == READY:
+        if not (isinstance(payload, bytes) and isinstance(case_id, bytes) and len(case_id) == CASE_ID):
+            raise _damaged("its payload or its case is missing")
+        if not 0 <= stored.sent <= len(payload):
+            raise _damaged("more of it was sent than there is")
+    return stored
+
+
 def _bits(numbers: Iterable[int]) -> bytes:
     """A set of small numbers, a bit each."""
     bits = bytearray()
@@ -163,4 +207,6 @@ def _bits(numbers: Iterable[int]) -> bytes:
 
 
 def _numbers(bits: bytes) -> frozenset[int]:
+    if not isinstance(bits, bytes):
+        raise _damaged("what is unsent of it is not told")
     return frozenset(8 * at + bit for at, byte in enumerate(bits) for bit in range(8) if byte >> bit & 1)
