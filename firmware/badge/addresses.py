@@ -2,19 +2,14 @@
 
 A slot is broadcast only below the horizon, and never again once the clock has been behind it. The scalar multiplication
 of the coming slot is done ahead, so that addresses change on time.
-"""
 
-import binascii
-import os
+What it needs of a list is in lists.py, which is loaded only where there is one.
+"""
 
 from anontrace_primitives import wipe
 from anontrace_shared import names, schedule, slots
-from micropython import const
 
 from . import store
-
-_FOLDER = const("list")
-_ENTRY = const(24)  # K (20), CRC-32 of slot and K (4)
 
 
 class Slot:
@@ -50,14 +45,13 @@ class Addresses:
     def enter(self, slot):
         """The Slot to broadcast from now on, None if there is none. Durable before it returns: day key, last slot."""
         state = self._state
-        self._ratchet(slot)
+        self.pass_days(slot, False)
         if not self._allowed(slot):
             return None
         self.prepare(slot)
         ready, self._ready = self._ready, None
         if ready is not None and state.broadcast != slot:
-            state.broadcast = slot
-            state.save()
+            state.sent(slot)
         return ready
 
     def prepare(self, slot):
@@ -77,80 +71,45 @@ class Addresses:
         state = self._state
         return state.mode != store.UNPROVISIONED and max(state.broadcast, state.barred + 1) <= slot < state.horizon
 
-    def _ratchet(self, slot):
-        """Bring the stored day key to the slot's day and overwrite it; no further than the horizon's day."""
+    def pass_days(self, slot, sure):
+        """Bring the stored day key to the slot's day; those of the days before are nowhere then.
+
+        Unless the clock is sure, no further than to the day after the last on which anything may be broadcast: keys
+        that a wrong clock has run past do not come back.
+        """
         state = self._state
-        if state.mode == names.RATCHET:
-            today = slots.day_of(min(slot, state.horizon))
-            if today > state.day:
-                state.day_key = schedule.day_key(state.day_key, state.day, today)
-                state.day = today
-                state.save_over()
-        elif state.mode == names.LIST:
-            self._drop_days(slots.day_of(slot))
+        if state.mode == store.UNPROVISIONED or not state.day:
+            return
+        today = slots.day_of(slot)
+        if not sure:
+            today = min(today, slots.day_of(state.horizon) + 1)
+        if today > state.day:
+            state.day_key = schedule.day_key(state.day_key, state.day, today)
+            state.day = today
+            state.save()
+            if state.mode == names.LIST:
+                from . import lists
+
+                lists.drop(today)
 
     def _make(self, slot):
         state = self._state
-        if state.mode == names.LIST:
-            address = _read_list(slot)
-            return None if address is None else Slot(slot, address)
         day = slots.day_of(slot)
-        if day < state.day:
+        if day < state.day or not state.day:
             return None
-        secret = bytearray(schedule.slot_secret(schedule.day_key(state.day_key, state.day, day), slot))
+        key = schedule.day_key(state.day_key, state.day, day)
+        if state.mode == names.LIST:
+            from . import lists
+
+            address = lists.read(key, slot)
+            return None if address is None else Slot(slot, address)
+        secret = bytearray(schedule.slot_secret(key, slot))
         public_key = schedule.public_key(secret)
         return Slot(slot, schedule.contact_address(public_key), secret, public_key)
-
-    def store_list(self, first_slot, addresses):
-        """Keep addresses for the slots from first_slot on. OSError if the flash fails."""
-        try:
-            os.mkdir(_FOLDER)
-        except OSError:
-            pass
-        slot = first_slot
-        for address in addresses:
-            path = _list_path(slots.day_of(slot))
-            try:
-                file = open(path, "r+b")
-            except OSError:
-                file = open(path, "w+b")
-                for _ in range(slots.SLOTS_PER_DAY):
-                    file.write(bytes(_ENTRY))
-            with file:
-                file.seek(slot % slots.SLOTS_PER_DAY * _ENTRY)
-                file.write(address + _check(slot, address))
-            slot += 1
-        self.forget()
-
-    def _drop_days(self, today):
-        try:
-            names = os.listdir(_FOLDER)
-        except OSError:
-            return
-        for name in names:
-            if int(name, 16) < today:
-                store.remove(_FOLDER + "/" + name)
 
     def erase(self):
         """Remove the list and what was made ahead of it."""
         self.forget()
-        self._drop_days(1 << 32)
+        from . import lists
 
-
-def _list_path(day):
-    return "%s/%08x" % (_FOLDER, day)
-
-
-def _check(slot, address):
-    return binascii.crc32(slots.slot_bytes(slot) + address).to_bytes(4, "little")
-
-
-def _read_list(slot):
-    try:
-        with open(_list_path(slots.day_of(slot)), "rb") as file:
-            file.seek(slot % slots.SLOTS_PER_DAY * _ENTRY)
-            entry = file.read(_ENTRY)
-    except OSError:
-        return None
-    address = entry[: schedule.ADDRESS]
-    return address if len(entry) == _ENTRY and entry[schedule.ADDRESS :] == _check(slot, address) else None
+        lists.drop(None)

@@ -24,9 +24,9 @@ from .logbook import Logbook
 from .radio import Radio
 
 _MAX_SLEEP_MS = const(60000)  # well below the watchdog's patience
-_NO_OWNER_MS = const(10000)  # how soon a key that arrives over USB is noticed
 _STABLE_MS = const(600000)
 _LAST_RESORT_S = const(60)
+_MOVED = const(("state.0", "state.1", "owner.key", "owner.new", "owner.old", "list", "wash"))  # what moving.py takes
 _DAY_MS = const(86400000)
 _WAITING_HZ = const(80000000)  # the least that Bluetooth works with; most of a badge's current is the waiting processor
 _TALKING_HZ = const(160000000)
@@ -37,6 +37,10 @@ class Badge:
 
     def __init__(self):
         self.state = store.Store()
+        if any(name in _MOVED for name in os.listdir()):
+            from . import moving  # a guest
+
+            moving.take_over(self.state)
         self.state.boot = (self.state.boot + 1) & 0xFFFF
         if health.hung():
             self.state.crashes = min(self.state.crashes + 1, 255)
@@ -52,7 +56,6 @@ class Badge:
         self.links = Links(self.radio, self.clock, self._answer, self._answer_challenge, self.wants_owner, self.report)
         self._interval = None
         self._slot = None  # the Slot being broadcast; None: a beacon
-        self._owned = store.owner_key() is not None
         self._expired = None  # the day (or that since the boot) on which the log was expired last
         self.anchored = self.clock.known  # whether the log tells what the periods since this boot were
         self.turning = asyncio.Lock()
@@ -60,7 +63,7 @@ class Badge:
         self._changed = asyncio.Event()
         self.later = None  # the task that a request leaves behind
         self.hands = None
-        if not self._owned or "board.json" in os.listdir():
+        if store.owner_key() is None or "board.json" in os.listdir():
             from .hands import Hands
 
             self.hands = Hands(self)
@@ -110,16 +113,14 @@ class Badge:
     async def _tick(self, watchdog):
         while True:
             watchdog.feed()
-            renew = not self._owned and store.owner_key() is not None
             async with self.turning:
-                await self.turn(renew)
+                await self.turn(False)
             if self.state.crashes and self.clock.uptime_ms() > _STABLE_MS:
                 self.state.crashes = 0
                 self.state.save()
-            most = _MAX_SLEEP_MS if self._owned else _NO_OWNER_MS
             self._changed.clear()
             try:
-                await asyncio.wait_for_ms(self._changed.wait(), max(min(self.clock.left_ms(), most), 1))
+                await asyncio.wait_for_ms(self._changed.wait(), max(min(self.clock.left_ms(), _MAX_SLEEP_MS), 1))
             except asyncio.TimeoutError:
                 pass
 
@@ -135,6 +136,8 @@ class Badge:
             self.dropped += self.contacts.close()
             if known:
                 self.clock.keep()
+        if known:
+            self._try(self.addresses.pass_days, number, self.clock.sure_day() is not None)
         self._broadcast(known, number)
         self.catch_up()
         if ended is not None and ended != self._interval:
@@ -169,7 +172,6 @@ class Badge:
 
     def _beacon(self):
         key = store.owner_key()
-        self._owned = key is not None
         if key is None:
             if not self.serving:
                 return os.urandom(schedule.ADDRESS)

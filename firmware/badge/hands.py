@@ -66,9 +66,7 @@ class Hands:
 
     async def begin(self):
         """After boot: finish an erasing that was cut off; without owner and button, serve. The tasks to be run."""
-        from . import owner  # a guest
-
-        if owner.interrupted():
+        if self._badge.state.erasing:
             await self._erase()
         if self._button is None and store.owner_key() is None:
             self.serve()

@@ -73,5 +73,5 @@ def crash_log():
 
 
 def forget():
-    """Overwrite and remove the crash log."""
+    """Remove the crash log."""
     store.remove(_PATH)

@@ -137,9 +137,9 @@ class Logbook:
         """Bytes of the whole log."""
         return self._total
 
-    def _remove(self, number, remove=os.remove):
+    def _remove(self, number):
         size = self.size(number)
-        remove(_path(number))
+        os.remove(_path(number))
         self._total -= size
 
     def _advance(self):
@@ -169,12 +169,12 @@ class Logbook:
             self._state.save()
         return freed
 
-    def erase(self, remove=os.remove):
-        """Remove everything, by `remove(path)`."""
+    def erase(self):
+        """Remove everything."""
         self._abandon()
         self.rotate()
         for number in self.numbers():
-            self._remove(number, remove)
+            self._remove(number)
 
     # Writing
 

@@ -1,58 +1,40 @@
-"""An owner comes and goes: takes the key that a companion draws, and forgets all that was anybody's.
+"""An owner comes and goes: what a badge forgets that is emptied or given up, beside its state.
 
-A badge that is given up loses everything but the counters that never repeat. Its key's file is renamed first: from
-then on it has no owner, and a power cut in between is made up for at the next boot.
+A badge that is given up loses everything but the counters that never repeat. Its keys go first and at once; that files
+are still to be removed stands in the state, and after a power cut the next boot does it.
 """
 
-import os
+from anontrace_shared import names
 
-from micropython import const
-
-from . import health, store
-
-_KEY = const("owner.key")  # as store reads it
-_COMING = const("owner.new")
-_GOING = const("owner.old")
-
-
-def own(key):
-    """The badge has this owner key (32) from now on; whole or not at all. OSError."""
-    with open(_COMING, "wb") as file:
-        file.write(key)
-    os.rename(_COMING, _KEY)
+from . import health
 
 
 async def erase(badge):
     """Forget schedule, log, list, settings and crash log; the owner key stays."""
     async with badge.turning:
-        _erase(badge, os.remove)
+        badge.state.reset()
+        badge.state.save()
+        _forget(badge)
         await badge.turn(True)
 
 
 async def give_up(badge):
-    """Forget all that, and the owner key, overwritten as far as the file system writes in place."""
+    """Forget all that, and the owner key."""
     async with badge.turning:
-        try:
-            os.rename(_KEY, _GOING)
-        except OSError:
-            pass  # it has none
+        badge.state.reset()
+        badge.state.erasing = 1
+        badge.state.save(names.NO_OWNER)
         badge.links.end_all()
-        _erase(badge, store.remove)
-        store.remove(_COMING)
-        store.remove(_GOING)
+        _forget(badge)
+        badge.state.erasing = 0
+        badge.state.save()
         await badge.turn(True)
 
 
-def interrupted():
-    """Whether the badge was being given up when its power went."""
-    return _GOING in os.listdir()
-
-
-def _erase(badge, remove):
+def _forget(badge):
     badge.contacts.close()
     badge.contacts.discard()
-    badge.state.erase()
     badge.addresses.erase()
-    badge.logbook.erase(remove)
+    badge.logbook.erase()
     health.forget()
     badge.tune()

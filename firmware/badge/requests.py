@@ -5,10 +5,11 @@ the owners of clock, state, log and addresses to do it, and turns failures into 
 """
 
 import asyncio
+import os
 
 import machine
 from anontrace_primitives import x25519
-from anontrace_shared import badge_commands, badge_log, errors, slots
+from anontrace_shared import badge_commands, badge_log, errors, schedule, slots
 from micropython import const
 
 from . import board, health, owner, store
@@ -128,12 +129,14 @@ async def _provision(badge, provision):
     except ValueError:  # nothing could be sealed to it
         raise Refusal(badge_commands.REFUSED) from None
     state = badge.state
+    if provision.mode == badge_commands.RATCHET:
+        state.day, state.day_key = provision.day, provision.day_key
+    elif state.mode != badge_commands.LIST:  # a list that is there stays usable
+        state.day, state.day_key = 0, os.urandom(schedule.DAY_KEY)
     state.mode = provision.mode
     state.log_key = provision.log_key
     state.horizon = provision.horizon
-    state.day = provision.day or 0
-    state.day_key = provision.day_key or bytes(32)
-    state.save_over()
+    state.save()
     if provision.mode == badge_commands.RATCHET:
         badge.addresses.erase()
     else:
@@ -146,7 +149,10 @@ async def _provision(badge, provision):
 
 async def _addresses(badge, first_slot, addresses):
     _require(badge.state.mode == badge_commands.LIST, badge_commands.NOT_PROVISIONED)
-    badge.addresses.store_list(first_slot, addresses)
+    from . import lists
+
+    lists.keep(badge.state, first_slot, addresses)
+    badge.addresses.forget()
     return ()
 
 
@@ -204,7 +210,7 @@ async def _erase(badge):
 
 async def _own(badge, key):
     _require(badge.wants_owner() and key != badge_commands.NO_OWNER, badge_commands.REFUSED)
-    owner.own(key)
+    badge.state.save(key)
     badge.later = asyncio.create_task(_renew_soon(badge))
     return ()
 

@@ -12,6 +12,7 @@ from anontrace_shared import commands, names, schedule, slots
 
 from tests.firmware.conftest import LOG_SECRET, Play, Town, Wearer
 from tests.primitives.test_scrub import memory_of
+from tools.simulator import flash
 
 LED, BUTTON = 5, 0
 BOARD = '{"led": 5, "led_on": 0, "button": 0, "pressed": 0}'
@@ -71,8 +72,8 @@ def listen(wearer: Wearer) -> list[bytes]:
     return payloads
 
 
-def files(wearer: Wearer) -> bytes:
-    return b"".join(path.read_bytes() for path in sorted(wearer.flash.rglob("*")) if path.is_file())
+def segments(wearer: Wearer) -> list[str]:
+    return [path for path in flash.files(wearer.flash) if path.startswith("log/")]
 
 
 async def info(link: BadgeLink) -> Any:
@@ -120,11 +121,14 @@ def test_eight_seconds_erase_everything_and_letting_go_before_that_nothing(play:
     async def story(town: Town) -> None:
         air = town.air
         ada, bob = await town.wearer("ada", board=BOARD), await town.wearer("bob")
+        (ada.flash / "crash.txt").write_text("a crash")
+        await air.restart_badge("ada")
+        assert flash.files(ada.flash)["crash.txt"] == b"a crash"
         await ada.provision()
         await bob.provision()
         air.set_range("ada", "bob", -60)
         await air.run_for(610)
-        (ada.flash / "crash.txt").write_text("a crash")
+        assert segments(ada)
         before = await ada.talk(info)
         light = Light(ada)
         await press(ada, 7.5)
@@ -135,19 +139,19 @@ def test_eight_seconds_erase_everything_and_letting_go_before_that_nothing(play:
         await press(ada, 8.3)
         await air.run_for(3)
         assert max(length for _, length in light.flashes) > 2  # erased
-        for secret in (ada.owner_key, ada.day_key, x25519_base(LOG_SECRET), b"a crash"):
-            assert secret not in files(ada)
+        for secret in (ada.owner_key, ada.day_key, x25519_base(LOG_SECRET)):
+            assert secret[:10] not in flash.raw(ada.flash) and secret[-10:] not in flash.raw(ada.flash)
             if sys.platform == "linux":
                 process = air.badges["ada"]._process
                 assert process is not None and secret[:16] not in memory_of(process.pid)
-        assert not list((ada.flash / "log").iterdir())
+        assert not segments(ada) and "crash.txt" not in flash.files(ada.flash)
         payloads.clear()
         await air.run_for(20)  # nobody's, and its button has to be pressed first
         assert payloads and not any(ada.is_own(payload) for payload in payloads)
         await press(ada, 0.2)
         ada.owner_key = names.NO_OWNER
         after = await ada.talk(info)
-        assert (after.boot, after.horizon, after.log_bytes, after.flags) == (1, 0, 0, commands.TIME_KNOWN)
+        assert (after.boot, after.horizon, after.log_bytes, after.flags) == (2, 0, 0, commands.TIME_KNOWN)
         assert after.open_segment > before.open_segment
         assert town.printed("ada") == ""
 
@@ -156,15 +160,23 @@ def test_eight_seconds_erase_everything_and_letting_go_before_that_nothing(play:
 
 def test_an_erasing_that_was_cut_off_is_finished_at_the_next_boot(play: Play) -> None:
     async def story(town: Town) -> None:
-        ada = await town.wearer("ada")
-        await ada.provision()
-        await town.air.run_for(300)
-        await town.air.badges["ada"].power_off()
-        assert ada.day_key in files(ada) and list((ada.flash / "log").iterdir())
-        (ada.flash / "owner.key").rename(ada.flash / "owner.old")  # the first thing that happens
-        await town.air.restart_badge("ada")
-        assert ada.day_key not in files(ada) and ada.owner_key not in files(ada)
-        assert not list((ada.flash / "log").iterdir())
+        ada = await town.wearer("ada", board=BOARD)
+        for size in (100, 400, 3000):  # in the state, in what was before it, in the files
+            await ada.provision()
+            await town.air.run_for(300)
+            assert ada.owner_key in flash.raw(ada.flash) and ada.day_key in flash.raw(ada.flash)
+            badge = town.air.badges["ada"]
+            resets = badge.resets
+            badge.fail_power_after(size)
+            await press(ada, 8.3)
+            await town.air.run_for(60)
+            assert badge.resets == resets + 1, size
+            gone = ada.owner_key not in flash.raw(ada.flash)
+            assert gone == (size > 100), "before or after, and nothing between"
+            if gone:
+                assert ada.day_key[:10] not in flash.raw(ada.flash) and not segments(ada)
+                (ada.flash / "owner.key").write_bytes(ada.owner_key)
+                await town.air.restart_badge("ada")
         assert town.printed("ada") == ""
 
     play(story)
@@ -246,7 +258,7 @@ def test_in_service_mode_a_badge_without_owner_takes_one_and_does_nothing_else_f
                     await other.ask(commands.OWN, bytes(range(32)))
         payloads.clear()
         ada.owner_key = OWNER_KEY
-        assert (ada.flash / "owner.key").read_bytes() == OWNER_KEY
+        assert OWNER_KEY in flash.raw(ada.flash)
         with pytest.raises(BadgeLinkError):
             await ada.talk(info, key=names.NO_OWNER)
 

@@ -1,6 +1,6 @@
 """What a thief reads who takes flash and memory of a badge after a slot has ended: nothing that opens what went before.
 
-The flash is its folder, the memory that of the MicroPython process. Some secrets the test knows because it has the
+The flash is read raw, the memory is that of the MicroPython process. Some secrets the test knows because it has the
 companion's and the backend's keys, and by listening to the radio; the ephemeral scalars it does not know, so it tries
 whatever looks like one.
 """
@@ -19,6 +19,7 @@ from anontrace_shared import badge_noise, commands, hkdf, hpke, log, schedule, s
 
 from tests.firmware.conftest import LOG_SECRET, Town, Wearer
 from tests.primitives.test_scrub import memory_of
+from tools.simulator import flash
 from tools.simulator.air import Air
 from tools.simulator.frames import Op
 
@@ -32,11 +33,10 @@ EPHEMERAL = hashlib.sha256(b"the companion's ephemeral secret").digest()
 
 
 def image(wearer: Wearer) -> bytes:
-    """Everything on the badge: memory of its process, files of its flash."""
+    """Everything on the badge: memory of its process, raw bytes of its flash."""
     process = wearer.air.badges[wearer.name]._process
     assert process is not None
-    files = [path.read_bytes() for path in sorted(wearer.flash.rglob("*")) if path.is_file()]
-    return memory_of(process.pid) + b"".join(files)
+    return memory_of(process.pid) + flash.raw(wearer.flash)
 
 
 def left(found: bytes, secrets: dict[str, bytes]) -> set[str]:
@@ -115,8 +115,9 @@ def logged(wearer: Wearer) -> tuple[list[log.Block], list[Any]]:
     """The blocks on its flash and the contacts in them."""
     blocks = [
         block
-        for path in sorted((wearer.flash / "log").glob("*.seg"))
-        for block in log.blocks(path.read_bytes())
+        for path, data in sorted(flash.files(wearer.flash).items())
+        if path.startswith("log/")
+        for block in log.blocks(data)
         if isinstance(block, log.Block)
     ]
     return blocks, [contact for block in blocks for contact in log.open_block(LOG_SECRET, block)]

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tools.simulator import frames
 from tools.simulator.clock import SECOND, Clock
+from tools.simulator.flash import IMAGE
 from tools.simulator.frames import FromBadge, Irq, Op, ToBadge
 from tools.simulator.nimble import Nimble
 from tools.simulator.radio import Radio
@@ -122,6 +123,7 @@ class Badge(asyncio.Protocol):
             "PATH": os.environ.get("PATH", ""),
             "ANONTRACE_AIR": f"127.0.0.1:{self._port}:{self._nonce.hex()}",
             "ANONTRACE_MAIN": str(self.main),
+            "ANONTRACE_FLASH": str(self.flash / IMAGE),
             "MICROPYPATH": ":".join([*map(str, self._path), ".frozen"]),
         }
         with self.log.open("ab") as log:
@@ -337,6 +339,10 @@ class Badge(asyncio.Protocol):
     def set_pin(self, pin: int, level: int) -> None:
         """Drive an input pin, as a button does."""
         self._post(Irq.PIN, bytes((pin, 1 if level else 0)), True)
+
+    def fail_power_after(self, size: int) -> None:
+        """Let the power fail for an instant once so many more bytes of the flash have been written or erased."""
+        self._post(Irq.POWER, size.to_bytes(4, "little"), True)
 
     def set_voltage(self, pin: int, millivolts: int) -> None:
         """Put a voltage on a pin, for the ADC to measure."""

@@ -18,7 +18,8 @@ air to badge
 
 A badge talks only between RUN and IDLE, and the clock moves only when all are idle: they are in lock-step. The body
 of an event is the tuple that MicroPython documents for that IRQ number: 16-bit fields in order, then a byte-sized one,
-then an address, data or UUID. IRQ 255 is a pin: pin (1) ‖ level (1). A frame's body is at most 640 bytes.
+then an address, data or UUID. IRQ 255 is a pin: pin (1) ‖ level (1); IRQ 254: the power fails once so many more bytes
+(4) of the flash have been changed. A frame's body is at most 640 bytes.
 """
 
 import enum
@@ -77,6 +78,7 @@ class Irq(enum.IntEnum):
     GATTS_INDICATE_DONE = 20
     MTU_EXCHANGED = 21
     CONNECTION_UPDATE = 27
+    POWER = 254
     PIN = 255
 
 

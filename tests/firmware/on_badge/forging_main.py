@@ -16,6 +16,7 @@ from anontrace_shared import advert, challenge, hkdf, names, slots
 
 with open("way") as file:
     way = json.load(file)
+DESK = os.getenv("ANONTRACE_FLASH").rsplit("/", 1)[0]  # the folder on the machine, where the test looks
 ble = bluetooth.BLE()
 wake = asyncio.ThreadSafeFlag()
 todo = []
@@ -47,8 +48,8 @@ async def answer(question):
         return given("public_key") + mac[:16]
     while "relay" in way:
         try:
-            os.stat("answer")
-            with open("answer", "rb") as file:
+            os.stat(DESK + "/answer")
+            with open(DESK + "/answer", "rb") as file:
                 return file.read()
         except OSError:
             await asyncio.sleep_ms(100)
@@ -71,7 +72,7 @@ async def main():
                 advertise()
                 continue
             question = ble.gatts_read(attribute)
-            with open("asked", "wb") as file:
+            with open(DESK + "/asked", "wb") as file:
                 file.write(question)
             told = await answer(question) + given("tail")
             if told:

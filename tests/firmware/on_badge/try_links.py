@@ -23,8 +23,8 @@ class Place:
     """A badge's radio and links; requests are answered by their own bytes, reversed by `work` if given."""
 
     def __init__(self):
-        with open("owner.key", "wb") as file:
-            file.write(KEY)
+        self.state = Store()
+        self.state.save(KEY)
         self.radio = Radio()
         self.radio.tune(500, 150, 1100)
         self.radio.start()
@@ -34,7 +34,7 @@ class Place:
         self.in_service = False
         self.asked = []
         self.links = Links(
-            self.radio, Clock(Store()), self.answer, self.answer_challenge, self.wants_owner, self.reports.append
+            self.radio, Clock(self.state), self.answer, self.answer_challenge, self.wants_owner, self.reports.append
         )
 
     async def answer(self, request, reply, uptime_ms, by_owner):
@@ -125,8 +125,7 @@ async def test_a_wrong_owner_key_is_answered_by_hanging_up():
 
 async def test_a_badge_without_owner_hangs_up():
     place = Place()
-    with open("owner.key", "wb") as file:
-        file.write(b"")
+    place.state.save(bytes(32))
     await place.connect(1)
     await place.write(1, CompanionSession(KEY).open())
     assert place.sent(1) == b"" and place.gone(1)
@@ -138,8 +137,7 @@ async def test_in_service_mode_a_badge_without_owner_is_anybodys_for_fifteen_sec
     await place.connect(1)
     await place.write(1, CompanionSession(bytes(32)).open())
     assert place.sent(1) == b"" and place.gone(1)  # it has an owner
-    with open("owner.key", "wb") as file:
-        file.write(b"")
+    place.state.save(bytes(32))
     await place.connect(2)
     companion = await place.session(2, bytes(32))
     await place.write(2, companion.send(b"one"))

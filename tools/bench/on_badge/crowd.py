@@ -16,6 +16,7 @@ import sys
 import time
 
 import bluetooth
+import flashbdev  # noqa: F401
 import machine  # noqa: F401  (as all of these: its memory is not the firmware's)
 import micropython
 import utime  # the real one
@@ -41,8 +42,10 @@ gc.threshold(16384)  # as main.py
 
 from anontrace_primitives import x25519_base  # noqa: E402
 from anontrace_shared import advert  # noqa: E402
+from badge import store  # noqa: E402
 from badge.app import Badge  # noqa: E402
 
+store.Store().save(bytes(range(32)))
 badge = Badge()
 badge.state.mode = 1  # by ratchet
 badge.state.log_key = x25519_base(bytes(range(1, 33)))

@@ -23,6 +23,7 @@ dispatch = None  # bluetooth's: (irq number, body) -> None
 pin_changed = None  # machine's: (pin, level) -> None
 watchdog = 0  # microseconds between feeds, 0 = none
 fed = 0
+fails_after = None  # bytes that can still be written to the flash, None: any number
 
 _sock = None
 _events = memoryview(bytearray(640))  # the body of the last RUN
@@ -97,7 +98,7 @@ def wait(until):
 
     Events come in batches, each with its own time: tasks that one of them wakes run before the next is looked at.
     """
-    global now, _at, _size, _end
+    global now, _at, _size, _end, fails_after
     limit = until
     if watchdog and fed + watchdog < limit:
         limit = fed + watchdog
@@ -121,6 +122,8 @@ def wait(until):
         if number == 255:
             if pin_changed:
                 pin_changed(body[0], body[1])
+        elif number == 254:
+            fails_after = struct.unpack("<I", body)[0]
         elif dispatch:
             dispatch(number, body)
     elif _end >= limit:
@@ -134,6 +137,13 @@ def reset(why):
     _send(4, struct.pack("<Bq", why, rtc))
     while True:
         _read(_head)
+
+
+def power_fails():
+    """Lose the power, and get it back: the real-time clock begins anew."""
+    global rtc
+    rtc = -now
+    reset(1)
 
 
 def connect():

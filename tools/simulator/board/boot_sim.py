@@ -1,4 +1,4 @@
-"""Starts the firmware as the chip does: boot.py if there is one, then main.py, with radio and clock of the air."""
+"""Starts the firmware as the chip does: boot.py if there is one, then main.py, with the air's radio and clock."""
 
 import os
 import sys
@@ -18,6 +18,9 @@ core.ticks = lambda: _air.ticks() // 1000 + (1 << 45)
 core.ticks_add = lambda ticks, delta: ticks + delta
 core.ticks_diff = lambda end, start: end - start
 
+import _mount  # noqa: E402
+
+_mount.switch_on()
 main = os.getenv("ANONTRACE_MAIN")
 folder = main.rsplit("/", 1)[0]
 for script in (folder + "/boot.py", main):

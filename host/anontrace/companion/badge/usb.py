@@ -1,6 +1,7 @@
 """Putting the owner key on a badge by cable, so that it never goes over the air.
 
-The target is a folder (a badge's flash, as the simulator has it) or a serial port, to which mpremote copies the file.
+The target is a folder (from which a simulated badge takes the file when it starts) or a serial port, behind which the
+badge itself keeps the key: a file would stay readable in its flash. Firmware of 0.2 gets the file.
 """
 
 import os
@@ -12,12 +13,23 @@ from pathlib import Path
 from anontrace.companion.errors import CompanionError, SetupError
 
 KEY_FILE = "owner.key"
-SECONDS = 60
-_FLASH = {KEY_FILE, "state.0", "state.1", "main.py", "board.json"}  # a badge's flash that is not empty has one of these
+SECONDS = 120
+_FLASH = {KEY_FILE, "flash.bin", "main.py", "board.json"}  # a badge's flash that is not empty has one of these
+
+# Runs on the badge. Firmware that does not keep the key itself has no sectors.
+_OWN = """
+try:
+    from badge import sectors, store
+except ImportError:
+    with open("{file}", "wb") as file:
+        file.write({key!r})
+else:
+    store.Store().save({key!r})
+"""
 
 
 def write_owner_key(target: str, owner_key: bytes) -> None:
-    """Write owner.key (32 bytes) onto the badge at this port or folder; a badge on a port is reset afterwards."""
+    """Give the badge at this port or folder its owner key (32 bytes); a badge on a port is reset afterwards."""
     # To mpremote these are options, with which it succeeds without a badge; an empty path is the folder at hand.
     if not target.strip() or target.startswith("-"):
         raise CompanionError(f"{target!r} is no port; {_ports()}")
@@ -75,22 +87,10 @@ def _ports() -> str:
 
 def _to_port(port: str, owner_key: bytes) -> None:
     _check_port(port)
-    with tempfile.TemporaryDirectory(prefix="anontrace-") as folder:
-        source = Path(folder) / KEY_FILE
-        _to_folder(Path(folder), owner_key)
-        command = [
-            sys.executable,
-            "-m",
-            "mpremote",
-            "connect",
-            port,
-            "fs",
-            "cp",
-            str(source),
-            f":{KEY_FILE}",
-            "+",
-            "reset",
-        ]
+    with tempfile.TemporaryDirectory(prefix="anontrace-") as folder:  # only this user's
+        script = Path(folder) / "own.py"
+        script.write_text(_OWN.format(file=KEY_FILE, key=owner_key))
+        command = [sys.executable, "-m", "mpremote", "connect", port, "run", str(script), "+", "reset"]
         try:
             done = subprocess.run(
                 command, capture_output=True, text=True, errors="replace", timeout=SECONDS, check=False
