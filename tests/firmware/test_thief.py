@@ -213,7 +213,8 @@ def test_what_firmware_of_0_2_has_left_is_taken_over_and_washed_out(life: str, t
     secrets.add_owner("ada", by_list=life == "updated_list")
     secrets.add_older()
     changes = live(life, tmp_path)
-    before = look([change for change in changes if change[0] <= moments(changes)["older"]], secrets, "older")
+    update = moments(changes)["older"]
+    before = look([change for change in changes if change[0] <= update], secrets, "older")
     assert {f"key of day {day}" for day in range(-30, 0)} | {"ada's owner key"} <= before.ever
     assert before.left, "it was not washed yet"
     seen = look(changes, secrets, "updated")
