@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.demo.test_play import left_over
+from tests.patience import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 LAST = "Enter switches"
@@ -48,7 +49,7 @@ def running(tmp_path: Path, environment: dict[str, str]) -> Iterator[list[subpro
             os.killpg(process.pid, signal.SIGKILL)
         with process:  # closes the pipe
             process.wait()
-    assert left_over(tmp_path) == []
+    eventually("nothing is left", lambda: not left_over(tmp_path))
 
 
 def start(command: list[str], environment: dict[str, str], stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:

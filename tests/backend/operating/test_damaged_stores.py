@@ -17,7 +17,7 @@ NAMES = ("discovery", "authority")
 @pytest.fixture
 def used(tmp_path: Path) -> Iterator[tuple[Servers, str]]:
     """An authority's server that was killed after it had acknowledged a token, and the token."""
-    servers = Servers(tmp_path / "block-1" / "net")
+    servers = Servers(tmp_path / "block-1")
     try:
         servers.start_apart(["discovery"], ["authority"])
         token = Client(servers).staff("POST", "tokens", {"disease": "U07.1"}).json()["token"]

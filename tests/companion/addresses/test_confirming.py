@@ -39,9 +39,13 @@ def sent(tmp_path, time, monkeypatch):
 
 
 def samples(state: State, *found: bool | None, asked: int | None = None, sent: int | None = None) -> None:
+    """What receipts said that were `asked` then, or just now."""
     with state.transaction():
         for each in found:
-            state.timetable.add_sample(Sample(each, False, asked, sent))
+            moment = asked or int(clock.now())
+            state.timetable.add_sample(Sample(each, False, moment, sent))
+            if each is not None:
+                state.timetable.set_answered(moment)
 
 
 def taken(state: State) -> list[str]:
@@ -56,6 +60,13 @@ def test_twenty_that_are_held_speak_for_all_that_had_time_to_arrive(sent, time):
     assert taken(sent) == [SENT] * HOURS
     samples(sent, True)
     assert taken(sent) == [CONFIRMED] * 9 + [SENT]
+
+
+def test_what_was_sent_since_the_last_receipt_that_was_answered_waits_for_another(sent, time):
+    samples(sent, *[True] * confirming.SAMPLES, asked=START + 6 * HOUR)
+    assert taken(sent) == [CONFIRMED] * 7 + [SENT] * 3
+    samples(sent, True)
+    assert taken(sent) == [CONFIRMED] * HOURS
 
 
 def test_what_was_sent_within_an_hour_of_one_that_got_lost_is_in_doubt_whatever_is_held_later(sent, time):
@@ -93,12 +104,14 @@ def test_what_was_sent_about_when_a_receipt_got_lost_is_in_doubt(sent, time):
 
 
 def test_what_was_sent_twice_is_not_asked_for(sent, time):
-    samples(sent, False)
+    samples(sent, False, asked=START + 9 * HOUR)
     assert taken(sent)[:2] == [MADE, MADE]
     first, second, *others = sent.addresses.pending()
     sent.addresses.set_sent([first.surb, second.surb], int(time.now))
     time.now += confirming.ARRIVED_SECONDS - 1
     assert taken(sent)[:2] == [SENT, SENT]
     time.now += 1
+    assert taken(sent)[:2] == [SENT, SENT]
+    samples(sent, True)
     assert taken(sent)[:2] == [CONFIRMED, CONFIRMED]
     assert CONFIRMED not in taken(sent)[2:] and len(others) == HOURS - 2

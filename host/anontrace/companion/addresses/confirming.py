@@ -66,14 +66,17 @@ def take(state: State, rng: Random) -> None:
                 state.timetable.add_sample(Sample(None, successor, each.made))
     samples, sent = state.timetable.samples(), state.addresses.under_way(SENT)
     is_good, outages = _is_good([each.found for each in samples[:SAMPLES]], SAMPLES), _outages(samples)
-    # What was sent since the first receipt that is not answered may be lost with it.
-    until = min([each.made for each in state.receipts.open() if each.surb is not None], default=now)
+    # What was sent since the first receipt that is not answered may be lost with it, and of what was sent since the
+    # last one that is nothing is known.
+    until = min([each.made for each in state.receipts.open() if each.surb is not None], default=now) - ARRIVED_SECONDS
+    until = min(until, state.timetable.answered() or 0)
     arrived, lost = [], []
     for item in sent:
         is_doubtful = any(begin <= item.changed <= end for begin, end in outages)
-        if (is_good or item.is_repeated) and not is_doubtful and until - item.changed >= ARRIVED_SECONDS:
+        is_vouched_for = (is_good or item.is_repeated) and not is_doubtful
+        if is_vouched_for and item.changed <= until:
             arrived.append(item.surb)
-        elif (is_doubtful or not is_good) and now - item.changed >= DOUBT_SECONDS:
+        elif not is_vouched_for and now - item.changed >= DOUBT_SECONDS:
             lost.append(item.surb)
     state.addresses.set_confirmed(arrived, now, seen=False)
     state.addresses.set_lost(lost, now, lambda: now + rng.randrange(AGAIN_SECONDS))
@@ -99,6 +102,8 @@ def _judge(state: State, stored: StoredReceipt, now: int) -> None:
     held, was_seen = receipts.is_held(stored), state.addresses.is_seen(stored.surb)
     sent = state.addresses.sent_at(stored.surb)
     state.receipts.set_judged([stored.mailbox])
+    if held is not None:
+        state.timetable.set_answered(stored.made)
     if held:
         state.addresses.set_confirmed_within([stored.surb], now)
     elif held is False:
@@ -118,6 +123,8 @@ def note_found(state: State, count: int) -> None:
     with state.transaction():
         for _ in range(min(count, SAMPLES)):
             state.timetable.add_sample(Sample(True, successor=False, asked=int(clock.now())))
+        if count:
+            state.timetable.set_answered(int(clock.now()))
 
 
 def successors_arrive(state: State) -> bool:

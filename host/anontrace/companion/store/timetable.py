@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from anontrace.companion.store.database import Database
 
 _KEPT_SAMPLES = 400
-_ASKED = "asked"  # no task: when mailboxes were asked last
+_ASKED, _ANSWERED = "asked", "answered"  # no tasks: mailboxes were asked last; the last receipt that was answered
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class TimetableStore:
 
     def due(self) -> dict[str, int]:
         """When each task is due next, unix seconds; a task that never ran is missing."""
-        rows = self._db.rows("SELECT task, due FROM timetable WHERE task != ?", _ASKED)
+        rows = self._db.rows("SELECT task, due FROM timetable WHERE task NOT IN (?, ?)", _ASKED, _ANSWERED)
         return {row["task"]: row["due"] for row in rows}
 
     def set_due(self, task: str, due: int) -> None:
@@ -43,6 +43,19 @@ class TimetableStore:
     def set_asked(self, now: int) -> None:
         with self._db.transaction():
             self._db.run("INSERT OR REPLACE INTO timetable (task, due) VALUES (?, ?)", _ASKED, now)
+
+    def answered(self) -> int | None:
+        """When the last receipt was sent that was answered, unix seconds."""
+        row = self._db.row("SELECT due FROM timetable WHERE task = ?", _ANSWERED)
+        return int(row["due"]) if row else None
+
+    def set_answered(self, sent: int) -> None:
+        """A receipt that was sent then is answered. Runs within the caller's transaction."""
+        self._db.run(
+            "INSERT INTO timetable (task, due) VALUES (?, ?)"
+            " ON CONFLICT (task) DO UPDATE SET due = max(due, excluded.due)",
+            _ANSWERED, sent,
+        )  # fmt: skip
 
     def level(self) -> str | None:
         """The name of the level of traffic, None before one was chosen."""
