@@ -174,10 +174,6 @@ def one_lying_sum(asked, answer):
     return replace(answer, sums=[os.urandom(look.ROW), *answer.sums[1:]])
 
 
-def lying_digests(asked, answer):
-    return replace(answer, told=[[os.urandom(6), *told[1:]] if told else [] for told in answer.told])
-
-
 @pytest.mark.parametrize("lie", [lying_sums, one_lying_sum])
 @pytest.mark.parametrize("unknown", [1, 4, 30])
 def test_garbage_from_a_lying_server_never_passes_for_a_message_and_is_not_kept(desk, lie, unknown):
@@ -195,9 +191,14 @@ def test_garbage_from_a_lying_server_never_passes_for_a_message_and_is_not_kept(
     assert desk.slots() == list(range(50, 50 + unknown))
 
 
-def test_a_digest_that_lies_costs_its_message_alone(desk):
+@pytest.mark.parametrize("first", [0x10, 0x11], ids=["as if marked", "as if not"])
+def test_a_digest_that_lies_costs_its_message_alone(desk, first):
+    def lying(asked, answer):
+        lie = bytes([first]) + os.urandom(look.DIGEST - 1)
+        return replace(answer, told=[[lie, *told[1:]] if told else [] for told in answer.told])
+
     desk.notify(*range(5))
-    desk.look(answered=lying_digests)
+    desk.look(answered=lying)
     for _ in range(3):
         desk.look()
     assert desk.slots() == [1, 2, 3, 4]

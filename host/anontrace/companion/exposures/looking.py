@@ -158,9 +158,12 @@ class OneLook:
         groups = self._state.groups
         kept = groups.sums(self._server)
         known = groups.contents({number for each in kept for number in each.unknown})
-        given = [*(sums.without(each, known) for each in kept), *self._new_sums(answer)]
-        solution, unsolved = sums.solve(given), groups.unsolved(self._server)
+        new = self._new_sums(answer)
+        solution = sums.solve([*(sums.without(each, known) for each in kept), *new.values()])
         looked.lied |= not solution.fits
+        if not solution.fits:  # a digest that lies says wrongly what thin sums take up; the others do not go by it
+            solution = sums.solve([each for j, each in new.items() if not sums.is_thin(j)])
+        unsolved = groups.unsolved(self._server)
         for number, row in solution.found.items():
             message = unsolved.get(number)
             if message is None:
@@ -173,8 +176,8 @@ class OneLook:
         left = [] if looked.lied else [each for each in solution.left if len(each.unknown) > 1]
         groups.set_sums(self._server, left)
 
-    def _new_sums(self, answer: Answer) -> list[Equation]:
-        """The sums of an answer without what is known."""
+    def _new_sums(self, answer: Answer) -> dict[int, Equation]:
+        """The sums of an answer without what is known, by their numbers."""
         seed, count = self.request.seed, self.request.sums
         # Of what is forgotten it is not known whether it is marked, and a sum that it may be in is of no use.
         marks = [[not each or look.is_marked(each) for each in part.digests] for part in self._parts]
@@ -186,7 +189,7 @@ class OneLook:
             for at, (number, row) in enumerate(zip(part.numbers, part.rows, strict=True))
             if row is None
         ]
-        found = []
+        found = {}
         for j, (given, part_known) in enumerate(zip(answer.sums, known, strict=True)):
             drawn = {
                 place: sums.coefficients(seed, j, place, marks[place]) for place in {place for place, _, _ in unknown}
@@ -194,7 +197,7 @@ class OneLook:
             left = {number: drawn[place][at] for place, at, number in unknown if drawn[place][at]}
             if None not in left:  # else it goes over what was forgotten
                 value = (int.from_bytes(given) ^ int.from_bytes(part_known)).to_bytes(look.ROW)
-                found.append(Equation({n: each for n, each in left.items() if n is not None}, value))
+                found[j] = Equation({n: each for n, each in left.items() if n is not None}, value)
         return found
 
 
