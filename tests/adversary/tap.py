@@ -51,7 +51,10 @@ async def _relay(port: int, near: asyncio.StreamReader, to_near: asyncio.StreamW
 async def _main(targets: list[int]) -> None:
     listening = []
     for port in targets:
-        place = socket.create_server(("127.0.0.1", 0), backlog=64)
+        # asyncio has no packet wait for others only where the protocol is said.
+        place = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        place.bind(("127.0.0.1", 0))
+        place.listen(64)
         listening.append(place.getsockname()[1])
         await asyncio.start_server(lambda *streams, port=port: _relay(port, *streams), sock=place)
     print(json.dumps(listening), flush=True)

@@ -1,5 +1,6 @@
 """The two doors of a server: everybody at one, staff and operators at the other, and nothing of these at the first."""
 
+import asyncio
 import json
 import socket
 import ssl
@@ -283,6 +284,22 @@ def test_an_address_of_a_name_that_the_machine_does_not_have_is_told_unless_it_h
     hosts[1] = "198.51.100.2"
     with pytest.raises(OSError, match="none of its addresses"):
         sockets.bind_all(TcpPlace("mix.example", 0))
+
+
+def test_no_answer_waits_for_the_acknowledgement_of_its_head() -> None:
+    """Nagle's algorithm is off, whichever event loop accepts: asyncio's own goes by the socket's protocol."""
+
+    async def is_off() -> bool:
+        (listening,), _ = sockets.bind_all(TcpPlace("127.0.0.1", 0))
+        accepted: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+        async with await asyncio.start_server(lambda _, writer: accepted.put_nowait(writer), sock=listening):
+            _, caller = await asyncio.open_connection(*listening.getsockname())
+            writer = await accepted.get()
+            caller.close()
+            writer.close()
+            return bool(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    assert asyncio.run(is_off())
 
 
 def test_a_host_that_is_not_there_is_named(tmp_path: Path) -> None:
