@@ -26,7 +26,6 @@ from .radio import Radio
 _MAX_SLEEP_MS = const(60000)  # well below the watchdog's patience
 _STABLE_MS = const(600000)
 _LAST_RESORT_S = const(60)
-_MOVED = const(("state.0", "state.1", "owner.key", "owner.new", "owner.old", "list", "wash"))  # what moving.py takes
 _DAY_MS = const(86400000)
 _WAITING_HZ = const(80000000)  # the least that Bluetooth works with; most of a badge's current is the waiting processor
 _TALKING_HZ = const(160000000)
@@ -37,10 +36,6 @@ class Badge:
 
     def __init__(self):
         self.state = store.Store()
-        if any(name in _MOVED for name in os.listdir()):
-            from . import moving  # a guest
-
-            moving.take_over(self.state)
         self.state.boot = (self.state.boot + 1) & 0xFFFF
         if health.hung():
             self.state.crashes = min(self.state.crashes + 1, 255)
@@ -50,6 +45,7 @@ class Badge:
         self.dropped = 0  # contacts that were not logged, since boot
         self.clock = Clock(self.state)
         self.logbook = Logbook(self.state)
+        guests.leave()  # those of a start
         self.addresses = Addresses(self.state)
         self.contacts = Contacts()
         self.radio = Radio()
@@ -145,7 +141,9 @@ class Badge:
         day = known, slots.day_of(number)
         if self._expired != day:
             self._expired = day
-            self._try(self.logbook.expire, self.clock.sure_day(), self.clock.uptime_ms() // _DAY_MS)
+            from . import segments  # a guest
+
+            self._try(segments.expire, self.logbook, self.clock.sure_day(), self.clock.uptime_ms() // _DAY_MS)
         if known and not self.safe:
             self._try(self.addresses.prepare, number + 1)
         if not self.links.in_session:

@@ -9,6 +9,8 @@ _GUESTS = (
     "badge.requests",
     "badge.board",
     "badge.owner",
+    "badge.segments",
+    "badge.defaults",
     "badge.moving",
     "badge.lending",
     "badge.lists",

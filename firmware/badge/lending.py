@@ -13,7 +13,7 @@ from micropython import const
 from . import sectors
 
 _SECTOR = const(4096)
-_MAGIC = b"keys"
+_MAGIC = const(b"keys")
 _TAG = const(20)
 _HEAD = const(28)
 _FIRST = const(32)
@@ -23,6 +23,7 @@ _MARKS_AT = const(156)
 _CHUNK = const(128)
 _COUNT = const(4)  # of a block device's ioctl, as the next
 _SIZE = const(5)
+_MOVED = const(("state.0", "state.1", "owner.key", "owner.new", "owner.old", "list", "wash"))  # what moving.py takes
 _EIO = const(5)
 _ENODEV = const(19)
 
@@ -150,3 +151,8 @@ def marked():
                 most = number + 1
                 break
     return most
+
+
+def has_moving():
+    """Whether there is something on littlefs that moving.py takes over."""
+    return any(name in _MOVED for name in os.listdir())

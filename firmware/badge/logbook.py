@@ -1,7 +1,8 @@
-"""Owner of the log on flash: append-only segments of whole blocks, read, freed, expired (docs/protocol.md, section 3).
+"""Owner of the log on flash: append-only segments of whole blocks (docs/protocol.md, section 3).
 
 log/00000001.seg and on; the highest is open. A segment is of one day. A block counts once its CRC is written: what a
-power cut leaves half written is cut off at the next boot. Never seals and never opens: bytes in, bytes out.
+power cut leaves half written is cut off at the next boot. Never seals and never opens: bytes in, bytes out. What is
+done with whole segments is in segments.py, a guest.
 """
 
 import binascii
@@ -26,13 +27,14 @@ def _free_bytes():
     return status[1] * status[4]
 
 
-def _path(number):
+def path_of(number):
+    """Of a segment."""
     return "%s/%08x.seg" % (_FOLDER, number)
 
 
 def _size(number):
     try:
-        return os.stat(_path(number))[6]
+        return os.stat(path_of(number))[6]
     except OSError:
         return 0
 
@@ -51,9 +53,10 @@ def _day_of(head):
     return -1 - (int.from_bytes(head[1:3], "little") << 8 | int.from_bytes(head[3:5], "little") // slots.SLOTS_PER_DAY)
 
 
-def _segment_day(number):
+def day_of(number):
+    """Of a segment, as of its first block."""
     try:
-        with open(_path(number), "rb") as file:
+        with open(path_of(number), "rb") as file:
             return _day_of(file.read(_DAY_HEAD))
     except OSError:
         return None
@@ -96,10 +99,10 @@ class Logbook:
     """`state` is the badge's Store, for the highest segment number; `free_bytes` asks the file system."""
 
     def __init__(self, state, free_bytes=_free_bytes):
-        self._state = state
+        self.state = state
         self._free_bytes = free_bytes
         self._file = None  # open while a block is being written
-        self._day = None  # of the open segment, as _day_of gives it; None while it is empty
+        self.day = None  # of the open segment, as _day_of gives it; None while it is empty
         self._size = 0  # of the open segment's whole blocks
         self._total = 0  # of all segments' whole blocks
         try:
@@ -110,7 +113,7 @@ class Logbook:
         if numbers and numbers[-1] > state.segment:
             state.segment = numbers[-1]
         if state.segment == 0:
-            self._advance()
+            self.advance()
         self._recover()
 
     def numbers(self):
@@ -127,26 +130,27 @@ class Logbook:
     @property
     def open_segment(self):
         """Number of the segment that grows."""
-        return self._state.segment
+        return self.state.segment
 
     def size(self, number):
         """Bytes of a segment's whole blocks, 0 if there is no such segment."""
-        return self._size if number == self._state.segment else _size(number)
+        return self._size if number == self.state.segment else _size(number)
 
     def total(self):
         """Bytes of the whole log."""
         return self._total
 
-    def _remove(self, number):
+    def remove(self, number):
+        """Remove a segment."""
         size = self.size(number)
-        os.remove(_path(number))
+        os.remove(path_of(number))
         self._total -= size
 
-    def _advance(self):
+    def advance(self):
         """The next number, durable before a file of it can exist."""
-        self._state.segment += 1
-        self._state.save()
-        self._day = None
+        self.state.segment += 1
+        self.state.save()
+        self.day = None
         self._size = 0
 
     def rotate(self):
@@ -154,27 +158,8 @@ class Logbook:
         if self._file is not None:
             raise OSError(_EBUSY)
         if self._size:
-            self._advance()
-        return self._state.segment
-
-    def free(self, below):
-        """Remove all segments below this number; the open one stays. The number removed."""
-        freed = 0
-        for number in self.numbers():
-            if number < below and number != self._state.segment:
-                self._remove(number)
-                freed += 1
-        if self._state.log_was_full:
-            self._state.log_was_full = 0
-            self._state.save()
-        return freed
-
-    def erase(self):
-        """Remove everything."""
-        self._abandon()
-        self.rotate()
-        for number in self.numbers():
-            self._remove(number)
+            self.advance()
+        return self.state.segment
 
     # Writing
 
@@ -184,12 +169,14 @@ class Logbook:
             raise OSError(_EBUSY)
         length = badge_log.block_length(head)
         day = _day_of(head)
-        if self._size and (self._size + length > _MAX_BYTES or self._day != day):
-            self._advance()
-        self._day = day
-        while self._free_bytes() < length + _RESERVE or (not self._state.place and self._total + length > _QUOTA):
-            self._drop_oldest()
-        self._file = open(_path(self._state.segment), "ab")
+        if self._size and (self._size + length > _MAX_BYTES or self.day != day):
+            self.advance()
+        self.day = day
+        while self._free_bytes() < length + _RESERVE or (not self.state.place and self._total + length > _QUOTA):
+            from . import segments  # a guest
+
+            segments.drop_oldest(self)
+        self._file = open(path_of(self.state.segment), "ab")
         self.append(head)
 
     def append(self, data):
@@ -198,7 +185,7 @@ class Logbook:
             if self._file.write(data) != len(data):
                 raise OSError(_ENOSPC)
         except OSError:
-            self._abandon()
+            self.abandon()
             raise
 
     def commit(self):
@@ -209,11 +196,12 @@ class Logbook:
         except OSError:
             self._recover()
             raise
-        size = _size(self._state.segment)
+        size = _size(self.state.segment)
         self._total += size - self._size
         self._size = size
 
-    def _abandon(self):
+    def abandon(self):
+        """Cut off the block that is being written, if there is one."""
         if self._file is not None:
             try:
                 self._file.close()
@@ -224,10 +212,10 @@ class Logbook:
 
     def _recover(self):
         """Cut the open segment off after its last whole block; if that cannot be done, leave it and open the next."""
-        path = _path(self._state.segment)
+        path = path_of(self.state.segment)
         self._size = _whole(path)
-        self._day = _segment_day(self._state.segment) if self._size else None
-        if self._size < _size(self._state.segment):
+        self.day = day_of(self.state.segment) if self._size else None
+        if self._size < _size(self.state.segment):
             try:
                 if self._size:
                     _copy(path, _TEMPORARY, self._size)
@@ -235,53 +223,5 @@ class Logbook:
                 else:
                     os.remove(path)
             except OSError:
-                self._advance()
+                self.advance()
         self._total = sum([self.size(number) for number in self.numbers()])
-
-    # Age and room
-
-    def expire(self, today, boot_day):
-        """Remove the segments of more days ago than are kept: `today` (None: nobody knows), so many after the boot.
-
-        Each by its own day. One without, of another boot or of a day to come (the clock was wrong), is at least as old
-        as the next that has one.
-        """
-        age = None
-        for number in reversed(self.numbers()):
-            day = self._day if number == self._state.segment else _segment_day(number)
-            if day is not None and 0 <= day and today is not None and day <= today:
-                age = today - day
-            elif day is not None and day < 0 and -1 - day >> 8 == self._state.boot:
-                age = boot_day - (-1 - day & 0xFF)
-            if age is not None and age > self._state.keep_days:
-                if number == self._state.segment:
-                    self._advance()
-                self._remove(number)
-
-    def _drop_oldest(self):
-        """Remove the oldest day; of today only the oldest segment. OSError(ENOSPC) if only the open one is left."""
-        numbers = [number for number in self.numbers() if number != self._state.segment]
-        if not numbers:
-            raise OSError(_ENOSPC)
-        day = _segment_day(numbers[0])
-        for number in numbers:
-            if number != numbers[0] and (day == self._day or _segment_day(number) != day):
-                break
-            self._remove(number)
-        if not self._state.log_was_full:
-            self._state.log_was_full = 1
-            self._state.save()
-
-    # Reading
-
-    def read(self, number, offset, length, chunk):
-        """Iterate over `length` bytes of a segment from `offset`, `chunk` at a time; stops at the segment's end."""
-        left = min(length, self.size(number) - offset)
-        with open(_path(number), "rb") as file:
-            file.seek(offset)
-            while left > 0:
-                data = file.read(min(left, chunk))
-                if not data:
-                    return
-                left -= len(data)
-                yield data

@@ -12,7 +12,7 @@ import flashbdev
 from anontrace_shared import names, schedule, slots
 from micropython import const
 
-from . import lists, store
+from . import defaults, lists, store
 
 _WASH = const("wash")  # as long as it is there, the washing is not done
 _STATES = const(("state.0", "state.1"))
@@ -54,7 +54,7 @@ def take_over(state):
         state.save()
     here = os.listdir()
     if _GOING in here:
-        state.reset()
+        defaults.reset(state)
         state.erasing = 1
         state.save(names.NO_OWNER)
     elif _OWNER in here:

@@ -6,13 +6,13 @@ are still to be removed stands in the state, and after a power cut the next boot
 
 from anontrace_shared import names
 
-from . import health
+from . import defaults, health, segments
 
 
 async def erase(badge):
     """Forget schedule, log, list, settings and crash log; the owner key stays."""
     async with badge.turning:
-        badge.state.reset()
+        defaults.reset(badge.state)
         badge.state.save()
         _forget(badge)
         await badge.turn(True)
@@ -21,7 +21,7 @@ async def erase(badge):
 async def give_up(badge):
     """Forget all that, and the owner key."""
     async with badge.turning:
-        badge.state.reset()
+        defaults.reset(badge.state)
         badge.state.erasing = 1
         badge.state.save(names.NO_OWNER)
         badge.links.end_all()
@@ -35,6 +35,6 @@ def _forget(badge):
     badge.contacts.close()
     badge.contacts.discard()
     badge.addresses.erase()
-    badge.logbook.erase()
+    segments.erase(badge.logbook)
     health.forget()
     badge.tune()

@@ -12,7 +12,7 @@ from anontrace_primitives import x25519
 from anontrace_shared import badge_commands, badge_log, errors, schedule, slots
 from micropython import const
 
-from . import board, health, owner, store
+from . import board, health, owner, segments, store
 from .version import BUILD, VERSION
 
 _MS_OF_2025 = 1735689600000
@@ -43,10 +43,11 @@ async def answer(badge, request, reply, uptime_ms, by_owner):
         _require(by_owner or (op in _FOR_ANYBODY and badge.wants_owner()), badge_commands.REFUSED)
         op, values = badge_commands.decode_request(request)
         if op == badge_commands.LOG_READ:
-            await _stream(op, _log_read(badge, *values), reply)
+            await _stream(op, *_log_read(badge, *values), reply)
             return
         if op == badge_commands.CRASH_LOG:
-            await _stream(op, _pieces(health.crash_log()), reply)
+            text = health.crash_log()
+            await _stream(op, _pieces(text), len(text), reply)
             return
         if op == badge_commands.SET_TIME:
             values += (uptime_ms,)
@@ -61,14 +62,16 @@ async def answer(badge, request, reply, uptime_ms, by_owner):
     await reply(response)
 
 
-async def _stream(op, pieces, reply):
-    """Every piece but the last as MORE."""
-    last = b""
+async def _stream(op, pieces, left, reply):
+    """Pieces of `left` bytes in all, every one but the last as MORE; none is held beside the next."""
     for piece in pieces:
-        if last:
-            await reply(badge_commands.encode_response(op, badge_commands.MORE, last))
-        last = piece
-    await reply(badge_commands.encode_response(op, badge_commands.DONE, last))
+        left -= len(piece)
+        if left <= 0:
+            break
+        await reply(badge_commands.encode_response(op, badge_commands.MORE, piece))
+    else:
+        piece = b""  # there was nothing, or less than there should be
+    await reply(badge_commands.encode_response(op, badge_commands.DONE, piece))
 
 
 def _pieces(data):
@@ -172,11 +175,12 @@ async def _log_list(badge, first):
 
 def _log_read(badge, number, offset, length):
     _require(number in badge.logbook.numbers(), badge_commands.NO_SUCH_THING)
-    return badge.logbook.read(number, offset, length, badge_commands.MAX_DATA)
+    left = min(length, badge.logbook.size(number) - offset)
+    return segments.read(badge.logbook, number, offset, length, badge_commands.MAX_DATA), left
 
 
 async def _log_free(badge, below):
-    return (badge.logbook.free(below),)
+    return (segments.free(badge.logbook, below),)
 
 
 async def _log_rotate(badge):

@@ -25,7 +25,7 @@ from micropython import const
 
 MARKS = 288
 
-_MAGIC = b"keys"
+_MAGIC = const(b"keys")
 _TAG = const(20)  # magic and random number
 _FIRST = const(32)
 _PLACE = const(192)
@@ -40,9 +40,9 @@ newest_at = [0, 0]  # where it begins in each sector
 free_at = [_END, _END]  # where the places that were never used begin
 
 
-def read(sector, at, size):
+def read(sector, at, length):
     """Bytes of a sector, as a bytearray."""
-    data = bytearray(size)
+    data = bytearray(length)
     flashbdev.bdev.readblocks(blocks[sector], data, at)
     return data
 
@@ -52,9 +52,9 @@ def write(sector, at, data):
     flashbdev.bdev.writeblocks(blocks[sector], data, at)
 
 
-def write_head(sector, tag):
+def write_head(sector, label):
     """Make the head whole."""
-    head = struct.pack("<20sHH", tag, blocks[0], blocks[1])
+    head = struct.pack("<20sHH", label, blocks[0], blocks[1])
     write(sector, 0, head + struct.pack("<I", binascii.crc32(head)))
 
 

@@ -15,11 +15,11 @@ from . import sectors
 UNPROVISIONED = 0  # RATCHET and LIST are anontrace_shared.names'
 SETTINGS = ("advertising_ms", "window_ms", "scan_ms", "place", "keep_days")  # in the order of their numbers, from 1
 
-_VERSION = const(2)  # 1 was a file on littlefs, see moving.py
+VERSION = const(2)  # 1 was a file on littlefs, see moving.py
 # New fields come at the end: a state that an older build has left ends earlier, and what it lacks is as on a new badge.
-_LAYOUT = const("<B32sHBBIIIIHHHBBI32s32sHhIBB")  # version, owner key (32), _FIELDS: 139 bytes of 147
+LAYOUT = const("<B32sHBBIIIIHHHBBI32s32sHhIBB")  # version, owner key (32), FIELDS: 139 bytes of 147
 _OWNER_KEY = const(32)
-_FIELDS = (
+FIELDS = (
     "boot",  # number of this boot, 16 bits
     "mode",  # UNPROVISIONED, RATCHET or LIST
     "crashes",  # in a row
@@ -41,38 +41,28 @@ _FIELDS = (
     "keep_days",  # for which a day's log is kept
     "erasing",  # the badge is being given up, and files of it may be left
 )
-# Eleven adverts in a row, 500 ms apart, fall on eleven places of the scan interval 100 ms apart, and the window always
-# covers one of them: whoever stays in range is heard within 6 seconds.
-_DEFAULTS = (0, UNPROVISIONED, 0, 0, 0, 0, 0, 500, 150, 1100, 0, 0, 0, bytes(32), bytes(32), 0, 0, 0, 30, 0)
 
 
 class Store:
-    """The state, as attributes named in _FIELDS; `save()` makes it durable. OSError if the flash fails."""
+    """The state, as attributes named in FIELDS; `save()` makes it durable. OSError if the flash fails."""
 
     def __init__(self):
-        from . import lending  # a guest
+        from . import defaults, lending  # guests
 
         lending.start()
-        content = sectors.newest()
-        self._apply(_DEFAULTS if content is None else _fields(content))
+        defaults.apply(self, sectors.newest())
         self._marked_from = self.broadcast  # marks in the flash count the slots since that one
         self.broadcast += lending.marked()
+        if lending.has_moving():
+            from . import moving  # a guest
 
-    def reset(self):
-        """Forget all but the counters, of which none may come twice."""
-        kept = self.boot, self.segment, self.broadcast, self.barred, self.crashes
-        self._apply(_DEFAULTS)
-        self.boot, self.segment, self.broadcast, self.barred, self.crashes = kept
-
-    def _apply(self, values):
-        for at, name in enumerate(_FIELDS):
-            setattr(self, name, values[at])
+            moving.take_over(self)
 
     def save(self, key=None):
         """Make it durable, with another owner key if one is given. What was before is nowhere on the flash then."""
         if key is None:
             key = owner_key() or names.NO_OWNER
-        sectors.put(struct.pack(_LAYOUT, _VERSION, key, *[getattr(self, name) for name in _FIELDS]))
+        sectors.put(struct.pack(LAYOUT, VERSION, key, *[getattr(self, name) for name in FIELDS]))
         self._marked_from = self.broadcast
 
     def sent(self, slot):
@@ -84,13 +74,6 @@ class Store:
         else:
             self.broadcast = slot
             self.save()
-
-
-def _fields(content):
-    if content[0] != _VERSION:
-        return _DEFAULTS
-    fresh = struct.pack(_LAYOUT, _VERSION, names.NO_OWNER, *_DEFAULTS)
-    return struct.unpack(_LAYOUT, content[: len(fresh)] + fresh[len(content) :])[2:]
 
 
 def owner_key():

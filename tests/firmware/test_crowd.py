@@ -32,7 +32,7 @@ def heard(data: bytes) -> dict[int, int]:
     return found
 
 
-def test_every_address_up_to_512_is_logged_and_the_firmware_needs_116_kb_at_most(crowd: Crowd) -> None:
+def test_every_address_up_to_512_is_logged_and_the_firmware_needs_100_kb_at_most(crowd: Crowd) -> None:
     outcome = crowd.play(SECONDS)
     first, later = PEOPLE
     expected = {FIRST_SLOT: first, FIRST_SLOT + 1: TABLE}

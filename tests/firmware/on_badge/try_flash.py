@@ -9,6 +9,7 @@ import sys
 
 import flash
 from anontrace_shared import badge_log, log
+from badge import segments
 from badge.logbook import Logbook
 from badge.store import Store
 
@@ -108,9 +109,9 @@ def test_a_full_flash_goes_on_with_the_newest_days_and_room_for_the_rest():
     state.horizon = 5
     state.save()
     assert Store().horizon == 5 and Store().log_was_full
-    last = list(log.blocks(b"".join(logbook.read(logbook.open_segment, 0, 1 << 20, 958))))[-1]
+    last = list(log.blocks(b"".join(segments.read(logbook, logbook.open_segment, 0, 1 << 20, 958))))[-1]
     assert last.slot == newest
-    assert logbook.free(logbook.open_segment) > 0 and not Store().log_was_full
+    assert segments.free(logbook, logbook.open_segment) > 0 and not Store().log_was_full
 
 
 def test_a_badge_keeps_to_its_quota_and_a_place_badge_to_its_flash():
@@ -120,7 +121,7 @@ def test_a_badge_keeps_to_its_quota_and_a_place_badge_to_its_flash():
     state = Store()
     logbook, total = fill(state, crowd, 500)
     assert QUOTA - len(block(1, crowd)) < total <= QUOTA
-    logbook.erase()
+    segments.erase(logbook)
     state.place, state.log_was_full = 1, 0
     logbook, total = fill(state, crowd, 900)
     assert total > 1.9 * QUOTA

@@ -5,6 +5,7 @@ import errno
 import os
 
 from anontrace_shared import log
+from badge import defaults, segments
 from badge.logbook import Logbook
 from badge.store import Store
 
@@ -36,7 +37,7 @@ def write(logbook, data):
 
 
 def content(logbook, number):
-    return b"".join(logbook.read(number, 0, 1 << 20, 958)) if number in logbook.numbers() else b""
+    return b"".join(segments.read(logbook, number, 0, 1 << 20, 958)) if number in logbook.numbers() else b""
 
 
 def test_blocks_are_appended_and_read_back_from_any_offset():
@@ -46,11 +47,11 @@ def test_blocks_are_appended_and_read_back_from_any_offset():
     write(logbook, second)
     whole = first + second
     assert logbook.numbers() == [1] and logbook.open_segment == 1 and logbook.total() == len(whole)
-    pieces = list(logbook.read(1, 100, 1500, 958))
+    pieces = list(segments.read(logbook, 1, 100, 1500, 958))
     assert [len(piece) for piece in pieces] == [958, 542]
     assert b"".join(pieces) == whole[100:1600]
-    assert b"".join(logbook.read(1, len(whole) - 5, 100, 958)) == whole[-5:]
-    assert list(logbook.read(1, len(whole) + 5, 100, 958)) == []
+    assert b"".join(segments.read(logbook, 1, len(whole) - 5, 100, 958)) == whole[-5:]
+    assert list(segments.read(logbook, 1, len(whole) + 5, 100, 958)) == []
 
 
 def test_a_reboot_goes_on_in_the_same_segment():
@@ -159,16 +160,16 @@ def test_numbers_are_never_used_again():
         logbook.rotate()
     assert logbook.open_segment == 4
     assert logbook.rotate() == 4  # empty: there is nothing to close
-    assert logbook.free(4) == 3
+    assert segments.free(logbook, 4) == 3
     assert opened().open_segment == 4
-    logbook.erase()
+    segments.erase(logbook)
     assert opened().open_segment == 4
 
 
 def test_the_open_segment_is_never_freed():
     logbook = opened()
     write(logbook, block(DAY * 288))
-    assert logbook.free(99) == 0
+    assert segments.free(logbook, 99) == 0
     assert logbook.numbers() == [1]
 
 
@@ -188,11 +189,11 @@ def test_each_segment_goes_thirty_days_after_its_day():
     logbook = opened()
     for day in (DAY, DAY + 1, DAY + 5):
         write(logbook, block(day * 288 + 287))
-    logbook.expire(DAY + 30, 0)
+    segments.expire(logbook, DAY + 30, 0)
     assert days_left(logbook) == [DAY, DAY + 1, DAY + 5]
-    logbook.expire(DAY + 31, 0)
+    segments.expire(logbook, DAY + 31, 0)
     assert days_left(logbook) == [DAY + 1, DAY + 5]
-    logbook.expire(DAY + 36, 0)
+    segments.expire(logbook, DAY + 36, 0)
     assert logbook.numbers() == [] and logbook.open_segment == 4 and logbook.total() == 0
     write(logbook, block((DAY + 36) * 288))
     assert logbook.numbers() == [4]
@@ -204,13 +205,13 @@ def test_a_wearer_may_have_it_go_sooner():
     logbook = Logbook(state, lambda: ROOM)
     for day in (DAY, DAY + 1):
         write(logbook, block(day * 288))
-    logbook.expire(DAY + 3, 0)
+    segments.expire(logbook, DAY + 3, 0)
     assert days_left(logbook) == [DAY, DAY + 1]
-    logbook.expire(DAY + 4, 0)
+    segments.expire(logbook, DAY + 4, 0)
     assert days_left(logbook) == [DAY + 1]
     state.save()
     assert Store().keep_days == 3
-    state.reset()
+    defaults.reset(state)
     state.save()
     assert Store().keep_days == 30
 
@@ -222,13 +223,13 @@ def test_without_a_time_the_day_since_the_boot_counts():
     write(logbook, undated(6, 5))  # nobody knows how long ago; it goes with what came next
     for period in (0, 287, 288, 31 * 288):
         write(logbook, undated(7, period))
-    logbook.expire(None, 30)
+    segments.expire(logbook, None, 30)
     assert days_left(logbook) == [5, 0, 288, 31 * 288]
-    logbook.expire(None, 31)
+    segments.expire(logbook, None, 31)
     assert days_left(logbook) == [288, 31 * 288]
     write(logbook, log.clock_anchor(7, 31 * 86400, DAY * 86400))
     write(logbook, block(DAY * 288))
-    logbook.expire(DAY, 32)
+    segments.expire(logbook, DAY, 32)
     assert days_left(logbook) == [31 * 288, DAY]
 
 
@@ -236,11 +237,11 @@ def test_what_a_wrong_clock_has_dated_neither_takes_the_rest_with_it_nor_stays_f
     logbook = opened()
     for day in (DAY, DAY - 3000, DAY + 3000, DAY + 1):
         write(logbook, block(day * 288))
-    logbook.expire(DAY + 1, 0)
+    segments.expire(logbook, DAY + 1, 0)
     assert days_left(logbook) == [DAY, DAY + 3000, DAY + 1]
-    logbook.expire(DAY + 31, 0)
+    segments.expire(logbook, DAY + 31, 0)
     assert days_left(logbook) == [DAY + 3000, DAY + 1]
-    logbook.expire(DAY + 32, 0)
+    segments.expire(logbook, DAY + 32, 0)
     assert days_left(logbook) == []
 
 
@@ -264,11 +265,11 @@ def test_rot_in_a_segment_loses_that_segment_from_there_on():
             for other in range(1, 4):
                 got = [item.raw for item in log.blocks(content(again, other)) if isinstance(item, log.Block)]
                 assert got == (blocks[other - 1][: at // size] if other == number else blocks[other - 1]), at
-            again.expire(DAY + 3, 0)
+            segments.expire(again, DAY + 3, 0)
             assert 1 in again.numbers()
             write(again, block((DAY + 3) * 288))
             assert content(again, again.open_segment) == block((DAY + 3) * 288)
-            again.expire(DAY + 34, 0)
+            segments.expire(again, DAY + 34, 0)
             assert again.numbers() == []
             for other in range(1, 4):
                 with open(f"log/{other:08x}.seg", "wb") as file:

@@ -11,7 +11,7 @@ import flash
 import utime
 from anontrace_primitives import x25519_base
 from anontrace_shared import figures, log, names, schedule
-from badge import sealer
+from badge import sealer, segments
 from badge.addresses import Addresses
 from badge.logbook import Logbook
 from badge.store import Store
@@ -83,13 +83,13 @@ class Life:
         """The companion has all that is closed."""
         end = self.logbook.rotate()
         self.note("acknowledged", end)
-        self.logbook.free(end)
+        segments.free(self.logbook, end)
 
     def blocks(self):
         """All blocks of the log; fails if anything torn is among them."""
         found = []
         for number in self.logbook.numbers():
-            for item in log.blocks(b"".join(self.logbook.read(number, 0, 1 << 20, 958))):
+            for item in log.blocks(b"".join(segments.read(self.logbook, number, 0, 1 << 20, 958))):
                 assert isinstance(item, log.Block), item
                 found.append((number, item))
         return found

@@ -4,7 +4,7 @@ import os
 
 import flash
 import flashbdev
-from badge import sectors, store
+from badge import defaults, sectors, store
 
 BLOCKS = 16
 OLD = b"old key " * 4
@@ -85,7 +85,7 @@ def test_erasing_keeps_the_counters_only_and_the_owner():
     state = store.Store()
     state.boot, state.segment, state.broadcast, state.horizon, state.mode, state.day_key = 3, 4, 5, 6, 1, OLD
     state.save(OWNER)
-    state.reset()
+    defaults.reset(state)
     state.save()
     state = again()
     assert (state.boot, state.segment, state.broadcast, state.horizon, state.mode) == (3, 4, 5, 0, 0)
@@ -96,7 +96,7 @@ def test_a_badge_that_is_given_up_has_no_key_and_knows_that_it_is_not_done():
     state = store.Store()
     state.day_key = OLD
     state.save(OWNER)
-    state.reset()
+    defaults.reset(state)
     state.erasing = 1
     state.save(bytes(32))
     assert nowhere(OWNER) and nowhere(OLD)

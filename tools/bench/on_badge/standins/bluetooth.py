@@ -1,17 +1,17 @@
-"""A radio that is told everything: the benchmark calls the firmware's handler itself. Notifications go to stdout."""
+"""A radio that is told everything: the benchmark calls the firmware's handler itself. Notifications go to stdout.
+
+As all of these in few names: they share a table with the firmware's.
+"""
 
 import sys
 
-BUFFERS = 10  # notifications that the stack takes before some have left
-
-look = None  # called at each notification and each read
-room = BUFFERS
+mark = None  # called at each notification and each read
+room = 10  # notifications that the stack takes before some have left
 inbox = b""
-_length = bytearray(1)
 
 
 class UUID:
-    def __init__(self, text):
+    def __init__(self, *text):
         pass
 
 
@@ -21,10 +21,10 @@ class BLE:
     def irq(self, handler):
         BLE.handler = handler
 
-    def gatts_register_services(self, services):
+    def gatts_register_services(self, *services):
         handle = 0
         groups = []
-        for _, characteristics in services:
+        for _, characteristics in services[0]:
             group = []
             for _ in characteristics:
                 handle += 2
@@ -32,26 +32,25 @@ class BLE:
             groups.append(tuple(group))
         return tuple(groups)
 
-    def gatts_read(self, handle):
+    def gatts_read(self, *handle):
         global inbox
         data, inbox = bytes(inbox), b""
-        look()
+        mark()
         return data
 
-    def gatts_notify(self, connection, handle, data):
+    def gatts_notify(self, *notification):
         global room
-        look()
+        data = notification[2]
+        mark()
         if not room:
             raise OSError(12)
         room -= 1
-        _length[0] = len(data)
-        sys.stdout.buffer.write(_length)
+        sys.stdout.buffer.write(bytes((len(data),)))
         sys.stdout.buffer.write(data)
 
-    def _silent(self, *arguments, **settings):
+    def active(self, *arguments, **settings):
         return b""
 
-    active = config = _silent
-    gatts_set_buffer = gatts_write = _silent
-    gap_advertise = gap_scan = gap_connect = gap_disconnect = _silent
-    gattc_discover_characteristics = gattc_write = gattc_exchange_mtu = _silent
+    config = gatts_set_buffer = active
+    gap_advertise = gap_scan = gap_connect = gap_disconnect = active
+    gattc_discover_characteristics = gattc_write = gattc_exchange_mtu = active

@@ -10,8 +10,8 @@ def ticks_ms():
     return ms & 0x3FFFFFFF
 
 
-def ticks_add(ticks, delta):
-    return (ticks + delta) & 0x3FFFFFFF
+def ticks_add(end, start):
+    return (end + start) & 0x3FFFFFFF
 
 
 def ticks_diff(end, start):
@@ -22,8 +22,8 @@ def time_ns():
     return 0
 
 
-def gmtime(seconds):
-    return utime.gmtime(seconds + 946684800)[:8]
+def gmtime(*seconds):
+    return utime.gmtime(seconds[0] + 946684800)[:8]
 
 
 # asyncio's queue of tasks reads the real ticks, so these stay ahead of them.
