@@ -15,9 +15,10 @@ from typing import Any
 
 from anontrace_shared import advert, commands
 from bleak import BleakClient, BleakScanner
+from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
-from bleak.exc import BleakError
+from bleak.exc import BleakCharacteristicNotFoundError, BleakError
 
 from anontrace.companion.badge.failures import sentences
 from anontrace.companion.errors import BadgeLinkError, BadgeNotFoundError, SetupError
@@ -26,8 +27,7 @@ SYSTEM = "system"
 BUMBLE = "bumble:"
 CONNECT_SECONDS = 20.0
 BESIDE_SECONDS = 3.0  # in which a second new badge would be heard too
-ATT_OVERHEAD = 3
-MAX_UNREAD = 1 << 18  # bytes of a badge that nobody has read yet; it is asked for some kB at a time
+LEAST_PIECE = 20  # bytes, which every connection takes
 MAX_UNREAD = 1 << 16  # bytes of a badge that nobody has read yet; it is asked for 8 kB at a time
 
 _SERVICE_DATA = f"0000{advert.SERVICE_UUID16:04x}-0000-1000-8000-00805f9b34fb"
@@ -155,10 +155,14 @@ class GattPipe:
 
     def __init__(self) -> None:
         self._client: BleakClient | None = None
+        self._inbox: BleakGATTCharacteristic | None = None
         self._arrived: asyncio.Queue[bytes | None] = asyncio.Queue()  # None: nothing more comes
         self._unread = 0
 
     async def start(self, client: BleakClient) -> None:
+        self._inbox = client.services.get_characteristic(commands.INBOX)
+        if self._inbox is None:
+            raise BleakCharacteristicNotFoundError(commands.INBOX)
         await client.start_notify(commands.OUTBOX, lambda _characteristic, data: self.take(bytes(data)))
         self._client = client
 
@@ -172,12 +176,19 @@ class GattPipe:
         self._arrived.put_nowait(None)
 
     async def write(self, data: bytes) -> None:
-        assert self._client is not None
-        piece = max(self._client.mtu_size - ATT_OVERHEAD, 20)
+        """Hand over `data`, in as few pieces as the connection lets through.
+
+        Where they need no acknowledgement, the badge's answer alone says that they have arrived. Every frame has one,
+        and the next is sent only after it: no more than one frame ever waits in the badge, which has room for it.
+        """
+        assert self._client is not None and self._inbox is not None
+        # Asked of the characteristic: on Linux the client says 23 for its MTU, whatever was agreed, and warns. Asked
+        # each time: a larger one may become known after the beginning.
+        piece = max(self._inbox.max_write_without_response_size, LEAST_PIECE)
+        acknowledged = "write-without-response" not in self._inbox.properties
         with sentences("the connection to the badge broke"):
             for at in range(0, len(data), piece):
-                # With response: the badge's buffer is small, and the acknowledgement paces the pieces.
-                await self._client.write_gatt_char(commands.INBOX, data[at : at + piece], response=True)
+                await self._client.write_gatt_char(self._inbox, data[at : at + piece], response=acknowledged)
 
     async def read(self) -> bytes:
         data = await self._arrived.get()
