@@ -4,6 +4,7 @@ BlueZ tells its MTU by the characteristics; what bleak calls the client's MTU is
 """
 
 import asyncio
+import itertools
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -13,12 +14,14 @@ import pytest
 from anontrace import clock
 from anontrace.companion.badge import provision
 from anontrace.companion.badge.link import BadgeLink
-from anontrace.companion.badge.radio import LEAST_PIECE, SYSTEM, Radio
+from anontrace.companion.badge.radio import LEAST_PIECE, PACE, SYSTEM, Radio
 from anontrace.companion.badge.sync import READ_BYTES
 from anontrace.companion.store import state
 from anontrace.companion.store.badges import LIST, RATCHET
 from anontrace_primitives import x25519_base
 from anontrace_shared import commands, schedule, slots
+from bleak import BleakClient
+from bleak.backends import BleakBackend
 
 from tests.companion.conftest import START, Cli, SimulatedClock
 from tests.patience import HANG_SECONDS
@@ -116,18 +119,26 @@ def test_a_megabyte_comes_with_one_write_for_each_request_none_acknowledged_and_
     asyncio.run(story())
 
 
+QUIET = ["command"] * PACE
+PACED = ["command"] * (PACE - 1) + ["request"]
+HEARD = ["request"] * PACE
+
+
 @pytest.mark.parametrize(
-    ("bluez", "kind", "piece"),
+    ("bluez", "backend", "piece", "kinds"),
     [
-        ({}, "command", MTU - ATT_HEAD),
-        ({"tells_mtu": False}, "command", LEAST_PIECE),
-        ({"flags": ["write", "notify"]}, "request", MTU - ATT_HEAD),
+        ({}, BleakBackend.BLUEZ_DBUS, MTU - ATT_HEAD, QUIET),
+        ({"tells_mtu": False}, BleakBackend.BLUEZ_DBUS, LEAST_PIECE, PACED),
+        ({"flags": ["write", "notify"]}, BleakBackend.BLUEZ_DBUS, MTU - ATT_HEAD, HEARD),
+        ({}, BleakBackend.CORE_BLUETOOTH, MTU - ATT_HEAD, HEARD),
     ],
-    ids=["as BlueZ tells it", "BlueZ before 5.62", "a badge that only takes writes with response"],
+    ids=["as BlueZ tells it", "BlueZ before 5.62", "an inbox that acknowledges all", "a Mac, which drops silently"],
 )
-def test_the_longest_request_goes_in_pieces_as_large_as_the_characteristic_takes(
-    tmp_path, monkeypatch, recwarn, bluez, kind, piece
+def test_the_longest_request_goes_in_pieces_as_large_as_the_inbox_takes_and_no_more_unheard_than_the_badge_can_hold(
+    tmp_path, monkeypatch, recwarn, bluez, backend, piece, kinds
 ):
+    monkeypatch.setattr(BleakClient, "backend_id", backend)
+
     async def story() -> None:
         async with desk(tmp_path, monkeypatch, **bluez) as it:
             await it.provision(LIST)
@@ -136,7 +147,7 @@ def test_the_longest_request_goes_in_pieces_as_large_as_the_characteristic_takes
             async with it.link(owner_key) as link:
                 it.bluez.writes.clear()
                 assert await link.ask(commands.ADDRESSES, slots.slot_of(it.air.now), MOST) == ()
-            assert it.bluez.writes == [(kind, size) for size in cut(FRAME, piece)]
+            assert it.bluez.writes == list(zip(itertools.cycle(kinds), cut(FRAME, piece), strict=False))
 
     asyncio.run(story())
     assert not recwarn

@@ -15,6 +15,7 @@ from typing import Any
 
 from anontrace_shared import advert, commands
 from bleak import BleakClient, BleakScanner
+from bleak.backends import BleakBackend
 from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
@@ -28,6 +29,7 @@ BUMBLE = "bumble:"
 CONNECT_SECONDS = 20.0
 BESIDE_SECONDS = 3.0  # in which a second new badge would be heard too
 LEAST_PIECE = 20  # bytes, which every connection takes
+PACE = 8  # every so many pieces of a frame one is acknowledged; a badge's Bluetooth stack has buffers for 24
 MAX_UNREAD = 1 << 16  # bytes of a badge that nobody has read yet; it is asked for 8 kB at a time
 
 _SERVICE_DATA = f"0000{advert.SERVICE_UUID16:04x}-0000-1000-8000-00805f9b34fb"
@@ -176,18 +178,23 @@ class GattPipe:
         self._arrived.put_nowait(None)
 
     async def write(self, data: bytes) -> None:
-        """Hand over `data`, in as few pieces as the connection lets through.
+        """Hand over `data`, in as few pieces as the connection lets through, and as few acknowledged.
 
-        Where they need no acknowledgement, the badge's answer alone says that they have arrived. Every frame has one,
-        and the next is sent only after it: no more than one frame ever waits in the badge, which has room for it.
+        The badge's answer says that they have arrived. Every frame has one, and the next is sent only after it: no more
+        than one frame ever waits in the badge, which has room for it.
         """
         assert self._client is not None and self._inbox is not None
         # Asked of the characteristic: on Linux the client says 23 for its MTU, whatever was agreed, and warns. Asked
         # each time: a larger one may become known after the beginning.
         piece = max(self._inbox.max_write_without_response_size, LEAST_PIECE)
-        acknowledged = "write-without-response" not in self._inbox.properties
+        # CoreBluetooth drops without a word what it has no room for, and bleak does not ask it first.
+        quiet = (
+            "write-without-response" in self._inbox.properties
+            and self._client.backend_id != BleakBackend.CORE_BLUETOOTH
+        )
         with sentences("the connection to the badge broke"):
-            for at in range(0, len(data), piece):
+            for number, at in enumerate(range(0, len(data), piece), 1):
+                acknowledged = not quiet or number % PACE == 0
                 await self._client.write_gatt_char(self._inbox, data[at : at + piece], response=acknowledged)
 
     async def read(self) -> bytes:
