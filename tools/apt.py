@@ -33,7 +33,8 @@ class Program:
     """What is wanted of a package: the program in usr/bin, which may be there as `same`, another name of the same file.
 
     `oldest` is the oldest version of the package worth fetching, as Debian counts, with its epoch; `usable` says
-    whether a command starts one that is new enough and works.
+    whether a command starts one that is new enough and works. `architecture`: Debian's name of one that is not the
+    machine's own, but that it runs as well.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Program:
     oldest: str
     usable: Callable[[list[str]], bool]
     same: str = ""
+    architecture: str = ""
 
 
 @dataclass(frozen=True)
@@ -164,12 +166,13 @@ def debian_source() -> Source:
 class Apt:
     """apt with its state in `folder`. Sources: the machine's own, or one `suite` of its Debian archive.
 
-    Package lists: the machine's, or with `fresh` (always with `suite`) private ones, which update() fetches.
+    Package lists: the machine's, or with `fresh` (always with `suite`) private ones, which update() fetches. Packages
+    are of the machine's architecture unless another is named.
     """
 
-    def __init__(self, folder: Path, suite: str | None = None, fresh: bool = False) -> None:
+    def __init__(self, folder: Path, suite: str | None = None, fresh: bool = False, architecture: str = "") -> None:
         self.folder = folder
-        self.architecture = _run(["dpkg", "--print-architecture"]).strip()
+        self.architecture = architecture or _run(["dpkg", "--print-architecture"]).strip()
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "status").touch()
         for part in ("cache/archives/partial", "lists/partial"):
@@ -181,6 +184,7 @@ class Apt:
             'Acquire::Languages "none";',
             'Acquire::Retries "3";',
             'APT::Sandbox::User "root";',
+            f'APT::Architecture "{self.architecture}";',
             "#clear APT::Architectures;",
             f'APT::Architectures {{ "{self.architecture}"; }};',
             *(f"#clear Acquire::IndexTargets::deb::{target};" for target in _UNNEEDED_LISTS),
@@ -248,7 +252,7 @@ def _fetch(program: Program, cache: Path) -> list[str]:
         with tempfile.TemporaryDirectory(dir=cache, prefix="apt-") as work:
             root = Path(work) / "root"
             try:
-                manager = Apt(Path(work), suite, fresh)
+                manager = Apt(Path(work), suite, fresh, program.architecture)
                 if fresh:
                     manager.update()
                 candidate = manager.candidate(program.package)

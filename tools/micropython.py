@@ -1,15 +1,21 @@
 """Finds MicroPython's Unix port, which runs the firmware in the simulator and in tests; fetches it where it is missing.
 
-In this order: the command in MICROPYTHON, `micropython` on PATH, the cache, Debian's package unpacked into the cache
-(tools/apt.py). Nothing is installed on the system. `python -m tools.micropython` prints the command.
+In this order: the command in MICROPYTHON; on Linux on an x86-64, Debian's package for i386, whose words have 32 bits as
+the chip's have; `micropython` on PATH; Debian's package for this machine. Packages are unpacked into the cache
+(tools/apt.py); nothing is installed on the system. `python -m tools.micropython` prints the command.
 """
 
+import contextlib
+import dataclasses
 import functools
 import os
+import platform
 import shlex
 import shutil
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import platformdirs
 
@@ -17,6 +23,7 @@ from tools import apt
 
 OLDEST = (1, 22)
 ENVIRONMENT = "MICROPYTHON"
+_DAY = 86400
 _ADVICE = f"install MicroPython {OLDEST[0]}.{OLDEST[1]} or newer (Unix port), or set {ENVIRONMENT} to its command"
 _PROBE = "import sys, asyncio, hashlib; print(sys.implementation.name, sys.platform, *sys.implementation.version[:2])"
 
@@ -41,6 +48,22 @@ def _usable(command: list[str]) -> bool:
 
 
 _PROGRAM = apt.Program("micropython", "micropython", f"{OLDEST[0]}.{OLDEST[1]}~", _usable)
+_NARROW = dataclasses.replace(_PROGRAM, architecture="i386")
+
+
+def _narrow(cache: Path) -> list[str] | None:
+    """The command of one with words of 32 bits; None where it cannot be had, which is not asked again for a day."""
+    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        return None
+    in_vain = cache / "in-vain"
+    with contextlib.suppress(OSError):
+        if time.time() - in_vain.stat().st_mtime < _DAY:
+            return None
+    try:
+        return apt.provide(_NARROW, cache)
+    except apt.AptError as error:
+        in_vain.write_text(f"{error}\n")
+        return None
 
 
 @functools.cache
@@ -51,11 +74,15 @@ def _find() -> tuple[str, ...]:
         if not _usable(command):
             raise MissingRuntime(f"{ENVIRONMENT}={chosen} is not a MicroPython that can be used here: {_ADVICE}")
         return tuple(command)
+    cache = platformdirs.user_cache_path("anontrace")
+    narrow = _narrow(cache / "micropython-i386")
+    if narrow is not None:
+        return tuple(narrow)
     on_path = shutil.which("micropython")
     if on_path and _usable([on_path]):
         return (on_path,)
     try:
-        return tuple(apt.provide(_PROGRAM, platformdirs.user_cache_path("anontrace") / "micropython"))
+        return tuple(apt.provide(_PROGRAM, cache / "micropython"))
     except apt.AptError as error:
         raise MissingRuntime(f"no MicroPython found, and {error}: {_ADVICE}") from None
 

@@ -74,6 +74,16 @@ def test_time_of_the_chip(street: Make) -> None:
     asyncio.run(job())
 
 
+def test_tasks_wake_on_time_for_weeks(street: Make) -> None:
+    async def job() -> None:
+        async with street() as air:
+            await air.badge("ada", "weeks")
+            await air.run_for(21 * 86400)
+            assert air.said("ada") == [f"done {20 * 86400}"]
+
+    asyncio.run(job())
+
+
 def test_views_die_with_the_handler(street: Make) -> None:
     async def job() -> None:
         async with street() as air:

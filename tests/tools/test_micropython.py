@@ -1,8 +1,12 @@
 """Finding MicroPython: what counts as usable, what apt's configuration says, and what is said when there is none."""
 
+import platform
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 from tools import apt, micropython
@@ -50,6 +54,42 @@ def test_the_environment_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("MICROPYTHON", str(chosen))
     monkeypatch.setenv("PATH", str(pretend(tmp_path / "path", "micropython linux 1 25").parent), prepend=":")
     assert micropython.find() == [str(chosen)]
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_where_none_with_words_of_32_bits_can_be_had_the_one_on_path_will_do_and_it_is_not_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: str
+) -> None:
+    asked = []
+
+    def provide(program: apt.Program, cache: Path) -> list[str]:
+        asked.append(program.architecture)
+        cache.mkdir(parents=True, exist_ok=True)
+        raise apt.AptError("no such package")
+
+    monkeypatch.setattr(apt, "provide", provide)
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.delenv("MICROPYTHON", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    wide = pretend(tmp_path / "path", "micropython linux 1 24")
+    monkeypatch.setenv("PATH", str(wide.parent), prepend=":")
+    for _ in range(2):
+        micropython._find.cache_clear()
+        assert micropython.find() == [str(wide)]
+    assert asked == (["i386"] if machine == "x86_64" else [])
+
+
+@pytest.mark.skipif(
+    (sys.platform, platform.machine()) != ("linux", "x86_64") or not apt.available(),
+    reason="words of 32 bits are had through apt on an x86-64 with Linux",
+)
+def test_words_have_32_bits_where_apt_has_such_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MICROPYTHON", raising=False)
+    if (platformdirs.user_cache_path("anontrace") / "micropython-i386" / "in-vain").exists():
+        pytest.skip("apt has none here")
+    probe = [*micropython.find(), "-c", "import sys; print(sys.maxsize)"]
+    assert int(subprocess.run(probe, capture_output=True, text=True, check=True).stdout) == 2**31 - 1
 
 
 def test_a_bad_choice_is_an_error_and_not_passed_over(

@@ -8,6 +8,7 @@ import socket
 import struct
 import sys
 
+import micropython
 from micropython import const
 
 FOREVER = const(1 << 60)
@@ -19,7 +20,9 @@ ppm = 0  # by which the chip's crystal is fast
 cause = 1  # machine.reset_cause()
 unique_id = b""
 lock_heap = False  # lock the heap while an IRQ handler runs
+held = None  # (ticks in ms, in us) while the heap is locked: with words of 32 bits it takes heap to compute them
 dispatch = None  # bluetooth's: (irq number, body) -> None
+idle = None  # called when no task is ready, before time goes on
 pin_changed = None  # machine's: (pin, level) -> None
 watchdog = 0  # microseconds between feeds, 0 = none
 fed = 0
@@ -62,6 +65,23 @@ def _send(kind, body):
 def ticks():
     """Microseconds since this boot by the chip's crystal."""
     return (now - boot) * (1000000 + ppm) // 1000000
+
+
+def enter_handler():
+    """An IRQ handler runs from now on; virtual time stands still meanwhile."""
+    global held
+    if lock_heap:
+        us = ticks()
+        held = us // 1000 & 0x3FFFFFFF, us & 0x3FFFFFFF
+        micropython.heap_lock()
+
+
+def leave_handler():
+    """It has ended."""
+    global held
+    if lock_heap:
+        micropython.heap_unlock()
+        held = None
 
 
 def when(us):
@@ -210,6 +230,7 @@ class IOQueue:
     def wait_io_event(self, delay):
         if self._wake() or delay == 0:
             return
+        idle()
         # the millisecond tick at which the next task is due, so that it wakes on time and not up to a tick late
         us = ticks()
         until = FOREVER if delay < 0 else when(us + delay * 1000 - us % 1000)

@@ -1,7 +1,6 @@
 """machine.Pin of an ESP32: levels of outputs go to the air, inputs are moved by the simulator (Badge.set_pin)."""
 
 import _air
-import micropython
 from micropython import const
 
 _FIRST_INPUT_ONLY = const(34)
@@ -75,13 +74,11 @@ def _pin_changed(id, level):
     edge = 0 if pin._level == level else 1 if level else 2
     pin._level = level
     if edge & pin._trigger and pin._handler:
-        if _air.lock_heap:
-            micropython.heap_lock()
+        _air.enter_handler()
         try:
             pin._handler(pin)
         finally:
-            if _air.lock_heap:
-                micropython.heap_unlock()
+            _air.leave_handler()
 
 
 _air.pin_changed = _pin_changed

@@ -6,7 +6,6 @@ Events reach the handler as there: memoryviews are the port's own buffers and ar
 import struct
 
 import _air
-import micropython
 from micropython import const
 
 FLAG_BROADCAST = const(0x0001)
@@ -118,21 +117,18 @@ def _call_handler(number, arguments):
     global _handler
     if _handler is None:
         return None
-    if _air.lock_heap:
-        micropython.heap_lock()
+    _air.enter_handler()
     try:
         result = _handler(number, arguments)
     except Exception as error:
-        if _air.lock_heap:
-            micropython.heap_unlock()
+        _air.leave_handler()
         import sys
 
         print("Unhandled exception in IRQ callback handler")
         sys.print_exception(error, sys.stdout)
         _handler = None  # as the port does
         return None
-    if _air.lock_heap:
-        micropython.heap_unlock()
+    _air.leave_handler()
     return result
 
 

@@ -12,11 +12,9 @@ from asyncio import core  # noqa: E402  (after the connection: importing it read
 
 core.IOQueue = _air.IOQueue
 core._io_queue = _air.IOQueue()
-# asyncio's queue is in C and stamps a task that is ready now with the machine's real milliseconds. Virtual ones are put
-# far above those, so that such a task is always due; differences need not wrap: these ticks never leave asyncio.
-core.ticks = lambda: _air.ticks() // 1000 + (1 << 45)
-core.ticks_add = lambda ticks, delta: ticks + delta
-core.ticks_diff = lambda end, start: end - start
+import _ticks  # noqa: E402
+
+_air.idle = _ticks.come_near
 
 import _mount  # noqa: E402
 

@@ -11,11 +11,11 @@ _HALF = const(0x20000000)
 
 
 def ticks_ms():
-    return _air.ticks() // 1000 & _MASK
+    return _air.held[0] if _air.held else _air.ticks() // 1000 & _MASK
 
 
 def ticks_us():
-    return _air.ticks() & _MASK
+    return _air.held[1] if _air.held else _air.ticks() & _MASK
 
 
 ticks_cpu = ticks_us
