@@ -26,7 +26,8 @@ help: ## list the targets
 setup: $(READY) ## virtual environment with pinned packages, MicroPython: [PYTHON=...] (done by the other targets when needed)
 
 $(READY): pyproject.toml tools/constraints.txt
-	@"$$ANONTRACE_MAKE_PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { printf \
+	@test "$$("$$ANONTRACE_MAKE_PYTHON" -c 'import sys; print("new enough" * (sys.version_info >= (3, 11)))' 2>/dev/null \
+	    </dev/null)" = 'new enough' || { printf \
 	    'error: %s is no Python 3.11 or newer: install one, or say make PYTHON=...\n' "$$ANONTRACE_MAKE_PYTHON" >&2; exit 1; }
 	@"$$ANONTRACE_MAKE_PYTHON" tools/set_up.py
 
