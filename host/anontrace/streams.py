@@ -7,7 +7,9 @@ behind standard error, where nobody could be told, nothing. A stream that is clo
 import codecs
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TextIO, cast
 
 
@@ -61,6 +63,29 @@ def prepare() -> None:
     sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  there is no path to it
     sys.stdout = _guarded(sys.stdout, 1, tells=True)
     sys.stderr = _guarded(sys.stderr, 2, tells=False)
+
+
+def check_kept(instead: str) -> None:
+    """Before something is made that is said once only: OutputError, which ends with what is done `instead`, where
+    standard output was closed or leads to the system's sink."""
+    try:
+        is_sink = os.path.samestat(os.fstat(sys.stdout.fileno()), Path(os.devnull).stat())
+    except (OSError, ValueError):
+        return  # a stream without a descriptor, or a system without such a file
+    if is_sink:
+        raise OutputError(f"standard output is closed or leads nowhere; {instead}")
+
+
+@contextmanager
+def once(all_the_same: str) -> Iterator[None]:
+    """Around what can be said this once: where it cannot be written, or nobody reads it, the OutputError says what is
+    so `all_the_same`."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise OutputError(f"the output cannot be written: nobody reads it; {all_the_same}") from error
+    except OutputError as error:
+        raise OutputError(f"{error}; {all_the_same}") from error
 
 
 def abandon() -> None:

@@ -14,10 +14,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+import httpx
 import pytest
 from anontrace.backend import config
 from anontrace.backend.cli import main
 from anontrace.backend.operating.init import Plan, make_network
+from anontrace.backend.operating.nearby import Place
 from anontrace.wire import network
 from anontrace_shared.slots import slot_of
 
@@ -345,6 +347,55 @@ def test_staff_see_tables_and_one_line_errors(client: Client, tmp_path: Path, on
         minutes = ["--minutes", "1"] if deed == "approve" else []
         told = one_line("authority", deed, "U07.1", *minutes, *where, status=2)
         assert "a report is named by 16 hex digits, as `authority reports` lists them" in told
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_a_token_that_nobody_could_read_is_said_to_be_lost_or_is_not_issued(
+    client: Client, form: tuple[str, ...]
+) -> None:
+    """It is shown this once."""
+    words = [
+        COMMAND,
+        "authority",
+        "issue",
+        "--disease",
+        "U07.1",
+        *form,
+        "--config",
+        client.servers.folder / "authority",
+    ]
+
+    def issued(redirected: str) -> tuple[int, str]:
+        before = client.servers.count("authority", "tokens_issued")
+        reading, writing = os.pipe()
+        os.close(reading)
+        done = subprocess.run(
+            ["bash", "-c", f'"$@" {redirected}', "bash", *words],
+            stdout=writing, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+        os.close(writing)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        return client.servers.count("authority", "tokens_issued") - before, done.stderr.removeprefix(
+            "anontrace-server: "
+        )
+
+    nowhere = "standard output is closed or leads nowhere; a token is shown once only, so none was issued\n"
+    assert issued(">&-") == issued("<&- >&-") == issued(">/dev/null") == (0, nowhere)
+    lost = "the token that was issued is lost: issue another one\n"
+    assert issued(">/dev/full") == (1, f"the output cannot be written: no space left on device; {lost}")
+    assert issued("") == (1, f"the output cannot be written: nobody reads it; {lost}")
+
+
+def test_a_decision_that_nobody_could_read_of_is_said_to_hold(
+    client: Client, one_line: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Place, "request", lambda *_, **__: httpx.Response(200, json={"notifications": 3}))
+    where = ("0123456789abcdef", "--yes", "--config", client.servers.folder / "authority")
+    for deed, done in (("approve --minutes 1", "approved"), ("refuse", "refused"), ("retract", "retracted")):
+        with Path("/dev/full").open("w") as full:
+            monkeypatch.setattr(sys, "stdout", full)
+            told = one_line("authority", *deed.split(), *where)
+        assert told.endswith(f"no space left on device; the report is {done} all the same\n")
 
 
 def test_text_that_is_not_utf_8_is_said_in_a_line(one_line: Callable[..., str], tmp_path: Path) -> None:

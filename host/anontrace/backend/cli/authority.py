@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 import httpx
 
+from anontrace import streams
 from anontrace.backend import config
 from anontrace.backend.errors import ConfigError, PeerError
 from anontrace.backend.keys import keyfiles
@@ -107,11 +108,12 @@ def authority() -> None:
 @_options
 def issue(disease: str, folder: Path, as_json: bool) -> None:
     """Issue a one-time token for a patient. It is shown this once."""
-    issued = _staff(folder).ask("POST", "tokens", {"disease": disease.strip().upper()})
-    if as_json:
-        click.echo(json_line(issued))
-    else:
-        click.echo(line(issued["token"]))
+    staff = _staff(folder)
+    streams.check_kept("a token is shown once only, so none was issued")
+    issued = staff.ask("POST", "tokens", {"disease": disease.strip().upper()})
+    with streams.once("the token that was issued is lost: issue another one"):
+        click.echo(json_line(issued) if as_json else line(issued["token"]))
+    if not as_json:
         click.echo(line(f"for {issued['disease']}, until {_when(issued['expires'])} UTC"), err=True)
 
 
@@ -238,7 +240,9 @@ def approve(
         "message": message,
     }
     answer = staff.ask("POST", f"reports/{report}/decision", decision)
-    click.echo(json_line(answer) if as_json else f"approved: {answer['notifications']} notifications are on their way")
+    with streams.once("the report is approved all the same"):
+        number = answer["notifications"]
+        click.echo(json_line(answer) if as_json else f"approved: {number} notifications are on their way")
 
 
 @authority.command(epilog=_example("anontrace-server authority refuse 0123456789abcdef"))
@@ -249,7 +253,8 @@ def refuse(report: str, yes: bool, folder: Path, as_json: bool) -> None:
     """Notify nobody of REPORT."""
     _confirm(lambda: "Its contacts are deleted, and nobody can be notified of it later. Refuse it?", yes or as_json)
     answer = _staff(folder).ask("POST", f"reports/{report}/decision", {"approve": False})
-    click.echo(json_line(answer) if as_json else "refused: nobody is notified")
+    with streams.once("the report is refused all the same"):
+        click.echo(json_line(answer) if as_json else "refused: nobody is notified")
 
 
 @authority.command(
@@ -263,7 +268,9 @@ def retract(report: str, message: str, yes: bool, folder: Path, as_json: bool) -
     """Take back REPORT: everybody who was notified of it is told so. A patient's own report ends its case."""
     _confirm(lambda: "Everybody who was notified of it is told that it was wrong. Retract it?", yes or as_json)
     answer = _staff(folder).ask("POST", f"reports/{report}/retraction", {"message": message})
-    click.echo(json_line(answer) if as_json else f"retracted: {answer['notifications']} messages are on their way")
+    with streams.once("the report is retracted all the same"):
+        number = answer["notifications"]
+        click.echo(json_line(answer) if as_json else f"retracted: {number} messages are on their way")
 
 
 def _shown(text: str) -> str:
