@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from anontrace import clock
@@ -20,6 +21,7 @@ from anontrace.companion.store.badges import RATCHET
 from anontrace_shared import commands
 from anontrace_shared.session import BadgeSession
 
+ROOT = Path(__file__).resolve().parents[3]
 OWNER_KEY = bytes(range(32))
 NOW = 1_800_000_000
 
@@ -381,6 +383,15 @@ def test_a_state_folder_keeps_no_more_log_than_its_limit_however_many_syncs(open
         assert sorted(badge.segments) == [2, 3]
     monkeypatch.setattr(sync, "MAX_KEPT", 7 * sync.READ_BYTES)
     assert pull(opened, badge).unfinished is None and badge.segments == {}
+
+
+def test_the_limits_of_a_sync_and_of_a_state_folder_are_the_documented_ones():
+    design, operations = (
+        " ".join((ROOT / "docs" / name).read_text().split()) for name in ("design.md", "operations.md")
+    )
+    fetched, kept = f"at most {sync.MAX_BYTES >> 20} MiB", f"keeps at most {sync.MAX_KEPT >> 20} MiB of log"
+    assert all(text in document for document in (design, operations) for text in (fetched, kept))
+    assert f"in {sync.MAX_SECONDS / 60:.0f} minutes, segments of at most {sync.MAX_SEGMENT >> 20} MiB" in design
 
 
 def test_a_sync_has_its_time_and_then_frees_what_it_has(opened):

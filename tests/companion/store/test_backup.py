@@ -1,11 +1,14 @@
 """One encrypted file that holds everything, what it does not open with, and how everything is erased."""
 
+import json
 import os
+import struct
 from pathlib import Path
 
 import pytest
 from anontrace.companion.errors import FAILED, INTERRUPTED, USAGE, SetupError, StateError
 from anontrace.companion.keys import keyfile
+from anontrace.companion.keys.passphrase import MAX_MEMORY, MAX_OPERATIONS, SALT
 from anontrace.companion.store import backup, database, making, state
 from nacl import bindings
 
@@ -106,6 +109,39 @@ def test_a_backup_that_was_changed_or_shortened_anywhere_does_not_open(wearer, t
         file.write_bytes(data)
         with pytest.raises((SetupError, StateError)):
             backup.read(file, WORDS, nothing)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"operations": 0},
+        {"operations": MAX_OPERATIONS + 1},
+        {"memory": 0},
+        {"memory": 8191},
+        {"memory": MAX_MEMORY + 1},
+        {"operations": 0, "memory": 0},
+    ],
+)
+def test_settings_that_nobody_writes_are_said_to_make_no_sense_and_not_to_be_a_want_of_memory(
+    wearer, tmp_path, clock, quick, settings
+):
+    """In a backup, and in a key file under a passphrase."""
+    words, file = tmp_path / "words", tmp_path / "my.backup"
+    backup.write(wearer.folder, keyfile.load(wearer.folder), file, WORDS, nothing)
+    whole, begin = file.read_bytes(), len(backup.MAGIC) + SALT
+    changed = struct.pack("<II", settings.get("operations", 1), settings.get("memory", 8192))
+    file.write_bytes(whole[:begin] + changed + whole[begin + 8 :])
+    said = "the passphrase settings of this file make no sense; it is damaged"
+    restored = Cli(tmp_path / "other", clock).run("restore", str(file), "--passphrase-file", str(words))
+    assert (restored.code, restored.err) == (FAILED, f"anontrace: {said}\n")
+    assert not making.traces(tmp_path / "other")
+
+    keyfile.store(wearer.folder, keyfile.load(wearer.folder), keyfile.PASSPHRASE, WORDS)
+    key_file = wearer.folder / keyfile.FILE
+    key_file.write_text(json.dumps(json.loads(key_file.read_text()) | settings))
+    wearer.environment["ANONTRACE_PASSPHRASE_FILE"] = str(words)
+    opened = wearer.run("status")
+    assert (opened.code, opened.err) == (FAILED, f"anontrace: {said}\n")
 
 
 def test_a_backup_is_of_one_moment_while_somebody_writes(wearer, tmp_path, quick):
