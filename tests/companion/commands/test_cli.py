@@ -326,6 +326,49 @@ def test_a_clock_that_is_far_ahead_is_said_and_costs_nothing(member, clock, tmp_
     assert member.do("status")["mailboxes"] == 4
 
 
+@pytest.mark.parametrize(
+    ("ahead", "says"),
+    [(60 * 86400, "2026-03-06"), (20 * 86400, "2026-01-25"), (-3 * 3600, "05:00"), (-START, "1970-01-01")],
+)
+def test_a_poll_by_a_wrong_clock_says_so_notes_nothing_and_bars_no_later_one(member, clock, tmp_path, ahead, says):
+    member.do("register", "--slots", "2")
+    right, wrong = member.environment["ANONTRACE_CLOCK"], SimulatedClock(tmp_path / "wrong")
+    wrong.advance(clock.now - wrong.now + ahead)
+    member.environment["ANONTRACE_CLOCK"] = str(wrong.path)
+    result = member.run("--json", "poll")
+    assert (result.code, result.json["error"]["kind"], len(result.err.splitlines())) == (FAILED, "directory", 1)
+    assert "is this computer's clock right?" in result.err
+    status = member.do("status")
+    assert (status["asked"], status["next"][0]) == (None, "anontrace doctor")
+    (line,) = (line for line in member.run("status").out.splitlines() if "is this computer's clock right?" in line)
+    assert says in line
+    member.environment["ANONTRACE_CLOCK"] = right
+    assert "anontrace poll" in member.do("status")["next"]
+    assert member.do("poll")["mailboxes"] == 2
+    status = member.do("status")
+    assert (status["asked"], status["clock"]) == (int(clock.now), None)
+
+
+def test_that_mailboxes_were_asked_at_a_time_to_come_is_not_believed(member, clock):
+    """A clock that was ahead by a day, which the servers' directory outlives, has noted it."""
+    member.do("register", "--slots", "2")
+    with state.changing(member.folder) as opened:
+        opened.timetable.set_asked(int(clock.now) + 86400)
+        assert opened.timetable.asked(clock.now) is None
+        assert opened.timetable.asked(clock.now + 86400) == int(clock.now) + 86400
+    status = member.do("status")
+    assert (status["asked"], "anontrace poll" in status["next"]) == (None, True)
+    assert "asked last at a time that is still to come" in member.run("status").out
+    member.do("poll")
+    assert member.do("status")["asked"] == int(clock.now)
+
+
+def test_a_poll_without_a_live_address_says_what_to_do(member):
+    said = member.run("poll")
+    assert (said.code, "to have some: anontrace register" in said.out) == (0, True)
+    assert member.do("status")["asked"] is None
+
+
 def test_an_impatient_registration_is_finished_by_the_next(member):
     result = member.run("--json", "register", "--slots", "30", "--timeout", "0")
     assert result.code == UNFINISHED

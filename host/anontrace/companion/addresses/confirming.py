@@ -57,7 +57,7 @@ def take(state: State, rng: Random) -> None:
         for each in state.receipts.answered():
             if each.surb is not None:
                 _judge(state, each, now)
-        asked = state.timetable.asked() or 0
+        asked = state.timetable.asked(now) or 0
         silent = [each for each in state.receipts.open() if asked - each.made >= SILENT_SECONDS]
         state.receipts.set_judged([each.mailbox for each in silent])
         for each in silent:

@@ -4,6 +4,8 @@ import click
 
 from anontrace.companion.context import Context, pass_context
 
+NO_MAILBOXES = "No address of yours is alive, so nobody could write to you; to have some: anontrace register"
+
 
 @click.command(short_help="Have you met somebody who tested positive? Ask.")
 @pass_context
@@ -27,7 +29,7 @@ def poll(context: Context) -> None:
         context.output.progress("asking mailboxes") as progress,
     ):
         polled = polling.poll(state, servers, progress)
-        if polled.failure is None:
+        if polled.failure is None and polled.requests:
             state.timetable.set_asked(int(clock.now()))
     if polled.told or polled.withdrawn:
         there_is_news()
@@ -47,7 +49,9 @@ def poll(context: Context) -> None:
     def lines() -> list[str]:
         news = [line for exposure in polled.told for line in told_lines(exposure)]
         news += [WITHDRAWN] if polled.withdrawn else []
-        return news or ([f"Nothing new in {polled.mailboxes} mailboxes."] if polled.failure is None else [])
+        if news or polled.failure is not None:
+            return news
+        return [f"Nothing new in {polled.mailboxes} mailboxes." if polled.mailboxes else NO_MAILBOXES]
 
     if polled.failure is not None:
         context.output.show_part(document, lines, polled.failure)

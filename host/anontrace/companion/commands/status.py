@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from anontrace.companion.reports.contact_log import Summary
     from anontrace.companion.schedule.waiting_uploads import Waiting
     from anontrace.companion.store.badges import Badge
+    from anontrace.companion.store.state import State
 
 LOW_SLOTS = 72  # six hours: from then on, registering is due
 SYNC_SECONDS = 86400
 ASK_SECONDS = 86400
+LATE_SECONDS = 300  # by which a clock may be behind without a word
 REFUSED_SECONDS = 14 * 86400  # for so long one is reminded of an upload that was refused
 
 
@@ -35,6 +37,8 @@ class _Found:
     pending: int  # addresses not confirmed yet
     mailboxes: int
     asked: int | None
+    was_asked: bool
+    doubt: str | None  # what speaks against this computer's clock
     log: "Summary"
     told: "list[Exposure]"
     waiting: "list[Waiting]"
@@ -84,7 +88,9 @@ def _look(context: Context) -> _Found:
             until=min((state.addresses.confirmed_until(badge.number, slot) for badge in badges), default=slot),
             pending=state.addresses.pending_count(),
             mailboxes=state.addresses.live_mailbox_count(int(now)),
-            asked=state.timetable.asked(),
+            asked=state.timetable.asked(now),
+            was_asked=state.timetable.was_asked(),
+            doubt=_doubt(state, int(now)),
             log=summarise(gather(state.logs.segments(), now)),
             told=[exposure for exposure in assess(state) if exposure.state == judging.TOLD],
             waiting=waiting_uploads.waiting(state),
@@ -92,6 +98,19 @@ def _look(context: Context) -> _Found:
             running=is_held(context.folder, RUN_FILE),
             refused=state.uploads.last_refused(int(now) - REFUSED_SECONDS),
         )
+
+
+def _doubt(state: "State", now: int) -> str | None:
+    from anontrace.companion.days import moment_text
+
+    directory = state.network.directory()
+    if directory is None:
+        return None
+    if now < directory.fetched - LATE_SECONDS:
+        return f"it says {moment_text(now)}, and said {moment_text(directory.fetched)} before"
+    if not state.is_plausible(now) and state.addresses.has_dead_mailboxes(now):
+        return f"it says {moment_text(now)}, when addresses that are kept are over"
+    return None
 
 
 def _document(found: _Found) -> dict[str, Any]:
@@ -110,6 +129,7 @@ def _document(found: _Found) -> dict[str, Any]:
         "log": {"bytes": found.log.bytes, "records": found.log.records, "days": found.log.days},
         "mailboxes": found.mailboxes,
         "asked": found.asked,
+        "clock": found.doubt,
         "running": found.running,
         "exposures": len(found.told),
         "uploads": [
@@ -133,7 +153,8 @@ def _lines(found: _Found) -> list[str]:
     from anontrace.companion.exposures.presentation import badge_lines
 
     registered = "none for now" if found.until == found.slot else f"registered until {slot_text(found.until)}"
-    asked = "never asked" if found.asked is None else f"asked last {moment_text(found.asked)}"
+    asked = "asked last at a time that is still to come" if found.was_asked else "never asked"
+    asked = asked if found.asked is None else f"asked last {moment_text(found.asked)}"
     said = [
         f"Network     {found.network or 'none'}" + (f", through the proxy {found.proxy}" if found.proxy else ""),
         f"Addresses   {registered}" + (f", {found.pending} not confirmed yet" if found.pending else ""),
@@ -170,6 +191,8 @@ def _todo(found: _Found) -> list[tuple[str, str]]:
     is_recent = found.asked is not None and 0 <= found.now - found.asked <= ASK_SECONDS
     unasked = found.mailboxes > 0 and not (found.running or is_recent)
     todo: list[tuple[str, str]] = []
+    if found.doubt is not None:
+        todo.append(("anontrace doctor", f"is this computer's clock right? {found.doubt}"))
     if found.until - found.slot < LOW_SLOTS or found.pending:
         todo.append(
             ("anontrace register", "addresses not confirmed" if found.pending else "addresses for the next hours")

@@ -67,12 +67,14 @@ def poll(state: State, servers: Servers, progress: Progress) -> Polled:
     """Look into every mailbox that is alive, handle what is there, and send the swaps that follow from it.
 
     A server that cannot be reached or refuses is told of in `failure`, so that nothing that was found meanwhile goes
-    unsaid.
+    unsaid. DirectoryError where mailboxes would be over by a clock that the servers do not agree with.
     """
     before = standing(state)
     now = int(clock.now())
     polled = Polled(mailboxes=state.addresses.live_mailbox_count(now))
     by_server = asked_at(state, now)
+    if not by_server and state.addresses.has_dead_mailboxes(now):
+        servers.check_clock()  # keeping house, which deletes those, does not believe this clock
     for done, server in enumerate(_random.sample(sorted(by_server), len(by_server)), 1):
         try:
             _everything(state, servers, server, polled)

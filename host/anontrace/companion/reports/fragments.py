@@ -76,7 +76,8 @@ def note_sent(state: State, pieces: Iterable[Piece], now: int) -> None:
 def ask(state: State, servers: Servers, group: MailGroup, most: int) -> list[tuple[int, bytes]]:
     """Up to so many receipts for uploads all of which was sent and must have arrived, each with the number of its
     mailbox; runs within the caller's transaction."""
-    now, asked = int(clock.now()), state.timetable.asked() or 0
+    now = int(clock.now())
+    asked = state.timetable.asked(now) or 0
     open_ones = {each.upload for each in state.receipts.open() if asked - each.made < SILENT_SECONDS}
     wanted = [each for each in waiting(state) if each.number not in open_ones
               and not unsent(each) and now - each.changed >= ARRIVED_SECONDS]  # fmt: skip

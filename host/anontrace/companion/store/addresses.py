@@ -327,8 +327,9 @@ class AddressStore:
             "SELECT m.id, m.server, m.address, m.skip FROM mailboxes m JOIN surbs s ON s.mailbox = m.id"
             f" JOIN addresses a ON a.id = s.address LEFT JOIN renewals r ON r.surb = s.id AND r.state = '{CHECKING}'"
             " WHERE m.server = ? AND m.mail_group IS NULL AND m.until > ? AND a.slot >= ? AND a.slot < ?"
-            " ORDER BY r.surb IS NULL, m.asked, a.slot LIMIT ?",
-            server, now, *slots, limit,
+            # What a clock that was ahead has noted says nothing of when that was.
+            " ORDER BY r.surb IS NULL, iif(m.asked > ?, 0, m.asked), a.slot LIMIT ?",
+            server, now, *slots, now, limit,
         )  # fmt: skip
         return [Mailbox(row["id"], row["server"], row["address"], row["skip"]) for row in rows]
 
@@ -344,6 +345,10 @@ class AddressStore:
             "SELECT count(*) AS n FROM mailboxes JOIN surbs ON mailbox = mailboxes.id WHERE until > ?", now
         )
         return int(row["n"]) if row else 0
+
+    def has_dead_mailboxes(self, now: int) -> bool:
+        """Whether any is kept in which, by this clock, nothing can arrive any more."""
+        return self._db.row("SELECT 1 FROM mailboxes WHERE until <= ? LIMIT 1", now) is not None
 
     def receiving(self, mailbox: int) -> ReceivingSurb | None:
         found = self._receiving("s.mailbox = ?", mailbox)

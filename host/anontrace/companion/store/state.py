@@ -60,7 +60,7 @@ class State:
         None of it comes back, so by a clock that is far ahead of all that is known nothing is deleted: not until a
         directory has been fetched that is in force by it, which discovery signs and a wrong clock does not take.
         """
-        if not self._is_plausible(now):
+        if not self.is_plausible(now):
             return
         self.addresses.forget(now)
         self.groups.forget(now)
@@ -80,7 +80,8 @@ class State:
         directory = self.network.directory()
         return max(int(clock.now()), 0 if directory is None else directory.fetched)
 
-    def _is_plausible(self, now: int) -> bool:
+    def is_plausible(self, now: int) -> bool:
+        """Whether it is not far ahead of all that is known."""
         directory = self.network.directory()
         known = [badge.day for badge in self.badges.all()]
         known += [] if directory is None else [day_of(slot_of(directory.fetched))]

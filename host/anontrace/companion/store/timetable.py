@@ -35,10 +35,15 @@ class TimetableStore:
         with self._db.transaction():
             self._db.run("INSERT OR REPLACE INTO timetable (task, due) VALUES (?, ?)", task, due)
 
-    def asked(self) -> int | None:
-        """When mailboxes were asked last, unix seconds."""
-        row = self._db.row("SELECT due FROM timetable WHERE task = ?", _ASKED)
+    def asked(self, now: float) -> int | None:
+        """When mailboxes were asked last, unix seconds. None also for what a clock that was ahead has noted: what is
+        still to come by `now` says nothing of when that was."""
+        row = self._db.row("SELECT due FROM timetable WHERE task = ? AND due <= ?", _ASKED, int(now))
         return int(row["due"]) if row else None
+
+    def was_asked(self) -> bool:
+        """Whether mailboxes were ever asked, by whatever clock."""
+        return self._db.row("SELECT 1 FROM timetable WHERE task = ?", _ASKED) is not None
 
     def set_asked(self, now: int) -> None:
         with self._db.transaction():
