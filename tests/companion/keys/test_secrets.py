@@ -1,5 +1,6 @@
 """What locks the secrets on disk: a passphrase, the system's keyring, or a file; and how one becomes another."""
 
+import codecs
 import sys
 
 import pytest
@@ -10,6 +11,7 @@ from anontrace.companion.store import state
 from tests.companion import loaded
 from tests.companion.commands.test_cli import NETWORK
 from tests.companion.terminal import talk
+from tests.encodings import READ, SAID
 
 WORDS = "three small green words"
 
@@ -179,3 +181,55 @@ def test_a_damaged_key_file_is_said_in_a_sentence(cli, file, words, field, value
     result = cli.run("status")
     assert result.code == FAILED
     assert len(result.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("how", (READ | SAID).values(), ids=READ | SAID)
+def test_a_protected_key_file_is_read_in_whatever_encoding_it_is_saved(cli, file, words, how):
+    cli.environment["ANONTRACE_PASSPHRASE_FILE"] = words
+    cli.do("init", file)
+    path = cli.folder / keyfile.FILE
+    path.write_bytes(how(path.read_text()))
+    cli.do("status")
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        lambda key: key + b"\n",
+        lambda key: key + b"\r\n",
+        lambda key: codecs.BOM_UTF8 + key,
+        lambda key: key.decode("latin-1").encode("utf-16"),
+        lambda key: key[:-1],
+        lambda key: b"",
+    ],
+)
+def test_a_bare_key_that_was_saved_as_text_is_named_with_what_is_wrong(cli, file, saved):
+    cli.do("init", file)
+    path = cli.folder / keyfile.FILE
+    key = path.read_bytes()
+    path.write_bytes(saved(key))
+    result = cli.run("status")
+    assert (result.code, len(result.err.splitlines())) == (FAILED, 1)
+    assert f"the vault key {path} is damaged: it has {len(saved(key))} bytes" in result.err
+    path.write_bytes(key)
+    cli.do("status")
+
+
+@pytest.mark.parametrize("how", READ.values(), ids=READ)
+def test_a_passphrase_file_is_read_or_named_with_what_does_not_show(cli, file, words, tmp_path, how):
+    cli.environment["ANONTRACE_PASSPHRASE_FILE"] = words
+    cli.do("init", file)
+    saved = tmp_path / "saved"
+    saved.write_bytes(how(WORDS + "\n"))
+    cli.environment["ANONTRACE_PASSPHRASE_FILE"] = str(saved)
+    result = cli.run("status")
+    if b" \t " not in saved.read_bytes():
+        assert result.code == 0
+        return
+    wrong = f"the passphrase is wrong: it is the first line of {saved}, which begins or ends with a space"
+    assert (result.code, result.err) == (USAGE, f"anontrace: {wrong}\n")
+    for encoded in SAID.values():
+        saved.write_bytes(encoded(WORDS + "\n"))
+        result = cli.run("status")
+        assert (result.code, len(result.err.splitlines())) == (USAGE, 1)
+        assert str(saved) in result.err and "UTF-" in result.err

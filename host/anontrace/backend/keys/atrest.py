@@ -5,6 +5,7 @@ variable ANONTRACE_OPERATOR_SECRET names. It is stretched by scrypt with a salt 
 files are not sealed.
 """
 
+import codecs
 import hashlib
 import os
 from pathlib import Path
@@ -21,17 +22,15 @@ CREDENTIAL = "operator-secret"
 _PREFIX = "sealed "
 _SALT, _NONCE = 16, 12
 _MIN_BYTES = 16  # bytes of a secret
+_MARKS = {codecs.BOM_UTF8: "UTF-8 with a byte order mark", codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
 
 
 def operator_secret() -> bytes | None:
     """The operator's secret, if there is one. ConfigError if its file cannot be used."""
     named = os.environ.get(ENVIRONMENT)
-    if named is not None:
-        path = Path(named)
-    else:
-        path = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent")) / CREDENTIAL
-        if not path.exists():
-            return None
+    path = _file()
+    if named is None and not path.exists():
+        return None
     try:
         # What systemd hands over lies where only it can put it, with the owner and mode that it chooses.
         secret = (files.read(path)[0] if named is None else private.read(path)).strip()
@@ -40,6 +39,21 @@ def operator_secret() -> bytes | None:
     if len(secret) < _MIN_BYTES:
         raise ConfigError(f"{path}: the operator's secret has at least {_MIN_BYTES} characters")
     return secret
+
+
+def _file() -> Path:
+    """Where the operator's secret is, if there is one."""
+    named = os.environ.get(ENVIRONMENT)
+    if named is not None:
+        return Path(named)
+    return Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent")) / CREDENTIAL
+
+
+def origin(secret: bytes) -> str:
+    """Where the operator's secret came from, for what is said when it opens nothing. It is used as it is, since it may
+    be anything; but an editor or a shell may have saved it in another encoding than the one it was used in."""
+    way = next((way for mark, way in _MARKS.items() if secret.startswith(mark)), "UTF-16" if b"\0" in secret else None)
+    return f"it is in {_file()}" + (f", which looks saved as {way}: save it as plain UTF-8" if way else "")
 
 
 def is_sealed(text: str) -> bool:

@@ -43,7 +43,7 @@ def read(folder: Path, name: str) -> bytes:
     if atrest.is_sealed(text):
         return _unsealed(path, text)
     try:
-        secret = bytes.fromhex(text.strip())
+        secret = bytes.fromhex(text)
     except ValueError:
         secret = b""
     if len(secret) != KEY:
@@ -66,7 +66,7 @@ def read_login(folder: Path) -> tuple[str | None, str] | None:
 
 def _text(path: Path) -> str:
     try:
-        return private.text(path)
+        return private.text(path).strip()
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
 
@@ -78,7 +78,8 @@ def _unsealed(path: Path, text: str) -> bytes:
     try:
         return atrest.unseal(path.name, text, operator)
     except ValueError:
-        raise ConfigError(f"{path}: the operator's secret does not open it") from None
+        said = f"the operator's secret does not open it, or it was changed; {atrest.origin(operator)}"
+        raise ConfigError(f"{path}: {said}") from None
 
 
 def seal(folder: Path) -> list[Path]:

@@ -32,7 +32,7 @@ _PURPOSE = b"anontrace vault key"
 def protection(folder: Path) -> str:
     """How the vault key of this folder is protected."""
     data = _read(folder)
-    return PLAIN if len(data) == KEY_SIZE else str(_parse(data)["protection"])
+    return PLAIN if len(data) == KEY_SIZE else str(_parse(folder, data)["protection"])
 
 
 def load(folder: Path) -> bytes:
@@ -40,7 +40,7 @@ def load(folder: Path) -> bytes:
     data = _read(folder)
     if len(data) == KEY_SIZE:
         return data
-    document = _parse(data)
+    document = _parse(folder, data)
     if document["protection"] != PASSPHRASE:
         key = _unwrapped(document, keychain.get(document["name"]))
         if key is None:
@@ -53,7 +53,7 @@ def load(folder: Path) -> bytes:
         if key is not None:
             return key
         prompt = "That is not it. Passphrase"
-    raise SetupError("the passphrase is wrong")
+    raise SetupError(f"the passphrase is wrong{passphrase.origin()}")
 
 
 def _unwrapped(document: dict[str, Any], wrapping: bytes) -> bytes | None:
@@ -72,7 +72,7 @@ def exists(folder: Path) -> bool:
 
 def store(folder: Path, key: bytes, kind: str, chosen: str | None = None) -> None:
     """Keep the vault key under this protection from now on; `chosen` is the passphrase where that is the protection."""
-    before = _parse(_read(folder)) if exists(folder) and protection(folder) == KEYRING else None
+    before = _parse(folder, _read(folder)) if exists(folder) and protection(folder) == KEYRING else None
     if kind == PLAIN:
         data = key
     elif kind == PASSPHRASE:
@@ -95,7 +95,7 @@ def forget(folder: Path) -> None:
     """Take the folder's key out of the system's keyring, if it has one there."""
     try:
         if protection(folder) == KEYRING:
-            keychain.forget(_parse(_read(folder))["name"])
+            keychain.forget(_parse(folder, _read(folder))["name"])
     except StateError:
         return  # no key, or none that anybody could use
 
@@ -107,7 +107,8 @@ def _document(kind: str, key: bytes, wrapping: bytes, **fields: Any) -> bytes:
     return (json.dumps(document) + "\n").encode()
 
 
-def _parse(data: bytes) -> dict[str, Any]:
+def _parse(folder: Path, data: bytes) -> dict[str, Any]:
+    """What protects the key. JSON, in whatever encoding of Unicode somebody has saved it."""
     try:
         document = json.loads(data)
         version, kind = document["version"], document["protection"]
@@ -121,7 +122,11 @@ def _parse(data: bytes) -> dict[str, Any]:
         elif kind == KEYRING:
             found["name"] = str(document["name"])
     except (ValueError, KeyError, TypeError) as error:
-        raise StateError("the vault key is damaged; restore the state from a backup") from error
+        raise StateError(
+            f"the vault key {folder / FILE} is damaged: it has {len(data)} bytes, and is neither a key of {KEY_SIZE}"
+            " bytes nor a protected one; put it back as it was, or move the folder away and bring back a backup:"
+            " anontrace restore FILE"
+        ) from error
     if version != _VERSION or kind not in (PASSPHRASE, KEYRING):
         raise StateError("the vault key was written by a newer anontrace; update this one")
     return found

@@ -63,6 +63,17 @@ def ask(prompt: str) -> str:
     return _typed(prompt, confirm=False)
 
 
+def origin() -> str:
+    """Where a passphrase came from that was wrong, to follow a sentence: the file, if it was in one, and what of that
+    does not show."""
+    named = named_file()
+    if named is None:
+        return ""
+    word = from_file(named)
+    unseen = ", which begins or ends with a space" if word != word.strip() else ""
+    return f": it is the first line of {named}{unseen}"
+
+
 def attempts() -> int:
     """How often it makes sense to ask for an existing passphrase: what comes from a file does not change."""
     return 1 if os.environ.get(ENVIRONMENT) else MAX_ATTEMPTS
