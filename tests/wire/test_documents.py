@@ -92,7 +92,8 @@ def test_an_announcement_accuses_by_rising_number_and_not_itself(told: bytes) ->
 
 def test_points_of_low_order_are_no_keys() -> None:
     """What X25519 refuses is refused in a directory already: such a key would spoil every path through its mix."""
-    for u in (*sorted(x25519_keys.LOW_ORDER), (1 << 255) - 18, (1 << 256) - 1):
+    assert {0, 1, (1 << 255) - 20} < x25519_keys.LOW_ORDER and len(x25519_keys.LOW_ORDER) == 5
+    for u in (*sorted(x25519_keys.LOW_ORDER), (1 << 255) - 19, (1 << 255) - 18, (1 << 256) - 1):
         key = u.to_bytes(32, "little")
         if u in x25519_keys.LOW_ORDER:
             with pytest.raises(ValueError, match="low order"):
