@@ -12,7 +12,7 @@ from anontrace_primitives import x25519
 from anontrace_shared import badge_commands, badge_log, errors, schedule, slots
 from micropython import const
 
-from . import board, health, owner, segments, store
+from . import board, health, store
 from .version import BUILD, VERSION
 
 _MS_OF_2025 = 1735689600000
@@ -175,11 +175,15 @@ async def _log_list(badge, first):
 
 def _log_read(badge, number, offset, length):
     _require(number in badge.logbook.numbers(), badge_commands.NO_SUCH_THING)
+    from . import segments
+
     left = min(length, badge.logbook.size(number) - offset)
     return segments.read(badge.logbook, number, offset, length, badge_commands.MAX_DATA), left
 
 
 async def _log_free(badge, below):
+    from . import segments
+
     return (segments.free(badge.logbook, below),)
 
 
@@ -208,6 +212,8 @@ async def _set(badge, setting, value):
 
 
 async def _erase(badge):
+    from . import owner  # a guest, as the others that few sessions need
+
     await owner.erase(badge)
     return ()
 
