@@ -97,6 +97,10 @@ class _Line(httpcore.NetworkStream):
         except BaseException:
             self.close()
             raise
+        # An answer without a length ends with the connection: by TLS, it has to say that it is at its end. Whoever cuts
+        # the line could shorten it otherwise.
+        if isinstance(secured := inner.get_extra_info("socket"), ssl.SSLSocket):
+            secured.suppress_ragged_eofs = False  # type: ignore[attr-defined]  # which typeshed does not know
         return _Line(inner, self._wire, self._backend)
 
     def get_extra_info(self, info: str) -> Any:

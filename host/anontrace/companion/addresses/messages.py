@@ -24,7 +24,7 @@ def hand_over(
 ) -> Iterator[list[T]]:
     """Send these payloads (239), each with what it is for; yields what has gone, batch by batch.
 
-    A first mix that does not answer is avoided from then on; OfflineError when none is left.
+    A first mix that does not answer or refuses is avoided from then on; OfflineError or RefusedError when none is left.
     """
     waiting = list(payloads)
     while waiting:

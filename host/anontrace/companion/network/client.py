@@ -37,6 +37,7 @@ _MENDS = {  # by what is wrong with a certificate
     trust.SIGNER: "log in to the Wi-Fi if it asks for that; else ask for a new network file, or the server's operator",
     trust.OTHER: "its operator has to mend it; nothing was sent",
 }
+_ELSEWHERE = frozenset((301, 302, 303, 307, 308))
 _TRY_AGAIN = frozenset((408, 425, 429, 500, 502, 503, 504))
 
 
@@ -131,6 +132,11 @@ class Client:
             if (status := response.status_code) in _TRY_AGAIN:
                 reason = f"it answers with status {status}"
                 continue
+            if status in _ELSEWHERE:
+                raise RefusedError(
+                    f"{server} is said to be at another address (status {status}), and nobody is followed; the address"
+                    " has to be the one where it is"
+                )
             if not response.is_success:
                 kind = NoSuchThingError if response.status_code == httpx.codes.NOT_FOUND else RefusedError
                 raise kind(f"{server} refuses: {_said(response)}")

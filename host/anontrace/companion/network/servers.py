@@ -56,7 +56,8 @@ class Servers:
             raise SetupError(f"{error}; run anontrace init again") from error
         self._store = store
         self._client = Client(stored.proxy, self._network.network.ca)
-        self._silent: dict[int, OfflineError] = {}  # mixes that did not answer, and why: not a first hop again
+        # Mixes that took no messages, and why: not a first hop again.
+        self._silent: dict[int, OfflineError | RefusedError] = {}
 
     def __enter__(self) -> "Servers":
         return self
@@ -114,18 +115,19 @@ class Servers:
 
     @property
     def first_mixes(self) -> list[int]:
-        """The mixes to which messages may be handed; OfflineError when none answers."""
+        """The mixes to which messages may be handed; OfflineError or RefusedError when none takes any."""
         ends = {number for number, each in self._mixes.items() if set(each.roles) != {"mix"}}
         mixes = sorted(self._mixes.keys() - ends - self._silent.keys())
         if not mixes:
             raise self._no_mix()
         return mixes
 
-    def _no_mix(self) -> OfflineError:
+    def _no_mix(self) -> OfflineError | RefusedError:
         """Why there is no mix to hand messages to."""
-        disbelieved = [error for error in self._silent.values() if isinstance(error, CertificateError)]
-        if disbelieved:
-            return disbelieved[0]
+        for kind in (CertificateError, RefusedError):
+            for error in self._silent.values():
+                if isinstance(error, kind):
+                    return error
         return OfflineError("none of the mixes can be reached; nothing is lost, try again when you are online")
 
     def _with_role(self, role: str) -> list[int]:
@@ -164,10 +166,11 @@ class Servers:
         return path
 
     def send_messages(self, mix: int, messages: Sequence[bytes]) -> bool:
-        """Hand messages to their first mix; False when it does not answer, and is not to be a first hop again."""
+        """Hand messages to their first mix; False when it does not take them, and is not to be a first hop again: one
+        that is broken or hostile keeps nobody from sending by the others."""
         try:
             self._client.post(f"mix {mix}", f"{self._mixes[mix].url}/v1/messages", b"".join(messages))
-        except OfflineError as error:
+        except (OfflineError, RefusedError) as error:
             self._silent[mix] = error
             return False
         return True

@@ -10,7 +10,7 @@ from random import Random
 
 from anontrace import clock
 from anontrace.companion.addresses import confirming, registration, swaps
-from anontrace.companion.errors import OfflineError
+from anontrace.companion.errors import OfflineError, RefusedError
 from anontrace.companion.network.servers import Servers
 from anontrace.companion.reports import fragments
 from anontrace.companion.reports.fragments import Piece
@@ -49,18 +49,26 @@ class _Batch:
 
 
 def send(state: State, servers: Servers, level: Level, rng: Random) -> None:
-    """Send one batch: `level.batch` messages to one mix drawn at random. OfflineError when no mix answers."""
+    """Send one batch: `level.batch` messages to one mix drawn at random. OfflineError or RefusedError when no mix takes
+    it."""
     renewal.advance(state, servers, rng)
     confirming.take(state, rng)
     batch = _drawn(state, servers, level, rng)
     rng.shuffle(batch.payloads)
+    try:
+        _hand_over(servers, batch, rng)
+    except (OfflineError, RefusedError):
+        state.receipts.withdraw(batch.receipts)
+        raise
+    _note(state, batch, rng)
+
+
+def _hand_over(servers: Servers, batch: _Batch, rng: Random) -> None:
     for _ in range(_TRIES):
         first, last = rng.choice(servers.first_mixes), servers.nymserver.number
         messages = [packet.forward(servers.path_from(first, last), NO_MAILBOX, each) for each in batch.payloads]
         if servers.send_messages(first, messages):
-            _note(state, batch, rng)
             return
-    state.receipts.withdraw(batch.receipts)
     raise OfflineError("none of the mixes can be reached; nothing is lost, try again when you are online")
 
 
