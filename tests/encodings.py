@@ -9,7 +9,7 @@ READ = {
     "both": lambda text: codecs.BOM_UTF8 + text.replace("\n", "\r\n").encode(),
     "line ends of old": lambda text: text.replace("\n", "\r").encode(),
     "no last line end": lambda text: text.rstrip("\n").encode(),
-    "spaces at its end": lambda text: (text.rstrip("\n") + " \t \n\n").encode(),
+    "spaces about it": lambda text: (" " + text.rstrip("\n") + " \t \n\n").encode(),
 }
 # Named, with what is wrong.
 SAID = {

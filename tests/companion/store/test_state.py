@@ -121,6 +121,19 @@ def test_by_a_clock_far_ahead_nothing_is_deleted_until_the_servers_agree_with_it
     assert opened.addresses.slots(badge.number, 7, 9) == set()
 
 
+def test_a_mailbox_that_a_clock_ahead_has_noted_as_asked_does_not_wait_for_that_time(opened):
+    add(opened, [7, 8, 9], NOW + 2 * 86400)
+    addresses = opened.addresses
+    first, second, third = (each.number for each in addresses.alone(0))
+    server = addresses.alone(0)[0].server
+    addresses.set_asked([first], NOW - 2)
+    addresses.set_asked([second], NOW + 86400)
+    addresses.set_asked([third], NOW - 1)
+    asked_next = lambda now: [each.number for each in addresses.to_ask(server, (0, 100), now, 3)]  # noqa: E731
+    assert asked_next(NOW) == [second, first, third]
+    assert asked_next(NOW + 86400) == [first, third, second]
+
+
 def test_secrets_show_in_no_repr_and_in_no_file(opened):
     badge = add(opened, [7, 8])
     pending = opened.addresses.pending()
