@@ -245,6 +245,30 @@ def test_a_badge_as_client(street: Make) -> None:
     asyncio.run(job())
 
 
+def test_what_is_asked_twice_at_once_or_too_much_is_answered_as_by_nimble(street: Make) -> None:
+    async def job() -> None:
+        async with street() as air:
+            await air.badge("ada", "peripheral")
+            await air.badge("bob", "rules")
+            air.set_range("ada", "bob", -50)
+            await air.run_for(30)
+            assert air.said("bob") == [
+                "scan [6]",
+                "connect again errno 5",
+                "exchange at once errno 114",
+                "exchange again errno 114",
+                "discover at once errno 16",
+                "wrote b'244 bytes'",
+                "wrote b'244 bytes'",
+                "indicated b'new'",
+                "disconnect returned True",
+                "disconnect again errno 114",
+                "disconnect at last returned False",
+            ]
+
+    asyncio.run(job())
+
+
 def test_advertisements_are_taken_apart() -> None:
     data = parse_advertisement(
         b"\x02\x01\x06\x03\x03\x0f\x18\x04\x09abc\x02\x0a\xf4\x05\xff\x59\x00\x01\x02\x11\x07" + bytes(range(16)), -70

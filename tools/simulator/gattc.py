@@ -9,11 +9,12 @@ from bumble import att, gatt_client
 from bumble.core import UUID, ProtocolError
 from bumble.device import Connection
 
-from tools.simulator.arguments import Arguments, pack_uuid
+from tools.simulator.arguments import EALREADY, EBUSY, Arguments, pack_uuid, require
 from tools.simulator.frames import Irq
 
 _HS_TIMEOUT = 13  # NimBLE's BLE_HS_ETIMEOUT
 _HS_ATT_ERROR = 0x100  # NimBLE's base for ATT errors
+_WRITE_HEAD = 3  # bytes of a packet before the value
 
 
 class GattClient:
@@ -28,6 +29,8 @@ class GattClient:
         self.connection = connection
         self.start = start
         self.post = post
+        self._discovering: set[int] = set()  # connections
+        self._exchanged: set[int] = set()  # connections over which this side has told its MTU
 
     def _client(self, handle: int) -> gatt_client.Client:
         return self.connection(handle).gatt_client
@@ -41,6 +44,15 @@ class GattClient:
         client.on_att_handle_value_indication = partial(  # type: ignore[method-assign]
             self._on_value, connection.handle, Irq.GATTC_INDICATE, client
         )
+
+    def detach(self, connection: Connection) -> None:
+        """It has gone."""
+        self._discovering.discard(connection.handle)
+        self._exchanged.discard(connection.handle)
+
+    def on_mtu(self, handle: int) -> None:
+        """The MTU is agreed on: this side has told its own, asked or asking."""
+        self._exchanged.add(handle)
 
     def _on_value(
         self,
@@ -68,6 +80,19 @@ class GattClient:
 
         self.start(run())
 
+    def _discover(self, work: Callable[[], Coroutine[Any, Any, None]], done: Irq, handle: int) -> None:
+        """One discovery at a time over a connection."""
+        require(handle not in self._discovering, EBUSY)
+        self._discovering.add(handle)
+
+        async def run() -> None:
+            try:
+                await work()
+            finally:
+                self._discovering.discard(handle)
+
+        self._ask(run, done, handle)
+
     def discover_services(self, reader: Arguments) -> None:
         """Connection (2), UUID."""
         handle = reader.fields("H")
@@ -80,7 +105,7 @@ class GattClient:
                 fields = struct.pack("<HHH", handle, service.handle, service.end_group_handle)
                 self.post(Irq.GATTC_SERVICE_RESULT, fields + pack_uuid(service.uuid), True)
 
-        self._ask(work, Irq.GATTC_SERVICE_DONE, handle)
+        self._discover(work, Irq.GATTC_SERVICE_DONE, handle)
 
     def discover_characteristics(self, reader: Arguments) -> None:
         """Connection, first and last handle (2 each), UUID."""
@@ -94,7 +119,7 @@ class GattClient:
                 fields = struct.pack("<HHHB", handle, one.end_group_handle, one.handle, one.properties)
                 self.post(Irq.GATTC_CHARACTERISTIC_RESULT, fields + pack_uuid(one.uuid), True)
 
-        self._ask(work, Irq.GATTC_CHARACTERISTIC_DONE, handle)
+        self._discover(work, Irq.GATTC_CHARACTERISTIC_DONE, handle)
 
     def discover_descriptors(self, reader: Arguments) -> None:
         """Connection, first and last handle (2 each)."""
@@ -107,7 +132,7 @@ class GattClient:
                     Irq.GATTC_DESCRIPTOR_RESULT, struct.pack("<HH", handle, one.handle) + pack_uuid(one.type), True
                 )
 
-        self._ask(work, Irq.GATTC_DESCRIPTOR_DONE, handle)
+        self._discover(work, Irq.GATTC_DESCRIPTOR_DONE, handle)
 
     def read(self, reader: Arguments) -> None:
         """Connection, handle (2 each)."""
@@ -121,15 +146,19 @@ class GattClient:
         self._ask(work, Irq.GATTC_READ_DONE, handle, attribute)
 
     def write(self, reader: Arguments) -> None:
-        """Connection, handle (2 each), with response (1), value."""
+        """Connection, handle (2 each), with response (1), value, of which goes what fits a packet."""
         handle, attribute, mode = reader.fields("HHB")
-        value = reader.rest()
         client = self._client(handle)
+        value = reader.rest()[: self.connection(handle).att_mtu - _WRITE_HEAD]
         if mode:
             self._ask(partial(client.write_value, attribute, value, True), Irq.GATTC_WRITE_DONE, handle, attribute)
         else:
             self.start(client.write_value(attribute, value, False))
 
     def exchange_mtu(self, reader: Arguments, mtu: int) -> None:
-        """Connection (2); offers `mtu`."""
-        self.start(self._client(reader.fields("H")).request_mtu(mtu))
+        """Connection (2); offers `mtu`. EALREADY if it was exchanged, by whichever side."""
+        handle = reader.fields("H")
+        client = self._client(handle)
+        require(handle not in self._exchanged, EALREADY)
+        self._exchanged.add(handle)
+        self.start(client.request_mtu(mtu))

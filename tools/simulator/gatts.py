@@ -17,6 +17,7 @@ from tools.simulator.frames import Irq
 _NOTIFY_BUFFERS = 12  # notifications in flight before the port says ENOMEM
 _READ_TIMEOUT = 30.0  # real seconds in which a badge is to answer a read
 _ATT_NOTIFICATION = 0x1B
+_NOTIFICATIONS, _INDICATIONS = 1, 2  # bits of what a client writes to subscribe
 _HS_TIMEOUT = 13  # NimBLE's BLE_HS_ETIMEOUT
 
 
@@ -149,12 +150,16 @@ class GattServer:
             self.in_flight[handle] -= 1
 
     def update(self, reader: Arguments) -> None:
-        """gatts_write(send_update=True): to every subscriber of the attribute."""
+        """gatts_write(send_update=True): to every subscriber of the attribute, as it has asked for it."""
         handle = reader.fields("H")
         value = reader.rest()
         for connection, subscriptions in list(self.device.gatt_server.subscribers.items()):
-            if isinstance(connection, Connection) and subscriptions.get(handle, b"\0")[0] & 1:
-                self.notify(Arguments(struct.pack("<HH", connection.handle, handle) + value))
+            if not isinstance(connection, Connection):
+                continue
+            wanted = subscriptions.get(handle, b"\0")[0]
+            send = self.notify if wanted & _NOTIFICATIONS else self.indicate if wanted & _INDICATIONS else None
+            if send is not None:
+                send(Arguments(struct.pack("<HH", connection.handle, handle) + value))
 
     def indicate(self, reader: Arguments) -> None:
         """Connection, handle (2 each), value; the end is told by an IRQ."""

@@ -7,7 +7,6 @@ numbers that the port gives.
 import asyncio
 import struct
 from collections.abc import Callable, Coroutine
-from functools import partial
 from typing import Any
 
 from bumble import hci
@@ -22,6 +21,7 @@ from tools.simulator.arguments import (
     EALREADY,
     EBUSY,
     EINVAL,
+    EIO,
     ENODEV,
     ENOMEM,
     ENOTCONN,
@@ -55,6 +55,7 @@ class Nimble:
         self.mtu = _DEFAULT_MTU
         self._scan_timer: Timer | None = None
         self._connect_task: asyncio.Task[None] | None = None
+        self._ending: set[int] = set()  # connections that the badge has ended, until they have gone
         self._tasks: set[asyncio.Task[None]] = set()
         host = Host(controller_source=None, controller_sink=AsyncPipeSink(radio))
         radio.set_packet_sink(host)
@@ -114,7 +115,7 @@ class Nimble:
             return
         self.active = on
         self.name, self.mtu = _DEFAULT_NAME, _DEFAULT_MTU
-        self._stop_scan(tell=False)
+        self._stop_scan()
         if self._connect_task is not None:
             self._connect_task.cancel()
         for handle, connection in list(self.device.connections.items()):
@@ -123,6 +124,7 @@ class Nimble:
             self.device.host.connections.pop(handle, None)
         self.radio.power_off()
         self._server.in_flight.clear()
+        self._ending.clear()
         self.address_type = 0
         self._server.reset(self.name, self.mtu)
 
@@ -184,7 +186,7 @@ class Nimble:
         if flags & 4:
             advertiser.scan_response_data = response
         advertiser.advertising_interval_min = advertiser.advertising_interval_max = interval // 625
-        advertiser.advertising_type = 0 if connectable else 3
+        advertiser.advertising_type = 0 if connectable else 2  # ADV_SCAN_IND, since the port says "discoverable"
         advertiser.own_address_type = self.address_type
         self.device.random_address = self.radio.random_address
         self.device.legacy_advertiser = HostAdvertiser(
@@ -196,10 +198,10 @@ class Nimble:
         )
         advertiser.start()
 
-    def _scan(self, reader: Arguments) -> None:
+    def _scan(self, reader: Arguments) -> bytes:
+        """Without arguments: stop. A byte is answered if that ended a scan, for the event comes within the call."""
         if not reader.rest():
-            self._stop_scan(tell=True)
-            return
+            return b"\x01" if self._stop_scan() else b""
         duration, interval, window, active = reader.fields("IIIB")
         require(not self.radio.le_scan_enable, EALREADY)
         require(self.radio.pending_le_connection is None, EBUSY)
@@ -208,16 +210,20 @@ class Nimble:
         require(window <= interval, EINVAL)
         self.radio.start_scan(interval, window, bool(active))
         if duration:
-            self._scan_timer = self.radio.clock.after(duration * 1000, partial(self._stop_scan, tell=True))
+            self._scan_timer = self.radio.clock.after(duration * 1000, self._scan_is_over)
+        return b""
 
-    def _stop_scan(self, tell: bool) -> None:
+    def _scan_is_over(self) -> None:
+        if self._stop_scan():
+            self.post(Irq.SCAN_DONE, b"", True)
+
+    def _stop_scan(self) -> bool:
+        """Whether there was a scan."""
         if self._scan_timer is not None:
             self._scan_timer.cancel()
             self._scan_timer = None
-        if self.radio.le_scan_enable:
-            self.radio.le_scan_enable = False
-            if tell:
-                self.post(Irq.SCAN_DONE, b"", True)
+        was, self.radio.le_scan_enable = self.radio.le_scan_enable, False
+        return was
 
     def _on_report(self, advert: Advert, rssi: int) -> None:
         self.report(advert.kind, advert.address.address_type & 1, big_endian(advert.address), rssi, advert.data)
@@ -250,25 +256,34 @@ class Nimble:
         self.post(up, who, True)
 
         def disconnected(_reason: int) -> None:
+            self._ending.discard(connection.handle)
+            self._client.detach(connection)
             self._server.in_flight.pop(connection.handle, None)
             self.post(down, who, True)
 
         connection.on(Connection.EVENT_DISCONNECTION, disconnected)
-        connection.on(
-            Connection.EVENT_CONNECTION_ATT_MTU_UPDATE,
-            lambda: self.post(Irq.MTU_EXCHANGED, struct.pack("<HH", connection.handle, connection.att_mtu), True),
-        )
 
-    def _connect(self, reader: Arguments) -> None:
+        def mtu_exchanged() -> None:
+            self._client.on_mtu(connection.handle)
+            self.post(Irq.MTU_EXCHANGED, struct.pack("<HH", connection.handle, connection.att_mtu), True)
+
+        connection.on(Connection.EVENT_CONNECTION_ATT_MTU_UPDATE, mtu_exchanged)
+
+    def _connect(self, reader: Arguments) -> bytes:
+        """Without arguments: give up. Answers as `_scan` does, since connecting ends a scan."""
         if not reader.rest():
-            if self._connect_task is not None:
-                self._connect_task.cancel()
-            return
+            task = self._connect_task
+            if task is None:
+                raise OSError(EALREADY, "EALREADY")
+            task.cancel()
+            return b""
         duration, address_type = reader.fields("IB")
         require(self.radio.pending_le_connection is None and self._connect_task is None, EALREADY)
         require(len(self.device.connections) < _MAX_CONNECTIONS, ENOMEM)
         address = hci.Address(bytes(reversed(reader.take(6))), hci.AddressType(address_type & 1))
-        self._stop_scan(tell=True)
+        # NimBLE calls it done (BLE_HS_EDONE), for which MicroPython has no number of its own.
+        require(all(bytes(each.peer_address) != bytes(address) for each in self.device.connections.values()), EIO)
+        stopped = self._stop_scan()
         task = asyncio.get_running_loop().create_task(self._connect_to(address))
         self._connect_task = task
 
@@ -279,6 +294,7 @@ class Nimble:
         timer = self.radio.clock.after((duration or 2000) * 1000, expired)
         task.add_done_callback(lambda _task: timer.cancel())
         self.radio.clock.activity()
+        return b"\x01" if stopped else b""
 
     async def _connect_to(self, address: hci.Address) -> None:
         """Connect, or tell that it failed. Not by Bumble's connect_le(): any new connection ends that."""
@@ -319,6 +335,8 @@ class Nimble:
 
     def _disconnect(self, reader: Arguments) -> None:
         connection = self._connection(reader.fields("H"))
+        require(connection.handle not in self._ending, EALREADY)
+        self._ending.add(connection.handle)
         self._start(self.device.disconnect(connection, hci.HCI_ErrorCode.REMOTE_USER_TERMINATED_CONNECTION_ERROR))
 
     def _start(self, work: Coroutine[Any, Any, Any]) -> None:

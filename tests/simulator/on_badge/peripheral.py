@@ -8,6 +8,8 @@ SERVICE = bluetooth.UUID("a7ce0001-0a7e-4c1d-9a55-5f0a3c7e1b00")
 INBOX = (bluetooth.UUID("a7ce0002-0a7e-4c1d-9a55-5f0a3c7e1b00"), 0x0C)
 OUTBOX = (bluetooth.UUID("a7ce0003-0a7e-4c1d-9a55-5f0a3c7e1b00"), 0x10)
 NAMED = (bluetooth.UUID(0x2A24), 0x02)
+CHANGING = bluetooth.UUID(0x181A)
+INDICATED = (bluetooth.UUID(0x2A6E), 0x20)
 ADVERT = b"\x02\x01\x06\x05\x16\xce\xa7\x01\x03"
 
 ble = bluetooth.BLE()
@@ -61,6 +63,10 @@ async def obey(connection, order):
     elif order == b"change":
         change()
         ble.gatts_notify(connection, outbox, b"changed")
+    elif order == b"update":
+        ble.gatts_write(indicated, "new", True)
+    elif order.startswith(b"long"):
+        ble.gatts_notify(connection, outbox, b"%d bytes" % len(order))
     elif order.startswith(b"flood "):
         await flood(connection, int(order[6:]))
     else:
@@ -68,11 +74,12 @@ async def obey(connection, order):
 
 
 async def main():
-    global inbox, outbox
+    global inbox, outbox, indicated
     ble.irq(handler)
     ble.active(True)
     ble.config(gap_name="", mtu=247)
-    ((inbox, outbox, named),) = ble.gatts_register_services(((SERVICE, (INBOX, OUTBOX, NAMED)),))
+    services = ((SERVICE, (INBOX, OUTBOX, NAMED)), (CHANGING, (INDICATED,)))
+    ((inbox, outbox, named), (indicated,)) = ble.gatts_register_services(services)
     ble.gatts_set_buffer(inbox, 512)
     ble.gatts_write(named, b"a name of more than twenty bytes")
     change()
@@ -86,5 +93,5 @@ async def main():
                 await obey(connection, ble.gatts_read(inbox))
 
 
-inbox = outbox = 0
+inbox = outbox = indicated = 0
 asyncio.run(main())

@@ -25,6 +25,10 @@ FLAG_WRITE_AUTHORIZED = const(0x4000)
 
 _EINVAL = const(22)
 _DEFAULT_VALUE = const(20)
+_SCAN_DONE = const(6)
+_GET_SECRET = const(29)
+_SET_SECRET = const(30)
+_OUR_IRK = const(10)
 
 _handler = None
 _values = {}  # attribute handle: [buffer, length used, append]
@@ -169,8 +173,13 @@ class BLE:
     def active(self, on=None):
         if on is not None:
             _air.call(1, b"\x01" if on else b"\x00")
+            comes_up = on and not self._active
             self._active = bool(on)
             _values.clear()
+            if comes_up:  # NimBLE asks for the secret of its own address whether or not anybody pairs
+                secret = memoryview(bytes(16))
+                if _call_handler(_GET_SECRET, (_OUR_IRK, 0, memoryview(b"irk"))) is None:
+                    _call_handler(_SET_SECRET, (_OUR_IRK, memoryview(b"irk"), secret))
         return self._active
 
     def config(self, name=None, **settings):
@@ -192,10 +201,7 @@ class BLE:
                 _air.call(3, b"=" + (value.encode() if isinstance(value, str) else value))
             elif key == "mtu":
                 _air.call(4, struct.pack("<H", value))
-            elif key == "rxbuf":
-                if not 16 <= value <= 0xFFFF:
-                    raise ValueError
-            else:
+            else:  # rxbuf too: the port calls the handler at once, without a buffer in between
                 raise ValueError("unknown config param")
         return None
 
@@ -218,7 +224,8 @@ class BLE:
 
     def gap_scan(self, duration_ms, interval_us=1280000, window_us=11250, active=False):
         if duration_ms is None:
-            _air.call(6)
+            if _air.call(6):
+                _call_handler(_SCAN_DONE, ())
         else:
             _air.call(6, struct.pack("<IIIB", duration_ms, interval_us, window_us, active))
 
@@ -230,7 +237,8 @@ class BLE:
         else:
             if len(addr) != 6:
                 raise ValueError("invalid addr")
-            _air.call(7, struct.pack("<IB", scan_duration_ms, addr_type) + addr)
+            if _air.call(7, struct.pack("<IB", scan_duration_ms, addr_type) + addr):
+                _call_handler(_SCAN_DONE, ())
 
     def gap_disconnect(self, conn_handle):
         try:
@@ -272,7 +280,9 @@ class BLE:
 
     def gatts_read(self, value_handle):
         self._require_active()
-        entry = _value(value_handle)
+        entry = _values.get(value_handle)
+        if entry is None:
+            return b""  # the port does not look whether there is such an attribute
         value = bytes(memoryview(entry[0])[: entry[1]])
         if entry[2]:
             entry[1] = 0
@@ -281,6 +291,8 @@ class BLE:
     def gatts_write(self, value_handle, data, send_update=False):
         self._require_active()
         entry = _value(value_handle)
+        if isinstance(data, str):
+            data = data.encode()
         if len(data) > len(entry[0]):
             entry[0] = bytearray(len(data))
         entry[0][: len(data)] = data
