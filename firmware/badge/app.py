@@ -24,6 +24,7 @@ from .logbook import Logbook
 from .radio import Radio
 
 _MAX_SLEEP_MS = const(60000)  # well below the watchdog's patience
+_AGAIN_MS = const(2000)
 _STABLE_MS = const(600000)
 _LAST_RESORT_S = const(60)
 _DAY_MS = const(86400000)
@@ -52,6 +53,7 @@ class Badge:
         self.links = Links(self.radio, self.clock, self._answer, self._answer_challenge, self.wants_owner, self.report)
         self._interval = None
         self._slot = None  # the Slot being broadcast; None: a beacon
+        self._silent = False  # the radio has refused to change
         self._expired = None  # the day (or that since the boot) on which the log was expired last
         self.anchored = self.clock.known  # whether the log tells what the periods since this boot were
         self.turning = asyncio.Lock()
@@ -110,13 +112,14 @@ class Badge:
         while True:
             watchdog.feed()
             async with self.turning:
-                await self.turn(False)
+                await self.turn(self._silent)
             if self.state.crashes and self.clock.uptime_ms() > _STABLE_MS:
                 self.state.crashes = 0
                 self.state.save()
             self._changed.clear()
+            longest = _AGAIN_MS if self._silent else _MAX_SLEEP_MS
             try:
-                await asyncio.wait_for_ms(self._changed.wait(), max(min(self.clock.left_ms(), _MAX_SLEEP_MS), 1))
+                await asyncio.wait_for_ms(self._changed.wait(), max(min(self.clock.left_ms(), longest), 1))
             except asyncio.TimeoutError:
                 pass
 
@@ -166,7 +169,8 @@ class Badge:
         self._slot = self._try(self.addresses.enter, number) if speaks else None
         self.links.new_address()
         self._asking.new_address()
-        self.radio.change(self._beacon() if self._slot is None else self._slot.address)
+        address = self._beacon() if self._slot is None else self._slot.address
+        self._silent = not self._try(self.radio.change, address)
 
     def _beacon(self):
         key = store.owner_key()

@@ -57,6 +57,7 @@ _CHALLENGE_BUFFER = const(33)  # a question of 32, and one more to tell it from 
 _RX_BUFFER = const(2048)
 _MAX_TOLD = const(48)  # an answer to a challenge
 _NOBODY = const(0xFFFF)
+_EBUSY = const(16)
 _LAST_HANDLE = const(0xFFFF)
 
 _RING = bytearray(_END)  # taken at import, while the heap is in one piece; there is one radio
@@ -261,14 +262,19 @@ class Radio:
             self._speak()
 
     def change(self, address):
-        """Fall silent, draw a fresh BLE address, then send `address` (a contact address or beacon) from it.
+        """Fall silent, draw a fresh BLE address, then send `address` (a contact address or beacon) from it. True.
 
-        OSError if the radio refuses: then nothing is on the air.
+        OSError if the radio refuses: then nothing is on the air. The port may keep the old BLE address and not say so.
         """
         self._hush()
-        self._advert = advert.encode(TX_POWER, address)
+        self._advert = None
+        before = self._ble.config("mac")
         self._ble.config(addr_mode=_PRIVATE_NON_RESOLVABLE)
+        if self._ble.config("mac") == before:
+            raise OSError(_EBUSY)
+        self._advert = advert.encode(TX_POWER, address)
         self._speak()
+        return True
 
     def _hush(self):
         self._ble.gap_advertise(None)
@@ -281,6 +287,8 @@ class Radio:
 
     def advertise(self):
         """Advertise again: the chip stops when somebody connects. With no connection left to offer it stays silent."""
+        if self._advert is None:
+            return
         try:
             self._ble.gap_advertise(self._interval_us, adv_data=self._advert)
         except OSError:

@@ -124,6 +124,32 @@ def test_address_and_ble_address_change_together_at_the_edge_of_a_slot(play: Pla
     play(story)
 
 
+def test_where_the_radio_keeps_its_ble_address_and_says_nothing_no_new_address_goes_out_under_it(play: Play) -> None:
+    async def story(town: Town) -> None:
+        air = town.air
+        ada = await town.wearer("ada")
+        await ada.provision()
+        seen: list[Sighting] = []
+        await air.run_until(slots.slot_start(slots.slot_of(air.now) + 1) + 100)
+        air.sniff(seen.append)
+        air.badges["ada"].stack.refusals = 3
+        begin = slots.slot_of(air.now)
+        await air.run_until(slots.slot_start(begin + 2) - 0.1)
+        before, after = [
+            [each for each in seen if decode(each.data) == (3, ada.address(slot))] for slot in (begin, begin + 1)
+        ]
+        assert before and after and len(before) + len(after) == len(seen)
+        assert not {each.address for each in before} & {each.address for each in after}
+        assert 5 < after[0].time - slots.slot_start(begin + 1) < 10  # silent, then at the fourth try
+
+        async def task(link: BadgeLink) -> bytes:
+            return b"".join([piece async for piece in link.stream(commands.CRASH_LOG)])
+
+        assert (await ada.talk(task)).count(b"OSError: 16") == 3
+
+    play(story)
+
+
 def test_past_its_horizon_and_without_time_a_badge_sends_beacons_only_its_owner_knows(play: Play) -> None:
     async def story(town: Town) -> None:
         air = town.air

@@ -1,5 +1,7 @@
 """A radio that writes down what it is told and hands on what a test gives it. Whole radios: tools/simulator."""
 
+import os
+
 FLAG_WRITE = 8
 
 
@@ -31,7 +33,9 @@ class BLE:
     def active(self, on):
         self._tell("active", on)
 
-    def config(self, **settings):
+    def config(self, asked=None, **settings):
+        if asked == "mac":
+            return 1, os.urandom(6)
         self._tell("config", settings)
 
     def gatts_register_services(self, services):

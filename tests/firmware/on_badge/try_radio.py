@@ -147,6 +147,7 @@ def test_losing_an_event_is_told():
 
 def test_with_all_connections_taken_it_waits_and_otherwise_it_complains():
     radio, ble = started()
+    radio.change(ADDRESS)
     ble.handler(1, (0, 1, b"abcdef"))
     ble.refuse["advertise"] = [12, 12]
     radio.advertise()
