@@ -122,7 +122,8 @@ class Links:
     def _end(self, link):
         if not link.gone:
             self._close(link)
-            self._radio.disconnect(link.connection)
+            if not self._radio.disconnect(link.connection) and self._links.get(link.connection) is link:
+                del self._links[link.connection]  # nobody will tell
 
     async def _serve(self, link):
         deadline = self._clock.uptime_ms() + _STRANGER_MS

@@ -142,7 +142,7 @@ class Radio:
 
     def __init__(self):
         self.activity = asyncio.ThreadSafeFlag()
-        self.connections = 0
+        self.connections = 0  # a bit for each that stands, by its handle
         self.lost = False  # an event was: nothing is sure about connections any more
         self._ring = _RING
         self._ring[:8] = advert.PREFIX
@@ -196,7 +196,10 @@ class Radio:
         ):
             connection, _, _ = data
             if connection != _NOBODY:
-                self.connections += 1 if event == IRQ_CENTRAL_CONNECT or event == IRQ_PERIPHERAL_CONNECT else -1
+                if event == IRQ_CENTRAL_CONNECT or event == IRQ_PERIPHERAL_CONNECT:
+                    self.connections |= 1 << (connection & 15)
+                else:
+                    self.connections &= ~(1 << (connection & 15))
             self._note(event, connection, 0)
         elif event == IRQ_GATTC_CHARACTERISTIC_RESULT:
             connection, _, value, _, _ = data
@@ -304,11 +307,14 @@ class Radio:
         self._ble.gatts_notify(connection, attribute, data)
 
     def disconnect(self, connection):
-        """End a connection, if it still stands."""
+        """End a connection; whether it stood. If not, no event comes."""
         try:
-            self._ble.gap_disconnect(connection)
+            stood = self._ble.gap_disconnect(connection)
         except OSError:
-            pass
+            stood = True  # it is being ended
+        if not stood:
+            self.connections &= ~(1 << (connection & 15))
+        return stood
 
     # Asking others
 

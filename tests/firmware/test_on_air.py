@@ -150,6 +150,31 @@ def test_where_the_radio_keeps_its_ble_address_and_says_nothing_no_new_address_g
     play(story)
 
 
+@pytest.mark.parametrize("late", [False, True], ids=["its end alone is told", "it is told late"])
+def test_a_connection_that_never_comes_up_keeps_the_right_advert_off_the_air_for_ten_seconds_at_most(
+    play: Play, late: bool
+) -> None:
+    async def story(town: Town) -> None:
+        air = town.air
+        ada = await town.wearer("ada")
+        await ada.provision()
+        slot = slots.slot_of(air.now) + 1
+        await air.run_until(slots.slot_start(slot) + 30)
+        seen: list[Sighting] = []
+        air.sniff(seen.append)
+        for number in range(5):
+            await air.run_for(2)
+            lost = air.now
+            air.badges["ada"].stack.lose_connection(late)
+            await air.run_for(30)
+            after = [each for each in seen if each.time > lost]
+            assert {(decode(each.data), each.address) for each in after} == {((3, ada.address(slot)), seen[0].address)}
+            assert after[0].time - lost < 10 and len(after) > 30, number
+        await ada.set_time()  # it can be found, and answers
+
+    play(story)
+
+
 def test_past_its_horizon_and_without_time_a_badge_sends_beacons_only_its_owner_knows(play: Play) -> None:
     async def story(town: Town) -> None:
         air = town.air

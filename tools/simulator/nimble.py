@@ -7,6 +7,7 @@ numbers that the port gives.
 import asyncio
 import struct
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from bumble import hci
@@ -41,6 +42,8 @@ _DEFAULT_NAME = b"MPY ESP32"
 _CONNECT_SCAN = 16  # units of 0.625 ms, as the next: what NimBLE asks the controller for
 _CONNECTION_INTERVAL = (24, 40)  # units of 1.25 ms
 _SUPERVISION = 256  # units of 10 ms
+_LOST_HANDLE = 3  # of a connection that never came up
+_LATE = 8_000_000  # virtual microseconds
 
 
 class Nimble:
@@ -271,6 +274,15 @@ class Nimble:
             self.post(Irq.MTU_EXCHANGED, struct.pack("<HH", connection.handle, connection.att_mtu), True)
 
         connection.on(Connection.EVENT_CONNECTION_ATT_MTU_UPDATE, mtu_exchanged)
+
+    def lose_connection(self, late: bool) -> None:
+        """A connection never comes up (0x3E), as at the edge of range, and advertising has ended with it: told by
+        its end alone, or, by another version of the stack, late and then its end."""
+        self.radio.le_legacy_advertiser.stop()
+        who = struct.pack("<HB", _LOST_HANDLE, 1) + bytes(6)
+        if late:
+            self.radio.clock.after(_LATE, partial(self.post, Irq.CENTRAL_CONNECT, who, True))
+        self.radio.clock.after(2 * _LATE if late else 0, partial(self.post, Irq.CENTRAL_DISCONNECT, who, True))
 
     def _connect(self, reader: Arguments) -> bytes:
         """Without arguments: give up. Answers as `_scan` does, since connecting ends a scan."""

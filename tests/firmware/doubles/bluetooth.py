@@ -18,6 +18,7 @@ class BLE:
         self.written = {}
         self.notified = []
         self.refuse = {}  # method -> list of OSError numbers to raise, first first
+        self.unknown = ()  # connections that have gone without a word
         self.handler = None
         BLE.last = self
 
@@ -76,5 +77,7 @@ class BLE:
 
     def gap_disconnect(self, connection):
         self._tell("disconnect", connection)
+        if connection in self.unknown:
+            return False
         self.handler(2, (connection, 1, b"abcdef"))
         return True

@@ -86,6 +86,33 @@ class Place:
         return companion
 
 
+async def test_a_connection_whose_end_was_never_told_is_forgotten_and_its_handle_serves_the_next():
+    place = Place()
+    await place.connect(3)
+    await place.session(3)
+    assert place.radio.connections and place.links.in_session
+    place.ble.unknown = (3,)
+    await place.settle(61000)
+    assert place.gone(3) and not place.radio.connections and not place.links.in_session
+    place.ble.unknown = ()
+    await place.connect(3)
+    companion = await place.session(3)
+    await place.write(3, companion.send(b"again"))
+    assert place.asked[-1] == b"again"
+
+
+async def test_an_end_without_a_beginning_counts_nothing():
+    place = Place()
+    place.ble.handler(2, (3, 1, b"abcdef"))
+    await place.settle()
+    assert not place.radio.connections
+    await place.connect(3)
+    place.ble.handler(1, (3, 1, b"abcdef"))  # told twice
+    place.ble.handler(2, (3, 1, b"abcdef"))
+    await place.settle()
+    assert not place.radio.connections
+
+
 async def test_the_owner_asks_and_is_answered_in_pieces_that_fit():
     place = Place()
     await place.connect(1, 50)
