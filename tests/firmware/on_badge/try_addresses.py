@@ -14,7 +14,7 @@ from badge.store import Store
 DAY = 20000
 FIRST = DAY * 288
 KEY = bytes(range(32))
-LOG_KEY = bytes(range(1, 33))
+LOG_KEY = bytes(range(65, 97))  # no part of it, with whatever is beside it, is a part of KEY
 time.ms = utime.ticks_ms() + 200000 & 0x3FFFFFFF  # asyncio's queue reads the real ticks, so these stay ahead
 BEFORE = (0, 1, 11, 12, 2, 1, 2)  # the clock is right, ten slots ahead, right, late by one, and right from then on
 
