@@ -61,8 +61,9 @@ def _narrow(cache: Path) -> list[str] | None:
             return None
     try:
         return apt.provide(_NARROW, cache)
-    except apt.AptError as error:
-        in_vain.write_text(f"{error}\n")
+    except (apt.AptError, OSError) as error:
+        with contextlib.suppress(OSError):
+            in_vain.write_text(f"{error}\n")
         return None
 
 

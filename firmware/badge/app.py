@@ -25,6 +25,7 @@ from .radio import Radio
 
 _MAX_SLEEP_MS = const(60000)  # well below the watchdog's patience
 _AGAIN_MS = const(2000)
+_MAX_REFUSALS = const(30)
 _STABLE_MS = const(600000)
 _LAST_RESORT_S = const(60)
 _DAY_MS = const(86400000)
@@ -36,7 +37,10 @@ class Badge:
     """Everything that runs on one badge."""
 
     def __init__(self):
+        from . import lending  # a guest
+
         self.state = store.Store()
+        lending.take_over(self.state)
         self.state.boot = (self.state.boot + 1) & 0xFFFF
         if health.hung():
             self.state.crashes = min(self.state.crashes + 1, 255)
@@ -53,7 +57,8 @@ class Badge:
         self.links = Links(self.radio, self.clock, self._answer, self._answer_challenge, self.wants_owner, self.report)
         self._interval = None
         self._slot = None  # the Slot being broadcast; None: a beacon
-        self._silent = False  # the radio has refused to change
+        self._address = None  # what is sent
+        self._refusals = 0  # in a row, of the radio to send it
         self._expired = None  # the day (or that since the boot) on which the log was expired last
         self.anchored = self.clock.known  # whether the log tells what the periods since this boot were
         self.turning = asyncio.Lock()
@@ -112,12 +117,14 @@ class Badge:
         while True:
             watchdog.feed()
             async with self.turning:
-                await self.turn(self._silent)
+                if self._refusals:
+                    self._change()
+                await self.turn(False)
             if self.state.crashes and self.clock.uptime_ms() > _STABLE_MS:
                 self.state.crashes = 0
                 self.state.save()
             self._changed.clear()
-            longest = _AGAIN_MS if self._silent else _MAX_SLEEP_MS
+            longest = _AGAIN_MS if self._refusals else _MAX_SLEEP_MS
             try:
                 await asyncio.wait_for_ms(self._changed.wait(), max(min(self.clock.left_ms(), longest), 1))
             except asyncio.TimeoutError:
@@ -143,10 +150,13 @@ class Badge:
             await self._seal(ended)
         day = known, slots.day_of(number)
         if self._expired != day:
-            self._expired = day
-            from . import segments  # a guest
-
-            self._try(segments.expire, self.logbook, self.clock.sure_day(), self.clock.uptime_ms() // _DAY_MS)
+            try:
+                from . import segments  # a guest
+            except MemoryError:  # in a crowd: at a later turn, then
+                pass
+            else:
+                self._expired = day
+                self._try(segments.expire, self.logbook, self.clock.sure_day(), self.clock.uptime_ms() // _DAY_MS)
         if known and not self.safe:
             self._try(self.addresses.prepare, number + 1)
         if not self.links.in_session:
@@ -169,8 +179,20 @@ class Badge:
         self._slot = self._try(self.addresses.enter, number) if speaks else None
         self.links.new_address()
         self._asking.new_address()
-        address = self._beacon() if self._slot is None else self._slot.address
-        self._silent = not self._try(self.radio.change, address)
+        self._address = self._beacon() if self._slot is None else self._slot.address
+        self._change()
+
+    def _change(self):
+        """Send what is to be sent now. Where the radio refuses that is tried again soon, and noted once."""
+        try:
+            self.radio.change(self._address)
+            self._refusals = 0
+        except OSError as error:
+            self._refusals += 1
+            if self._refusals == 1:
+                self.report(error)
+            elif self._refusals > _MAX_REFUSALS:  # a reset may help
+                raise
 
     def _beacon(self):
         key = store.owner_key()
@@ -248,12 +270,13 @@ def main():
         health.Watchdog.relax()
     except Exception as error:
         health.record(error, 0 if badge is None else badge.clock.uptime_ms() // 1000)
-        state = store.Store() if badge is None else badge.state
-        state.crashes = min(state.crashes + 1, 255)
         try:
+            state = store.Store() if badge is None else badge.state
+            state.crashes = min(state.crashes + 1, 255)
             state.save()
+            hopeless = state.crashes > health.SAFE_AFTER
         except OSError:
-            state.crashes = 255  # the flash is gone: there is no hurry
-        if state.crashes > health.SAFE_AFTER:
+            hopeless = True  # the flash is gone: there is no hurry
+        if hopeless:
             time.sleep(_LAST_RESORT_S)  # not even safe mode stands: spare battery and flash
         machine.reset()

@@ -1,4 +1,4 @@
-"""Modules that a badge needs only while its companion is there: a seventh of its memory, given back after the session.
+"""Modules that a badge needs only at a start, at a day's end or while its companion is there: a seventh of its memory.
 
 They are imported where they are used, in functions; `leave` forgets them, and the collector takes the rest.
 """

@@ -153,6 +153,9 @@ def marked():
     return most
 
 
-def has_moving():
-    """Whether there is something on littlefs that moving.py takes over."""
-    return any(name in _MOVED for name in os.listdir())
+def take_over(state):
+    """Have moving.py take over what there is for it on littlefs, if anything is. OSError."""
+    if any(name in _MOVED for name in os.listdir()):
+        from . import moving
+
+        moving.take_over(state)

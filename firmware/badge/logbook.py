@@ -20,6 +20,7 @@ _RESERVE = const(32768)  # bytes of flash that the log leaves for everything els
 _DAY_HEAD = const(11)  # bytes of a block that tell its day
 _EBUSY = const(16)  # not in MicroPython's errno, as the next
 _ENOSPC = const(28)
+_ENOMEM = const(12)
 
 
 def _free_bytes():
@@ -173,8 +174,10 @@ class Logbook:
             self.advance()
         self.day = day
         while self._free_bytes() < length + _RESERVE or (not self.state.place and self._total + length > _QUOTA):
-            from . import segments  # a guest
-
+            try:
+                from . import segments  # a guest
+            except MemoryError:
+                raise OSError(_ENOMEM) from None
             segments.drop_oldest(self)
         self._file = open(path_of(self.state.segment), "ab")
         self.append(head)

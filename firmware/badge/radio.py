@@ -265,7 +265,7 @@ class Radio:
             self._speak()
 
     def change(self, address):
-        """Fall silent, draw a fresh BLE address, then send `address` (a contact address or beacon) from it. True.
+        """Fall silent, draw a fresh BLE address, then send `address` (a contact address or beacon) from it.
 
         OSError if the radio refuses: then nothing is on the air. The port may keep the old BLE address and not say so.
         """
@@ -276,8 +276,12 @@ class Radio:
         if self._ble.config("mac") == before:
             raise OSError(_EBUSY)
         self._advert = advert.encode(TX_POWER, address)
-        self._speak()
-        return True
+        try:
+            self._speak()
+        except OSError:
+            self._advert = None
+            self._hush()
+            raise
 
     def _hush(self):
         self._ble.gap_advertise(None)
@@ -285,7 +289,7 @@ class Radio:
 
     def _speak(self):
         self.advertise()
-        if self._scan is not None:
+        if self._scan is not None and self._advert is not None:
             self._ble.gap_scan(*self._scan)
 
     def advertise(self):

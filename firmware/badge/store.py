@@ -53,10 +53,6 @@ class Store:
         defaults.apply(self, sectors.newest())
         self._marked_from = self.broadcast  # marks in the flash count the slots since that one
         self.broadcast += lending.marked()
-        if lending.has_moving():
-            from . import moving  # a guest
-
-            moving.take_over(self)
 
     def save(self, key=None):
         """Make it durable, with another owner key if one is given. What was before is nowhere on the flash then."""

@@ -145,7 +145,26 @@ def test_where_the_radio_keeps_its_ble_address_and_says_nothing_no_new_address_g
         async def task(link: BadgeLink) -> bytes:
             return b"".join([piece async for piece in link.stream(commands.CRASH_LOG)])
 
-        assert (await ada.talk(task)).count(b"OSError: 16") == 3
+        assert (await ada.talk(task)).count(b"OSError: 16") == 1
+
+    play(story)
+
+
+def test_a_radio_that_goes_on_refusing_is_reset(play: Play) -> None:
+    async def story(town: Town) -> None:
+        air = town.air
+        ada = await town.wearer("ada")
+        await ada.provision()
+        await air.run_until(slots.slot_start(slots.slot_of(air.now) + 1) + 100)
+        air.badges["ada"].stack.refusals = 40
+        await air.run_for(210)
+        assert air.badges["ada"].resets == 0
+        await air.run_for(70)
+        assert air.badges["ada"].resets == 1
+        seen: list[Sighting] = []
+        air.sniff(seen.append)
+        await air.run_for(60)
+        assert len(seen) > 60
 
     play(story)
 

@@ -92,6 +92,14 @@ def test_words_have_32_bits_where_apt_has_such_a_package(monkeypatch: pytest.Mon
     assert int(subprocess.run(probe, capture_output=True, text=True, check=True).stdout) == 2**31 - 1
 
 
+def test_a_cache_that_cannot_be_made_leaves_the_one_on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MICROPYTHON", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null/cache")
+    found = pretend(tmp_path, "micropython linux 1 24")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert micropython.find() == [str(found)]
+
+
 def test_a_bad_choice_is_an_error_and_not_passed_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

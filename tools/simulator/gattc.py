@@ -45,6 +45,11 @@ class GattClient:
             self._on_value, connection.handle, Irq.GATTC_INDICATE, client
         )
 
+    def reset(self) -> None:
+        """All connections have gone."""
+        self._discovering.clear()
+        self._exchanged.clear()
+
     def detach(self, connection: Connection) -> None:
         """It has gone."""
         self._discovering.discard(connection.handle)

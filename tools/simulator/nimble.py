@@ -129,6 +129,7 @@ class Nimble:
         self.radio.power_off()
         self._server.in_flight.clear()
         self._ending.clear()
+        self._client.reset()
         self.address_type = 0
         self._server.reset(self.name, self.mtu)
 

@@ -320,6 +320,24 @@ def test_the_other_servers_are_asked_when_one_refuses(wearer, monkeypatch, ways)
     assert [each.state for each in assess(wearer.state)] == ["told"]
 
 
+def test_news_are_told_also_where_every_mix_refuses_what_follows_from_them(wearer, monkeypatch):
+    notify(wearer, 1, 20, CASE)
+    real = wearer.network.post
+
+    def refusing(server, url, body):
+        if url.endswith("/messages"):
+            raise RefusedError(f"{server} refuses: not today")
+        return real(server, url, body)
+
+    monkeypatch.setattr(wearer.network, "post", refusing)
+    polled = poll(wearer)
+    assert [each.case_id for each in polled.told] == [CASE]
+    assert isinstance(polled.failure, RefusedError)
+    monkeypatch.setattr(wearer.network, "post", real)
+    polled = poll(wearer)
+    assert (polled.told, polled.failure) == ([], None)
+
+
 def test_on_schedule_no_answer_is_read_before_the_last_server_was_asked(wearer, monkeypatch):
     """Else that one would see how long the answer of another was worked on."""
     for number in (8, 9):

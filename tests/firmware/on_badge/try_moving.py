@@ -6,7 +6,7 @@ import struct
 
 import flash
 from anontrace_shared import names
-from badge import moving, store
+from badge import lending, store
 
 HEAP = 2097152
 BLOCKS = 20
@@ -46,8 +46,7 @@ def started(device):
     flash.switch_off()
     flash.switch_on(device)
     state = store.Store()
-    if any(name in ("wash", "state.0", "state.1", "owner.key", "owner.old", "list") for name in os.listdir()):
-        moving.take_over(state)
+    lending.take_over(state)
     return store.Store()
 
 

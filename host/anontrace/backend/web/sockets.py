@@ -93,14 +93,16 @@ def reachable(path: Path) -> Iterator[Path]:
 def bind_all(place: TcpPlace) -> tuple[list[socket.socket], list[str]]:
     """Sockets bound to every address that a host's name stands for, and the addresses that this machine does not have
     (none if it is an address by itself). OSError if that cannot be, with the address in `filename`."""
-    found = socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    places = list(dict.fromkeys((family, protocol, where) for family, _, protocol, _, where in found))
+    found = socket.getaddrinfo(
+        place.host, place.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
+    )
+    places = list(dict.fromkeys((family, where) for family, _, _, _, where in found))
     absent: list[str] = []
     with contextlib.ExitStack() as stack:
         bound = []
-        for family, protocol, where in places:
+        for family, where in places:
             # With the protocol: asyncio sets TCP_NODELAY for no connection of a socket that was made without.
-            made = socket.socket(family, socket.SOCK_STREAM, protocol)
+            made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
             listening = stack.enter_context(contextlib.closing(made))
             try:
                 listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -84,7 +84,7 @@ def poll(state: State, servers: Servers, progress: Progress) -> Polled:
     try:
         polled.rearmed = registration.rearm(state, servers)
         Swaps(state, servers).advance()
-    except (OfflineError, DirectoryError) as error:
+    except (OfflineError, RefusedError, AnswerError, DirectoryError) as error:
         polled.failure = error
     note_news(state, before, polled)
     return polled
