@@ -86,9 +86,10 @@ def test_where_none_with_words_of_32_bits_can_be_had_the_one_on_path_will_do_and
 )
 def test_words_have_32_bits_where_apt_has_such_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MICROPYTHON", raising=False)
-    if (platformdirs.user_cache_path("anontrace") / "micropython-i386" / "in-vain").exists():
-        pytest.skip("apt has none here")
     probe = [*micropython.find(), "-c", "import sys; print(sys.maxsize)"]
+    in_vain = platformdirs.user_cache_path("anontrace") / "micropython-i386" / "in-vain"
+    if in_vain.exists() and "does not run" not in in_vain.read_text():
+        pytest.skip(f"it cannot be had here: {in_vain.read_text()}")
     assert int(subprocess.run(probe, capture_output=True, text=True, check=True).stdout) == 2**31 - 1
 
 
