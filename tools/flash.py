@@ -6,8 +6,10 @@ line that names what to do. An update never touches identity and log.
 """
 
 import argparse
+import base64
 import hashlib
 import json
+import os
 import queue
 import socket
 import subprocess
@@ -16,6 +18,7 @@ import tempfile
 import threading
 import time
 import urllib.parse
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -30,7 +33,8 @@ class FlashError(Exception):
     """The badge could not be flashed, updated or provisioned; the message is one line that says what to do."""
 
 
-FILE_SECONDS = 300.0  # for one file: a slow link takes a few
+SILENT_SECONDS = 300.0  # without a word from esptool or mpremote, of which each has shorter limits of its own
+PIECE = 1024  # bytes of a file that are sent at once, and then confirmed
 HARDWARE = mpy.ROOT / "firmware" / "boards"
 MAX_HARDWARE = 1000  # bytes of a board's file
 MAX_PIN = 48
@@ -144,22 +148,50 @@ def _board_of(chip: str) -> str:
     return next((name for name, board in BOARDS.items() if board.chip == plain), "... (this chip is not supported)")
 
 
-def _run(port: str, command: list[str], timeout: float = 300.0) -> str:
-    """Run esptool or mpremote; its output, or FlashError with the reason in one line."""
+def _run(port: str, command: list[str], heard: Callable[[str], None] = lambda text: None) -> str:
+    """Run esptool or mpremote; its output, or FlashError with the reason in one line. `heard` gets it as it comes.
+
+    It may take as long as it likes, as long as it goes on saying something.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    said: queue.SimpleQueue[tuple[IO[bytes], bytes]] = queue.SimpleQueue()
+    streams = [stream for stream in (process.stdout, process.stderr) if stream is not None]
+    readers = [threading.Thread(target=_read, args=(stream, said)) for stream in streams]
+    output = dict.fromkeys(streams, b"")
+    for reader in readers:
+        reader.start()
     try:
-        process = subprocess.run(
-            [sys.executable, "-m", *command],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=timeout,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise FlashError(f"{command[0]} on {port} did not end: press the board's reset button and try again") from None
-    if process.returncode:
-        raise FlashError(_explain(port, process.stdout + process.stderr))
-    return process.stdout
+        ended = 0
+        while ended < len(streams):
+            stream, data = said.get(timeout=SILENT_SECONDS)
+            ended += not data
+            output[stream] += data
+            if stream is process.stdout:
+                heard(data.decode(errors="replace"))
+        code = process.wait()
+    except queue.Empty:
+        raise FlashError(
+            f"{port} stopped answering: press the board's reset button, and run the same command again"
+        ) from None
+    finally:
+        process.kill()
+        process.wait()
+        for reader in readers:
+            reader.join()
+    out, err = (output[stream].decode(errors="replace") for stream in streams)
+    if code:
+        raise FlashError(_explain(port, out + err))
+    return out
+
+
+def _read(stream: IO[bytes], said: "queue.SimpleQueue[tuple[IO[bytes], bytes]]") -> None:
+    """What comes, as soon as it comes; nothing at the end."""
+    with stream:
+        while data := os.read(stream.fileno(), 4096):
+            said.put((stream, data))
+    said.put((stream, b""))
 
 
 def _mpremote(port: str, *arguments: str) -> str:
@@ -169,44 +201,43 @@ def _mpremote(port: str, *arguments: str) -> str:
 def _copy(port: str, prepare: str, files: dict[str, Path]) -> None:
     """Run a script on the badge, then copy files to it, told one by one, by the badge's paths.
 
-    There is no limit to how long all of them take, only to each. FlashError tells how many are there.
+    Each goes in pieces that the badge confirms, so that even one that takes long is seen to advance. FlashError tells
+    how many are there. mpremote's own `fs cp` shows nothing of a file until it is whole, and takes twice the bytes.
     """
-    steps = ["exec", prepare]
+    scripts, begins = [f"{prepare}from binascii import a2b_base64\nprint()\n"], []
     for path, source in files.items():
-        steps += ["+", "fs", "cp", "-f", str(source), f":{path}"]
-    said, told = [], 0
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "mpremote", "connect", port, *steps],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-    )  # fmt: skip
-    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-    reader = threading.Thread(target=_read_lines, args=(process.stdout, lines))
-    reader.start()
-    try:
-        while line := lines.get(timeout=FILE_SECONDS):
-            said.append(line)
-            if line.startswith("cp "):  # before it begins with one
-                told += 1
-                print(f"{told:3}/{len(files)} {list(files)[told - 1]}", flush=True)
-        if process.wait():
-            there = f" ({told - 1} of {len(files)} files are there: the same command goes on with the others)"
-            raise FlashError(_explain(port, "".join(said)) + (there if told else ""))
-    except queue.Empty:
-        raise FlashError(
-            f"{port} stopped answering with {max(told - 1, 0)} of {len(files)} files there: press the board's reset"
-            " button, and run the same command again, which goes on with the others"
-        ) from None
-    finally:
-        process.kill()
-        reader.join()
+        begins.append(len(scripts))
+        data = source.read_bytes()
+        pieces = [data[at : at + PIECE] for at in range(0, len(data), PIECE)] or [b""]
+        made = [f"f.write(a2b_base64({base64.b64encode(piece)!r}))\n" for piece in pieces]
+        made[0] = f"f=open({path!r},'wb')\n{made[0]}"
+        made[-1] += "f.close()\n"
+        scripts += [f"{each}print()\n" for each in made]
+    confirmed = 0
 
+    def heard(text: str) -> None:
+        nonlocal confirmed
+        for _ in range(text.count("\n")):
+            confirmed += 1
+            if confirmed in begins:
+                told = begins.index(confirmed)
+                print(f"{told + 1:3}/{len(files)} {list(files)[told]}", flush=True)
 
-def _read_lines(stream: IO[str], lines: "queue.SimpleQueue[str]") -> None:
-    """Each line as it comes; an empty one at the end."""
-    with stream:
-        for line in stream:
-            lines.put(line)
-    lines.put("")
+    with tempfile.TemporaryDirectory() as folder:
+        steps: list[str] = []
+        for number, script in enumerate(scripts):
+            file = Path(folder) / str(number)
+            file.write_text(script)
+            steps += ["+", "run", str(file)]
+        try:
+            _run(port, ["mpremote", "connect", port, *steps[1:]], heard)
+        except FlashError as error:
+            there = sum(confirmed >= end for end in [*begins[1:], len(scripts)])
+            if not confirmed:
+                raise
+            raise FlashError(
+                f"{error} ({there} of {len(files)} files are there: the same command goes on with the others)"
+            ) from None
 
 
 def write_micropython(port: str, name: str, image: Path) -> None:

@@ -43,11 +43,14 @@ class EmulatedBoard:
     The terminal is much faster: mpremote waits for its answers, where it polls a socket every 10 ms.
     """
 
-    def __init__(self, flash: Path, trouble_at: int = 0, trouble: Callable[[], object] = lambda: None) -> None:
-        """`trouble`: what happens when a file is to be written for the time of this number."""
+    def __init__(
+        self, flash: Path, trouble_at: int = 0, trouble: Callable[[], object] = lambda: None, what: bytes = b"'wb')"
+    ) -> None:
+        """`trouble`: what happens when `what` (a file that is opened to be written) comes for the time of this
+        number."""
         self._flash = flash
         self._trouble_at, self._trouble = trouble_at, trouble
-        self._written = 0
+        self._what, self._written = what, 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port_url = f"socket://127.0.0.1:{self._listener.getsockname()[1]}"
         self._leader, self._follower = os.openpty()
@@ -118,8 +121,8 @@ class EmulatedBoard:
                 line += byte
 
     def _execute(self, code: bytes, send: Callable[[bytes], object]) -> None:
-        self._written += b"'wb')" in code
-        if self._written == self._trouble_at and b"'wb')" in code:
+        self._written += self._what in code
+        if self._written == self._trouble_at and self._what in code:
             self._trouble()
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None and stdout is not None

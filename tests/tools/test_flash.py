@@ -303,28 +303,90 @@ def test_an_update_that_breaks_off_says_how_far_it_came_and_goes_on_there(
     assert f"{total - there} files copied, 0 removed" in capsys.readouterr().out
 
 
-def test_an_update_is_given_up_when_one_file_takes_too_long_however_long_all_take(
+class Impatient(queue.SimpleQueue[object]):
+    """A time limit is over as soon as nothing more comes, and not before."""
+
+    silent = threading.Event()
+
+    def get(self, block: bool = True, timeout: float | None = None) -> object:
+        assert timeout == flash.SILENT_SECONDS
+        while True:
+            with contextlib.suppress(queue.Empty):
+                return super().get(timeout=0.1)
+            if self.silent.is_set():
+                raise queue.Empty
+
+
+def test_an_update_is_given_up_when_nothing_comes_any_more_however_long_all_takes(
     flash_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    silent, closed = threading.Event(), threading.Event()
-
-    class Impatient(queue.SimpleQueue[str]):
-        """FILE_SECONDS are over as soon as nothing more comes, and not before."""
-
-        def get(self, block: bool = True, timeout: float | None = None) -> str:
-            assert timeout == flash.FILE_SECONDS
-            while True:
-                with contextlib.suppress(queue.Empty):
-                    return super().get(timeout=0.1)
-                if silent.is_set():
-                    raise queue.Empty
-
+    closed = threading.Event()
     monkeypatch.setattr(flash.queue, "SimpleQueue", Impatient)
-    board = EmulatedBoard(flash_folder, 5, lambda: (silent.set(), closed.wait()))
+    monkeypatch.setattr(Impatient, "silent", threading.Event())
+    board = EmulatedBoard(flash_folder, 5, lambda: (Impatient.silent.set(), closed.wait()))
     message = said(capsys, "update", "--port", board.port)
-    assert "stopped answering" in message and "goes on with the others" in message
+    assert "stopped answering" in message and "(4 of " in message and "goes on with the others" in message
     closed.set()
     board.close()
+
+
+def test_a_file_that_takes_longer_than_the_limit_is_no_silence_while_its_pieces_arrive(
+    flash_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "large"
+    source.write_bytes(os.urandom(5 * flash.PIECE - 1))
+    waits: list[float | None] = []
+
+    class Counted(queue.SimpleQueue[object]):
+        def get(self, block: bool = True, timeout: float | None = None) -> object:
+            waits.append(timeout)
+            return super().get(timeout=timeout)
+
+    monkeypatch.setattr(flash.queue, "SimpleQueue", Counted)
+    board = EmulatedBoard(flash_folder)
+    flash._copy(board.port, "", {"large": source})
+    board.close()
+    assert (flash_folder / "large").read_bytes() == source.read_bytes()
+    assert len(waits) >= 5 and set(waits) == {flash.SILENT_SECONDS}  # each with a limit of its own
+
+
+def test_a_file_that_is_half_there_is_copied_anew_and_an_empty_one_is_no_piece_less(
+    flash_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sources = {"half": tmp_path / "half", "empty": tmp_path / "empty", "last": tmp_path / "last"}
+    for size, source in zip((4 * flash.PIECE, 0, 1), sources.values(), strict=True):
+        source.write_bytes(os.urandom(size))
+    board = EmulatedBoard(flash_folder, 3, unplugged, b"f.write(")
+    with pytest.raises(flash.FlashError, match="0 of 3 files are there"):
+        flash._copy(board.port, "", sources)
+    board.close()
+    assert (flash_folder / "half").stat().st_size < 4 * flash.PIECE
+    board = EmulatedBoard(flash_folder)
+    flash._copy(board.port, "", sources)
+    board.close()
+    assert all((flash_folder / name).read_bytes() == source.read_bytes() for name, source in sources.items())
+    assert capsys.readouterr().out.split() == ["1/3", "half", "1/3", "half", "2/3", "empty", "3/3", "last"]
+
+
+def test_micropython_is_written_without_a_limit_to_how_long_all_of_it_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "esptool.py").write_text(
+        "import time\nfor _ in range(20): print('Writing at', flush=True)\ntime.sleep(600)"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(flash.queue, "SimpleQueue", Impatient)
+    monkeypatch.setattr(Impatient, "silent", threading.Event())
+    heard: list[str] = []
+
+    def hear(text: str) -> None:
+        heard.append(text)
+        if "".join(heard).count("Writing at") == 20:
+            Impatient.silent.set()
+
+    with pytest.raises(flash.FlashError, match="stopped answering"):
+        flash._run("x", ["esptool"], hear)
 
 
 def test_what_the_board_has_is_put_on_by_name_and_stays(
