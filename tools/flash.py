@@ -39,6 +39,8 @@ HARDWARE = mpy.ROOT / "firmware" / "boards"
 MAX_HARDWARE = 1000  # bytes of a board's file
 MAX_PIN = 48
 MAX_DIVIDER = 100
+CORRECTIONS = ("rssi", "tx")  # dB to add to what a board hears; by which it sends more than its adverts say
+MAX_CORRECTION = 20
 _PAIRS = (("led", "led_on"), ("button", "pressed"), ("battery", "divider"))
 
 # Runs on the badge: what it is, and the hash of every file of the firmware that it holds.
@@ -198,6 +200,11 @@ def _mpremote(port: str, *arguments: str) -> str:
     return _run(port, ["mpremote", "connect", port, *arguments])
 
 
+def run_on_board(port: str, script: str) -> str:
+    """Run a script in a board's MicroPython, freshly started; what it prints. FlashError with the reason."""
+    return _mpremote(port, "exec", script)
+
+
 def _copy(port: str, prepare: str, files: dict[str, Path]) -> None:
     """Run a script on the badge, then copy files to it, told one by one, by the badge's paths.
 
@@ -294,7 +301,7 @@ def _fault(board: object) -> str:
     """What is wrong with the content of a board's file, as what follows `is`; empty when a badge can use it."""
     if not isinstance(board, dict):
         return "no object: {...}"
-    unknown = sorted(board.keys() - {"chip"} - {each for pair in _PAIRS for each in pair})
+    unknown = sorted(board.keys() - {"chip", *CORRECTIONS} - {each for pair in _PAIRS for each in pair})
     if unknown:
         return f"not right: nothing is called {unknown[0][:40]!r}"
     if board.get("chip", "ESP32_GENERIC") not in sorted(BOARDS):
@@ -306,6 +313,10 @@ def _fault(board: object) -> str:
             return f"not right: {pin} is the number of a pin, 0 to {MAX_PIN}"
         if how != "divider" and not (type(board.get(how, 0)) is int and board.get(how, 0) in (0, 1)):
             return f"not right: {how} is 0 or 1"
+    for name in CORRECTIONS:
+        value = board.get(name, 0)
+        if type(value) is not int or abs(value) > MAX_CORRECTION:
+            return f"not right: {name} is a whole number of dB, -{MAX_CORRECTION} to {MAX_CORRECTION}"
     divider = board.get("divider", 1)
     if type(divider) not in (int, float) or not 1 <= divider <= MAX_DIVIDER:
         return f"not right: divider is a number from 1 to {MAX_DIVIDER}"

@@ -1,9 +1,9 @@
 """What a board has beside the chip: light, button, battery, as board.json on the badge tells (docs/badge.md).
 
-    {"led": 5, "led_on": 0, "button": 0, "pressed": 0, "battery": 35, "divider": 2}
+    {"led": 5, "led_on": 0, "button": 0, "pressed": 0, "battery": 35, "divider": 2, "rssi": 0, "tx": 0}
 
 Each optional, in pairs: a pin with the level of the lit light or of the pressed button, or with what divides the
-battery's voltage.
+battery's voltage. `rssi` is added to what the board hears, in dB; of `tx` a badge knows nothing.
 """
 
 import json
@@ -25,7 +25,7 @@ def load():
         return {}
     if not isinstance(board, dict):
         raise ValueError("no object")
-    for name in ("led", "led_on", "button", "pressed", "battery"):
+    for name in ("led", "led_on", "button", "pressed", "battery", "rssi"):
         if not isinstance(board.get(name, 0), int):
             raise ValueError(name)
     if not isinstance(board.get("divider", 1), (int, float)):

@@ -213,6 +213,7 @@ class Contacts:
 
     def __init__(self):
         self._table = _TABLE
+        self.rssi = 0  # dB that are added to what this board hears
         self.waiting = 0  # old entries not yet taken
         self._next = 0
         self._set_word(_FREE, _NONE)
@@ -286,13 +287,20 @@ class Contacts:
                     first = third
         mean = (total & _CODES) // sightings
         return address, badge_figures.pack(
-            bool(total & _VERIFIED), first, last, present, strongest - 128, mean - 128, tx_power - 128, sightings
+            bool(total & _VERIFIED),
+            first,
+            last,
+            present,
+            strongest + self.rssi - 128,
+            mean + self.rssi - 128,
+            tx_power - 128,
+            sightings,
         )
 
     def candidate(self, thirds, rssi):
         """Address of the nearest contact not yet challenged that was heard in so many thirds of a minute and, once at
         least, with that RSSI; None without one."""
-        index = _candidate(self._table, thirds, rssi + 128)
+        index = _candidate(self._table, thirds, rssi - self.rssi + 128)
         if index == _NONE:
             return None
         at = _ENTRIES + index * _ENTRY

@@ -21,6 +21,7 @@ _FLASH_MS = const(30)
 _GAP_MS = const(270)
 _SECOND_MS = const(1000)
 _REST_S = const(8)
+_MAX_RSSI = const(20)  # dB by which a board may be said to hear too weakly, or too well
 
 # What the light shows: so many flashes, and a rest; of service mode one flash and hardly a rest.
 _SERVICE = const(0)
@@ -52,6 +53,7 @@ class Hands:
             print("board.json:", error)
 
     def _take_up(self, has):
+        self._badge.contacts.rssi = min(max(has.get("rssi", 0), -_MAX_RSSI), _MAX_RSSI)
         pin = machine.Pin
         if "led" in has:
             self._on = has["led_on"]

@@ -162,6 +162,10 @@ def test_whole_images_pass_for_every_board(tmp_path: Path, name: str, subtype: i
         (b'{"button": 0, "pressed": 2}', "pressed is 0 or 1"),
         (b'{"battery": 35, "divider": NaN}', "divider is a number"),
         (b'{"chip": ["ESP32_GENERIC"]}', "chip is one of"),
+        (b'{"rssi": 21}', "rssi is a whole number of dB"),
+        (b'{"rssi": true}', "rssi is a whole number of dB"),
+        (b'{"rssi": 1.5}', "rssi is a whole number of dB"),
+        (b'{"tx": "3"}', "tx is a whole number of dB"),
         (b" " * 2000 + b"{}", "longer than 1000 bytes"),
     ],
 )
@@ -415,7 +419,7 @@ PINS = {
 @pytest.mark.parametrize("name", sorted(path.stem for path in flash.HARDWARE.glob("*.json")))
 def test_every_board_that_is_offered_has_only_pins_of_its_chip_and_stands_in_the_manual(name: str) -> None:
     has = json.loads((flash.HARDWARE / f"{name}.json").read_text())
-    assert has.keys() <= {"chip", "led", "led_on", "button", "pressed", "battery", "divider"}
+    assert has.keys() <= {"chip", "led", "led_on", "button", "pressed", "battery", "divider", *flash.CORRECTIONS}
     assert ("led" in has, "button" in has, "battery" in has) == ("led_on" in has, "pressed" in has, "divider" in has)
     pins = [has[what] for what in ("led", "button", "battery") if what in has]
     assert not pins or (set(pins) <= PINS[has["chip"]] and len(set(pins)) == len(pins))

@@ -106,6 +106,7 @@ class NymserverSettings(_Section):
     bucket_bits: Annotated[int, Field(ge=0, le=32)] = 8
     keep_days: Annotated[int, Field(ge=1, le=366)] = 45  # from when a key was first seen
     chain_days: Annotated[int, Field(ge=1, le=60)] = 14  # for which a chain token counts
+    tx_correction: Annotated[int, Field(ge=-20, le=20)] = 0  # dB by which the network's badges send more than they say
     upload_limit: Annotated[int, Field(ge=1 << 16, le=1 << 30)] = 32 << 20  # bytes of one log
 
 

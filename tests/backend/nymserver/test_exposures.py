@@ -57,6 +57,17 @@ def test_what_was_heard_of_one_address_is_added_up() -> None:
     assert (only.attenuation, only.verified) == (41, False)
 
 
+@pytest.mark.parametrize(("correction", "attenuation"), [(0, 63), (-4, 59), (5, 68), (-20, 43)])
+def test_what_the_networks_badges_send_more_or_less_than_they_say_counts(correction: int, attenuation: int) -> None:
+    known = nym_key(ADDRESS, SLOT)
+
+    async def registered(keys: list[bytes]) -> list[bool]:
+        return [key == known for key in keys]
+
+    (only,) = asyncio.run(exposures.match([heard(ADDRESS, SLOT)], registered, Tally(), correction))
+    assert only.attenuation == attenuation
+
+
 def test_the_numbers_of_exposures_tell_nothing_of_their_order_in_the_log() -> None:
     addresses = [os.urandom(20) for _ in range(20)]
     registered = {nym_key(address, SLOT) for address in addresses}

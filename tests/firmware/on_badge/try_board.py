@@ -37,7 +37,9 @@ def test_a_board_without_a_file_has_nothing():
 
 
 def test_a_broken_file_is_told_from_a_good_one_and_measures_nothing():
-    for text in ("", "light", "[]", "5", '{"led": "5"}', '{"button": null}', '{"divider": "2"}', '{"battery": 3.5}'):
+    fields = ["", "light", "[]", "5", '{"led": "5"}', '{"button": null}', '{"divider": "2"}', '{"battery": 3.5}']
+    fields.append('{"rssi": "3"}')
+    for text in fields:
         write(text)
         try:
             board.load()

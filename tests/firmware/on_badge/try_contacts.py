@@ -32,6 +32,17 @@ def test_a_contact_has_the_figures_of_what_was_heard():
     assert contacts.heard == 0 and contacts.waiting == 0
 
 
+def test_a_board_that_hears_too_weakly_has_that_added_before_the_figures_are_packed_and_when_it_looks_for_the_near():
+    for added, strongest, mean in ((6, -54, -66), (-20, -80, -92), (20, -40, -52), (-40, -100, -100), (40, -38, -38)):
+        contacts = Contacts()
+        contacts.rssi = added
+        for third, rssi in ((2, -70), (5, -80), (9, -74), (9, -64), (9, -60), (9, -84)):
+            contacts.hear(cell(7, rssi), 0, third_of(third))
+        assert (contacts.candidate(3, -75) is None) == (added < -15)
+        contacts.close()
+        assert taken(contacts)[7][4:] == (strongest, mean, 3, 6)
+
+
 def test_every_third_can_be_present():
     contacts = Contacts()
     for third in range(figures.THIRDS):

@@ -67,11 +67,12 @@ def read(log_secret: bytes, log: bytes, now: float) -> tuple[list[Heard], Tally]
     return heard, tally
 
 
-async def match(heard: Sequence[Heard], registered: Registered, tally: Tally) -> list[Contact]:
+async def match(heard: Sequence[Heard], registered: Registered, tally: Tally, tx_correction: int = 0) -> list[Contact]:
     """The registered contact addresses among what was heard, shuffled and numbered.
 
     An address counts in the slot in which it was heard, else in the one before or after: clocks drift. What was heard
-    of one address on both sides of a slot boundary is one exposure.
+    of one address on both sides of a slot boundary is one exposure. `tx_correction`: dB by which badges send more than
+    their adverts say, in the mean (docs/design.md, "What attenuation allows for").
     """
     contacts: dict[bytes, Contact] = {}
     for start in range(0, len(heard), _MAX_IN_LOOKUP):
@@ -85,7 +86,7 @@ async def match(heard: Sequence[Heard], registered: Registered, tally: Tally) ->
                 tally.unregistered += 1
                 continue
             key, slot = hit
-            contacts[key] = _merged(contacts.get(key), each, slot)
+            contacts[key] = _merged(contacts.get(key), each, slot, tx_correction)
     shuffled = list(contacts.values())
     _random.shuffle(shuffled)
     return [contact.model_copy(update={"id": number}) for number, contact in enumerate(shuffled, 1)]
@@ -95,9 +96,9 @@ def _slots_for(heard_in: int) -> list[int]:
     return [slot for slot in (heard_in, heard_in - 1, heard_in + 1) if 0 <= slot < slots.SLOT_LIMIT]
 
 
-def _merged(before: Contact | None, heard: Heard, slot: int) -> Contact:
+def _merged(before: Contact | None, heard: Heard, slot: int, tx_correction: int) -> Contact:
     figures = heard.figures
-    attenuation = min(255, max(0, figures.tx_power - figures.strongest))
+    attenuation = min(255, max(0, figures.tx_power + tx_correction - figures.strongest))
     if before is None:
         return Contact(
             id=0,

@@ -36,6 +36,7 @@ class Opener:
         authority_key: bytes,
         log_secret: bytes,
         token_key: bytes,
+        tx_correction: int = 0,
     ) -> None:
         self._counters = counters
         self._kept = kept
@@ -43,6 +44,7 @@ class Opener:
         self._reports = reports
         self._authority_key = authority_key
         self._log_secret = log_secret
+        self._tx_correction = tx_correction
         self._chains = ChainUploads(store, reports, token_key)
 
     async def open(self, items: Sequence[bytes]) -> None:
@@ -57,7 +59,7 @@ class Opener:
                 self._counters.add("uploads_not_followed")
             else:
                 heard, tally = await asyncio.to_thread(exposures.read, self._log_secret, found.log, clock.now())
-                contacts = await exposures.match(heard, self._nyms.registered, tally)
+                contacts = await exposures.match(heard, self._nyms.registered, tally, self._tx_correction)
                 await self._reports.add(report_id, origin.case_id, origin.generation, origin.disease, contacts, tally)
             await self._kept.forget(upload_id)
 

@@ -48,7 +48,10 @@ class NymserverRole:
         headers, limit = Headers(store, context.peers.knows), context.server.config.mix.queue_limit
         self._deliveries = Deliveries(store, counters, self._nyms, fragments, headers, limit)
         self._reports = Reports(store, counters, token_key, settings.chain_days, self._wake, settings.spread)
-        self._opener = Opener(store, counters, kept, self._nyms, self._reports, authority.key, log_secret, token_key)
+        self._opener = Opener(
+            store, counters, kept, self._nyms, self._reports, authority.key, log_secret, token_key,
+            settings.tx_correction,
+        )  # fmt: skip
         requests = AuthorityRequests(store, authority.key)
         self.router: APIRouter = routes.router(uploads, self._reports, requests)
 
