@@ -17,7 +17,7 @@ class Street(Air):
 
     folder: Path
 
-    async def badge(self, name: str, script: str, **options: bool) -> Badge:
+    async def badge(self, name: str, script: str, **options: int) -> Badge:
         """Start a badge that runs on_badge/SCRIPT.py."""
         return await self.start_badge(
             name, self.folder / name / "flash", main=SCRIPTS / f"{script}.py", path=[SCRIPTS], **options

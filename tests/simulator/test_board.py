@@ -140,6 +140,32 @@ def test_pins(street: Make) -> None:
     asyncio.run(job())
 
 
+def test_in_light_sleep_an_oscillator_keeps_the_time_the_radio_is_silent_and_a_pin_ends_it(street: Make) -> None:
+    async def job() -> None:
+        async with street() as air:
+            heard: list[float] = []
+            air.sniff(lambda sighting: heard.append(sighting.time - start))
+            start = air.now
+            badge = await air.badge("ada", "sleeper", sleep_ppm=1000)
+            badge.stack.failures = 1
+            await air.run_for(40)
+            badge.set_pin(0, 0)
+            await air.run_for(2)
+            badge.set_pin(0, 1)
+            await air.run_for(70)
+            refused, *slept = air.said("ada")
+            assert refused == "ValueError invalid pin for wake" and slept[1:3] == ["errno 5", "up"]
+            woken = 1001 * (40 - 3 - 10 / 1.001)  # after three seconds awake and another sleep
+            for line, expected, level in zip(
+                (slept[0], *slept[3:]), (10_000, woken, 60_000), ("1", "0", "1"), strict=True
+            ):
+                _, by_ticks, by_clock, button = line.split()
+                assert abs(int(by_ticks) - expected) <= 2 and abs(int(by_clock) - expected) <= 2 and button == level
+            assert {round(time) for time in heard} <= {0, 1, 12, 13} and 15 < len(heard) < 25
+
+    asyncio.run(job())
+
+
 def test_a_badge_that_dies_is_reported_with_its_last_words(street: Make) -> None:
     async def job() -> None:
         async with street() as air:

@@ -226,12 +226,13 @@ class Air:
         path: Sequence[Path] | None = None,
         lock_heap: bool = False,
         ppm: int = 0,
+        sleep_ppm: int = 0,
     ) -> Badge:
         """Boot a badge whose flash is the folder `flash`; returns when it is idle for the first time.
 
         `main` and `path` name another main.py and other module folders than the firmware's. `lock_heap` locks the heap
-        while an IRQ handler runs. Its crystal is `ppm` fast. What it prints goes to NAME.log in `log_dir`, by default
-        beside the flash folder. Raises BadgeError.
+        while an IRQ handler runs. Its crystal is `ppm` fast, its oscillator in light sleep `sleep_ppm`. What it prints
+        goes to NAME.log in `log_dir`, by default beside the flash folder. Raises BadgeError.
         """
         assert self._micropython is not None
         flash = _folder(flash)
@@ -245,7 +246,7 @@ class Air:
             folders[1:] = [one.absolute() for one in path]
         command = [*self._micropython, "-X", f"heapsize={heap}"]
         badge = Badge(name, flash, log, self._radio(name), command, folders)
-        badge.lock_heap, badge.ppm = lock_heap, ppm
+        badge.lock_heap, badge.ppm, badge.sleep_ppm = lock_heap, ppm, sleep_ppm
         badge.on_failure = self._on_failure
         self.badges[name] = badge
         await badge.stack.open()

@@ -52,6 +52,7 @@ class Badge(asyncio.Protocol):
         self.on_failure: Callable[[BadgeError], None] | None = None
         self.lock_heap = False
         self.ppm = 0
+        self.sleep_ppm = 0
         self.resets = 0
         self.on_pin: Callable[[float, int, int], None] | None = None  # unix time, output pin, its new level
         self.unique_id = hashlib.sha256(name.encode()).digest()[:6]
@@ -271,7 +272,13 @@ class Badge(asyncio.Protocol):
         self._transport = transport
         transport.set_protocol(self)
         welcome = frames.WELCOME.pack(
-            self.clock.now, self._rtc, self.ppm, self._cause, int(self.lock_heap), self.unique_id
+            self.clock.now,
+            self._rtc,
+            self.ppm,
+            self.sleep_ppm,
+            self._cause,
+            int(self.lock_heap),
+            self.unique_id,
         )
         transport.write(frames.frame(ToBadge.WELCOME, welcome))
         return True

@@ -9,8 +9,9 @@ badge to air
     4 RESET    cause (1) ‖ real-time clock offset (8, signed)
     5 PIN      time (8) ‖ pin (1) ‖ level (1): an output is set to another level
 air to badge
-    1 WELCOME  now (8) ‖ real-time clock offset (8, signed) ‖ ppm by which the crystal is fast (2, signed) ‖
-               reset cause (1) ‖ flags (1) ‖ unique id (6);
+    1 WELCOME  now (8) ‖ real-time clock offset (8, signed) ‖ ppm by which the crystal is fast (2, signed) ‖ ppm by
+               which the oscillator is that keeps the time in light sleep (2, signed) ‖ reset cause (1) ‖ flags (1) ‖
+               unique id (6);
                flag 1: heap locked in IRQ handlers
     2 REPLY    errno (1, 0 = done) ‖ answer; to each CALL, at once
     3 RUN      now (8) ‖ any number of events: length of body (2) ‖ time (8) ‖ IRQ number (1) ‖ body;
@@ -28,7 +29,7 @@ import struct
 HEADER = struct.Struct("<HB")
 EVENT = struct.Struct("<HQB")
 TIME = struct.Struct("<Q")
-WELCOME = struct.Struct("<QqhBB6s")
+WELCOME = struct.Struct("<QqhhBB6s")
 RESET = struct.Struct("<Bq")
 PIN = struct.Struct("<QBB")
 MAX_BODY = 640  # the badge's buffer
@@ -105,6 +106,7 @@ class Op(enum.IntEnum):
     UPDATE = 18
     DISCOVER_DESCRIPTORS = 19
     VOLTAGE = 20
+    SLEEP = 21
 
 
 def frame(kind: int, body: bytes = b"") -> bytes:

@@ -57,6 +57,7 @@ class Nimble:
         self.name = _DEFAULT_NAME
         self.mtu = _DEFAULT_MTU
         self.refusals = 0  # new addresses that it is still to refuse, as a controller may
+        self.failures = 0  # how often it is still to fail to come up
         self._scan_timer: Timer | None = None
         self._connect_task: asyncio.Task[None] | None = None
         self._ending: set[int] = set()  # connections that the badge has ended, until they have gone
@@ -87,7 +88,14 @@ class Nimble:
         """Do what the badge asks for; returns the answer or raises OSError."""
         reader = Arguments(arguments)
         if op == Op.ACTIVE:
-            self._set_active(bool(reader.fields("B")))
+            on = bool(reader.fields("B"))
+            if on and not self.active and self.failures:
+                self.failures -= 1
+                raise OSError(EIO, "EIO")
+            self._set_active(on)
+            return b""
+        if op == Op.SLEEP:
+            self.radio.power_off()
             return b""
         require(self.active, ENODEV)
         handler: Callable[[Arguments], bytes | None] = {

@@ -49,6 +49,7 @@ class Ether(LocalLink):
         super().__init__()  # type: ignore[no-untyped-call]
         self.clock = clock
         self.sniffers: list[Callable[[Radio, Advert], None]] = []
+        self.loss = 0.0  # the share of adverts that does not reach a receiver
 
     def unheard(self, sender: "Radio") -> bool:
         """True while nobody is there whom an advert of `sender` could reach; Radio.noticed() tells when that ends."""
@@ -59,6 +60,8 @@ class Ether(LocalLink):
         for sniffer in self.sniffers:
             sniffer(sender, advert)
         for radio, rssi in list(sender.neighbours.items()):
+            if self.loss and radio.random.random() < self.loss:
+                continue
             radio.hear(sender, advert, response, rssi)
 
     def connect(self, central: "Radio", peripheral: "Radio", request: hci.HCI_LE_Create_Connection_Command) -> None:

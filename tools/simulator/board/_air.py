@@ -17,6 +17,10 @@ now = 0  # microseconds of virtual time
 boot = 0  # the same, when this boot began
 rtc = 0  # microseconds from 2000-01-01 at now == 0; moved by RTC().datetime()
 ppm = 0  # by which the chip's crystal is fast
+sleep_ppm = 0  # the same of the oscillator that keeps the time in light sleep
+slept = 0  # microseconds by which ticks() are ahead of the crystal for that one's sake
+wakes = None  # whether a pin ends a light sleep now: () -> bool
+asleep = False
 cause = 1  # machine.reset_cause()
 unique_id = b""
 lock_heap = False  # lock the heap while an IRQ handler runs
@@ -64,7 +68,7 @@ def _send(kind, body):
 
 def ticks():
     """Microseconds since this boot by the chip's crystal."""
-    return (now - boot) * (1000000 + ppm) // 1000000
+    return (now - boot) * (1000000 + ppm) // 1000000 + slept
 
 
 def enter_handler():
@@ -86,7 +90,7 @@ def leave_handler():
 
 def when(us):
     """The virtual time at which ticks() is `us`."""
-    return boot - us * 1000000 // -(1000000 + ppm)
+    return boot - (us - slept) * 1000000 // -(1000000 + ppm)
 
 
 def clock():
@@ -152,6 +156,22 @@ def wait(until):
             reset(3)
 
 
+def sleep(us):
+    """Light sleep for so long by the oscillator that goes on meanwhile, or until a pin ends it. Whoever did not switch
+    the radio off finds it silent and deaf after it."""
+    global asleep, slept, rtc
+    call(21)
+    began = now
+    until = now - us * 1000000 // -(1000000 + sleep_ppm) + 1
+    asleep = True
+    while now < until and not (wakes and wakes()):
+        wait(until)
+    asleep = False
+    gained = (now - began) * (sleep_ppm - ppm) // 1000000
+    slept += gained
+    rtc += gained
+
+
 def reset(why):
     """Reset the chip: the air ends this process and starts another with the real-time clock kept."""
     _send(4, struct.pack("<Bq", why, rtc))
@@ -168,15 +188,15 @@ def power_fails():
 
 def connect():
     """Report to the air named in ANONTRACE_AIR (host:port:nonce) and learn time, identity and cause of this boot."""
-    global _sock, _end, now, boot, rtc, ppm, cause, unique_id, lock_heap
+    global _sock, _end, now, boot, rtc, ppm, sleep_ppm, cause, unique_id, lock_heap
     host, port, nonce = os.getenv("ANONTRACE_AIR").split(":")
     _sock = socket.socket()
     _sock.connect(socket.getaddrinfo(host, int(port))[0][-1])
     _sock.setsockopt(6, 1, 1)  # TCP_NODELAY
     _send(1, bytes.fromhex(nonce))
     size = _frame(_answer, 1)
-    now, rtc, ppm, cause, flags = struct.unpack_from("<QqhBB", _answer, 0)
-    unique_id = bytes(_answer[20:size])
+    now, rtc, ppm, sleep_ppm, cause, flags = struct.unpack_from("<QqhhBB", _answer, 0)
+    unique_id = bytes(_answer[22:size])
     boot = _end = now
     lock_heap = bool(flags & 1)
 

@@ -5,6 +5,7 @@ from micropython import const
 
 _FIRST_INPUT_ONLY = const(34)
 _MISSING = (20, 24, 28, 29, 30, 31)  # of the chip's numbers 0 to 39
+_RTC = (0, 2, 4, 12, 13, 14, 15, 25, 26, 27, 32, 33, 34, 35, 36, 37, 38, 39)  # that can end a sleep
 _pins = {}
 
 
@@ -18,6 +19,8 @@ class Pin:
     PULL_UP = const(2)
     IRQ_RISING = const(1)
     IRQ_FALLING = const(2)
+    WAKE_LOW = const(4)
+    WAKE_HIGH = const(5)
 
     def __new__(cls, id, *arguments, **settings):
         if isinstance(id, Pin):
@@ -64,7 +67,12 @@ class Pin:
     def off(self):
         self.value(0)
 
-    def irq(self, handler=None, trigger=3):
+    def irq(self, handler=None, trigger=3, wake=None):
+        if trigger >= Pin.WAKE_LOW and wake is not None:  # what the pin called before it still calls
+            if self.id not in _RTC:
+                raise ValueError("invalid pin for wake")
+            _air.wakes = lambda: self._level == trigger - Pin.WAKE_LOW
+            return
         self._handler = handler
         self._trigger = trigger
 
@@ -73,7 +81,7 @@ def _pin_changed(id, level):
     pin = Pin(id)
     edge = 0 if pin._level == level else 1 if level else 2
     pin._level = level
-    if edge & pin._trigger and pin._handler:
+    if edge & pin._trigger and pin._handler and not _air.asleep:
         _air.enter_handler()
         try:
             pin._handler(pin)

@@ -11,6 +11,7 @@ HARD_RESET = const(2)
 WDT_RESET = const(3)
 DEEPSLEEP_RESET = const(4)
 SOFT_RESET = const(5)
+SLEEP = const(2)
 
 
 def reset():
@@ -40,6 +41,11 @@ def freq(hz=None):
     if mhz not in (20, 40, 80, 160, 240):
         raise ValueError("frequency must be 20MHz, 40MHz, 80Mhz, 160MHz or 240MHz")
     _mhz = mhz
+
+
+def lightsleep(ms=None):
+    """The radio has no power meanwhile, edges of pins go unnoticed, and an RC oscillator keeps the time."""
+    _air.sleep(_air.FOREVER if ms is None else ms * 1000)
 
 
 def idle():
