@@ -302,6 +302,10 @@ class Radio:
             if not self.connections:
                 raise
 
+    def sent(self):
+        """The 20 bytes on the air; none while nothing is."""
+        return (self._advert or b"")[advert.ADDRESS_AT :]
+
     def received(self, attribute):
         """What was written to the inbox since the last call, or to the challenge."""
         return self._ble.gatts_read(attribute)

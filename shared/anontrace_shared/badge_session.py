@@ -14,7 +14,7 @@ try:
 except ImportError:  # MicroPython, which does not evaluate annotations
     pass
 
-PROLOGUE = b"anontrace/1 session"
+PROLOGUE = b"anontrace/2 session"
 LENGTH = 2
 MAX_BODY = 976
 MAX_PLAINTEXT = MAX_BODY - badge_noise.TAG  # 960
@@ -125,11 +125,12 @@ class Session:
 class BadgeSession(Session):
     """The badge's side: after the `receive` that completes the companion's handshake, `open()` gives the answer.
 
-    Another owner key is refused before any scalar multiplication. `ephemeral` (32) is for vectors only.
+    `advertised` are the 20 bytes on the air: a handshake recorded while others were is refused like another owner key,
+    before any scalar multiplication. `ephemeral` (32) is for vectors only.
     """
 
-    def __init__(self, owner_key: bytes, ephemeral: bytes | None = None) -> None:
-        responder = badge_noise.Responder(owner_key, PROLOGUE, ephemeral)
+    def __init__(self, owner_key: bytes, advertised: bytes, ephemeral: bytes | None = None) -> None:
+        responder = badge_noise.Responder(owner_key, PROLOGUE + advertised, ephemeral)
 
         def shake(body: bytes) -> badge_noise.Transport:
             responder.read(body)

@@ -4,7 +4,7 @@ The rest of the section is in `badge_commands`, which a badge loads for a sessio
 """
 
 SERVICE = "a7ce0001-0a7e-4c1d-9a55-5f0a3c7e1b00"
-INBOX = "a7ce0002-0a7e-4c1d-9a55-5f0a3c7e1b00"
+INBOX = "a7ce0005-0a7e-4c1d-9a55-5f0a3c7e1b00"
 OUTBOX = "a7ce0003-0a7e-4c1d-9a55-5f0a3c7e1b00"
 CHALLENGE = "a7ce0004-0a7e-4c1d-9a55-5f0a3c7e1b00"
 

@@ -12,10 +12,13 @@ from .badge_session import *
 
 
 class CompanionSession(Session):
-    """The companion's side: `open()` gives the first frame at once. `ephemeral` (32) is for vectors only."""
+    """The companion's side: `open()` gives the first frame at once.
 
-    def __init__(self, owner_key: bytes, ephemeral: bytes | None = None) -> None:
-        initiator = noise.Initiator(owner_key, PROLOGUE, ephemeral)
+    `advertised` are the 20 bytes by which the badge was found; `ephemeral` (32) is for vectors only.
+    """
+
+    def __init__(self, owner_key: bytes, advertised: bytes, ephemeral: bytes | None = None) -> None:
+        initiator = noise.Initiator(owner_key, PROLOGUE + advertised, ephemeral)
 
         def shake(body: bytes) -> noise.Transport:
             initiator.read(body)

@@ -102,9 +102,9 @@ def check_log(v):
 
 
 def check_session(v):
-    owner_key = unhexlify(v["owner_key"])
-    companion = session.CompanionSession(owner_key, unhexlify(v["companion_ephemeral"]))
-    badge = session.BadgeSession(owner_key, unhexlify(v["badge_ephemeral"]))
+    owner_key, advertised = unhexlify(v["owner_key"]), unhexlify(v["advertised"])
+    companion = session.CompanionSession(owner_key, advertised, unhexlify(v["companion_ephemeral"]))
+    badge = session.BadgeSession(owner_key, advertised, unhexlify(v["badge_ephemeral"]))
     first = companion.open()
     equal(first, unhexlify(v["companion_handshake"]), "the companion's handshake")
     for at in range(0, len(first), 20):
@@ -121,10 +121,11 @@ def check_session(v):
         for at in range(0, len(frame), 244):
             received += receiver.receive(frame[at : at + 244])
         equal(received, [plaintext], "plaintext")
-    stranger = session.CompanionSession(bytes(32))
-    again = session.BadgeSession(owner_key)
-    assert refused(again.receive, stranger.open())
-    equal(again.state, session.CLOSED, "state")
+    stranger = session.CompanionSession(bytes(32), advertised)
+    for recorded, on_air in ((stranger.open(), advertised), (first, bytes(20))):
+        again = session.BadgeSession(owner_key, on_air)
+        assert refused(again.receive, recorded)
+        equal(again.state, session.CLOSED, "state")
     assert refused(badge.receive, b"\xd1\x03"), "a frame of 977"
 
 

@@ -77,7 +77,7 @@ def read_log(data):
 
 
 def established():
-    companion, badge = session.CompanionSession(OWNER_KEY), session.BadgeSession(OWNER_KEY)
+    companion, badge = session.CompanionSession(OWNER_KEY, bytes(20)), session.BadgeSession(OWNER_KEY, bytes(20))
     badge.receive(companion.open())
     companion.receive(badge.open())
     return companion, badge
@@ -85,9 +85,9 @@ def established():
 
 def fuzz_handshake():
     """Strangers' first frames: random, and a good one changed."""
-    good = session.CompanionSession(OWNER_KEY).open()
+    good = session.CompanionSession(OWNER_KEY, bytes(20)).open()
     for turn in range(ROUNDS // 10):
-        badge = session.BadgeSession(OWNER_KEY)
+        badge = session.BadgeSession(OWNER_KEY, bytes(20))
         data = mutated(good) if turn % 2 else b"\x30\x00" + random_bytes(48)
         if data[:50] == good:
             continue

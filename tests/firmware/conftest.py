@@ -54,8 +54,8 @@ class Wearer:
         self.air.realtime(4, talking=1)
         try:
             async with Radio(f"bumble:tcp-client:127.0.0.1:{port or self.port}") as radio:
-                device = await radio.find(self.is_own, 20)
-                async with radio.connect(device) as pipe:
+                found = await radio.find(self.is_own, 20)
+                async with radio.connect(found) as pipe:
                     link = BadgeLink(pipe, key or self.owner_key)
                     await link.open()
                     return await task(link)

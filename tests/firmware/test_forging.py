@@ -148,8 +148,8 @@ def test_a_connection_of_one_slot_asks_nothing_in_the_next(play: Play) -> None:
         gone = asyncio.Event()
         air.realtime(2)
         async with Radio(f"bumble:{name}") as radio:
-            device = await radio.find(lambda data: data == ada.address(slot), 20)
-            client = BleakClient(device, lambda _: gone.set(), backend=BumbleClient, bluez={"adapter": name})
+            found = await radio.find(lambda data: data == ada.address(slot), 20)
+            client = BleakClient(found.device, lambda _: gone.set(), backend=BumbleClient, bluez={"adapter": name})
             await client.connect()
             answers: list[bytes] = []
             await client.start_notify(commands.CHALLENGE, lambda _, data: answers.append(bytes(data)))

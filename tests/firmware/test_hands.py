@@ -275,8 +275,8 @@ def test_in_service_mode_a_badge_without_owner_takes_one_and_does_nothing_else_f
 
         async with Radio(f"bumble:tcp-client:127.0.0.1:{desk}") as radio:
             air.realtime(2, talking=1)
-            device = await radio.find(ada.is_own, 20)
-            async with radio.connect(device) as pipe:  # somebody who was there before it had an owner
+            found = await radio.find(ada.is_own, 20)
+            async with radio.connect(found) as pipe:  # somebody who was there before it had an owner
                 other = BadgeLink(pipe, names.NO_OWNER)
                 await other.open()
                 await ada.talk(as_anybody)

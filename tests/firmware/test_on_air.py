@@ -47,9 +47,9 @@ async def challenge_answer(
     name = f"tcp-client:127.0.0.1:{wearer.port}"
     try:
         async with Radio(f"bumble:{name}") as radio:
-            device = await radio.find(lambda data: data == address, 20)
+            found = await radio.find(lambda data: data == address, 20)
             client = BleakClient(
-                device, lambda _: answers.put_nowait(None), backend=BumbleClient, bluez={"adapter": name}
+                found.device, lambda _: answers.put_nowait(None), backend=BumbleClient, bluez={"adapter": name}
             )
             await client.connect()
             await client.start_notify(commands.CHALLENGE, lambda _, data: answers.put_nowait(bytes(data)))

@@ -35,10 +35,9 @@ def test_ten_clients_at_once_cost_no_contact_and_the_owner_gets_in_afterwards(pl
         await bob.provision()
         air.set_range("ada", "bob", -60)
         slot = slots.slot_of(air.now) + 1
-        recorded = CompanionSession(ada.owner_key).open()
 
         async def wrong_key(pipe: GattPipe) -> None:
-            await pipe.write(CompanionSession(bytes(32)).open())
+            await pipe.write(CompanionSession(bytes(32), pipe.advertised).open())
             await hung_up(pipe)
 
         async def noise(pipe: GattPipe) -> None:
@@ -49,6 +48,7 @@ def test_ten_clients_at_once_cost_no_contact_and_the_owner_gets_in_afterwards(pl
             await hung_up(pipe)
 
         async def replay_handshake(pipe: GattPipe) -> None:
+            recorded = CompanionSession(ada.owner_key, pipe.advertised).open()  # in this slot
             await pipe.write(recorded)
             assert len(await pipe.read()) == len(recorded)
             await pipe.write((17).to_bytes(2, "little") + bytes(17))  # all that can be done without the keys
@@ -94,8 +94,8 @@ def test_ten_clients_at_once_cost_no_contact_and_the_owner_gets_in_afterwards(pl
             while name not in done:
                 try:
                     async with Radio(f"bumble:tcp-client:127.0.0.1:{port}") as radio:
-                        device = await radio.find(ada.is_own, 60)
-                        async with radio.connect(device) as pipe:
+                        found = await radio.find(ada.is_own, 60)
+                        async with radio.connect(found) as pipe:
                             await attack(pipe)
                 except CompanionError:
                     if attack is not vanish:

@@ -130,8 +130,8 @@ async def visible(wearer: Wearer) -> dict[str, object]:
     wearer.air.realtime(4, talking=1)
     try:
         async with Radio(f"bumble:{name}") as radio:
-            device = await radio.find(wearer.is_own, 20)
-            async with BleakClient(device, backend=BumbleClient, bluez={"adapter": name}) as client:
+            found = await radio.find(wearer.is_own, 20)
+            async with BleakClient(found.device, backend=BumbleClient, bluez={"adapter": name}) as client:
                 found: dict[str, object] = {"mtu": client.mtu_size}
                 for service in client.services:
                     for one in service.characteristics:

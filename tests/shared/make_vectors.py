@@ -166,7 +166,8 @@ def log() -> dict[str, Any]:
 
 def session() -> dict[str, Any]:
     companion, badge = fixed("companion ephemeral"), fixed("badge ephemeral")
-    noise = r.Noise(OWNER_KEY, b"anontrace/1 session", companion, badge)
+    advertised = fixed("advertised", 20)
+    noise = r.Noise(OWNER_KEY, b"anontrace/2 session" + advertised, companion, badge)
     log_key, day_key = r.public(LOG_SECRET), fixed("day key")
     addresses = [fixed(f"listed {i}", 20) for i in range(3)]
     n = r.number
@@ -264,6 +265,7 @@ def session() -> dict[str, Any]:
         exchange.append({"from": side, "plaintext": plaintext.hex(), "frame": r.frame(body).hex()})
     return {
         "owner_key": OWNER_KEY.hex(),
+        "advertised": advertised.hex(),
         "companion_ephemeral": companion.hex(),
         "badge_ephemeral": badge.hex(),
         "companion_handshake": r.frame(noise.first).hex(),

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 OWNER_KEY = bytes(range(32))
+ADVERTISED = bytes(range(100, 120))
 plaintexts = st.lists(st.binary(min_size=1, max_size=960), max_size=4)
 cuts = st.lists(st.integers(1, 700), min_size=1, max_size=10)
 
@@ -27,7 +28,7 @@ def chunks(data: bytes, sizes: list[int]) -> Iterator[bytes]:
 
 
 def established() -> tuple[CompanionSession, BadgeSession]:
-    companion, badge = CompanionSession(OWNER_KEY), BadgeSession(OWNER_KEY)
+    companion, badge = CompanionSession(OWNER_KEY, ADVERTISED), BadgeSession(OWNER_KEY, ADVERTISED)
     assert badge.receive(companion.open()) == []
     assert companion.receive(badge.open()) == []
     return companion, badge
@@ -38,7 +39,7 @@ def established() -> tuple[CompanionSession, BadgeSession]:
 def test_everything_arrives_in_order_however_it_is_cut(
     to_badge: list[bytes], back: list[bytes], sizes: list[int]
 ) -> None:
-    companion, badge = CompanionSession(OWNER_KEY), BadgeSession(OWNER_KEY)
+    companion, badge = CompanionSession(OWNER_KEY, ADVERTISED), BadgeSession(OWNER_KEY, ADVERTISED)
     assert badge.open() == b""
     for chunk in chunks(companion.open(), sizes):
         assert badge.receive(chunk) == []
@@ -57,15 +58,29 @@ def test_everything_arrives_in_order_however_it_is_cut(
 @given(st.binary(min_size=32, max_size=32).filter(lambda key: key != OWNER_KEY))
 @settings(max_examples=20)
 def test_another_owner_key_is_refused_at_the_first_frame(key: bytes) -> None:
-    badge = BadgeSession(OWNER_KEY)
+    badge = BadgeSession(OWNER_KEY, ADVERTISED)
     with pytest.raises(AuthenticationError):
-        badge.receive(CompanionSession(key).open())
+        badge.receive(CompanionSession(key, ADVERTISED).open())
     assert badge.state == session.CLOSED
     assert badge.open() == b""
 
 
-def test_another_owner_key_costs_the_badge_no_scalar_multiplication(monkeypatch: pytest.MonkeyPatch) -> None:
-    first_frame = CompanionSession(bytes(32)).open()
+@pytest.mark.parametrize("advertised", [b"", bytes(20), ADVERTISED[:-1], ADVERTISED + b"\0", ADVERTISED[::-1]])
+def test_what_was_recorded_while_something_else_was_on_the_air_is_refused_likewise(advertised: bytes) -> None:
+    badge = BadgeSession(OWNER_KEY, advertised)
+    with pytest.raises(AuthenticationError):
+        badge.receive(CompanionSession(OWNER_KEY, ADVERTISED).open())
+    assert badge.state == session.CLOSED
+    assert badge.open() == b""
+
+
+@pytest.mark.parametrize(
+    ("key", "advertised"), [(bytes(32), ADVERTISED), (OWNER_KEY, bytes(20))], ids=["another owner key", "a recording"]
+)
+def test_a_stranger_or_a_recording_costs_the_badge_no_scalar_multiplication(
+    monkeypatch: pytest.MonkeyPatch, key: bytes, advertised: bytes
+) -> None:
+    first_frame = CompanionSession(key, advertised).open()
 
     def expensive(*_: bytes) -> bytes:
         raise AssertionError("a stranger made the badge multiply")
@@ -73,37 +88,37 @@ def test_another_owner_key_costs_the_badge_no_scalar_multiplication(monkeypatch:
     monkeypatch.setattr(anontrace_shared.noise, "x25519", expensive)
     monkeypatch.setattr(anontrace_shared.noise, "x25519_base", expensive)
     with pytest.raises(AuthenticationError):
-        BadgeSession(OWNER_KEY).receive(first_frame)
+        BadgeSession(OWNER_KEY, ADVERTISED).receive(first_frame)
 
 
 def test_who_knows_the_psk_but_only_listens_reads_nothing() -> None:
-    companion, badge = CompanionSession(NO_OWNER), BadgeSession(NO_OWNER)
+    companion, badge = CompanionSession(NO_OWNER, ADVERTISED), BadgeSession(NO_OWNER, ADVERTISED)
     first = companion.open()
     badge.receive(first)
     second = badge.open()
     companion.receive(second)
     recorded = companion.send(b"\x0e" + OWNER_KEY)
     assert OWNER_KEY[:8] not in recorded
-    as_badge = BadgeSession(NO_OWNER)
+    as_badge = BadgeSession(NO_OWNER, ADVERTISED)
     as_badge.receive(first)
     with pytest.raises(AuthenticationError):
         as_badge.receive(recorded)
     with pytest.raises(AuthenticationError):
-        CompanionSession(NO_OWNER).receive(second)
+        CompanionSession(NO_OWNER, ADVERTISED).receive(second)
     assert badge.receive(recorded) == [b"\x0e" + OWNER_KEY]
 
 
 def test_a_badge_with_another_owner_key_is_not_believed() -> None:
-    companion = CompanionSession(OWNER_KEY)
-    impostor = BadgeSession(bytes(32))
-    impostor.receive(CompanionSession(bytes(32)).open())
+    companion = CompanionSession(OWNER_KEY, ADVERTISED)
+    impostor = BadgeSession(bytes(32), ADVERTISED)
+    impostor.receive(CompanionSession(bytes(32), ADVERTISED).open())
     with pytest.raises(AuthenticationError):
         companion.receive(impostor.open())
     assert companion.state == session.CLOSED
 
 
 def test_a_badge_that_speaks_first_is_not_believed() -> None:
-    companion = CompanionSession(OWNER_KEY)
+    companion = CompanionSession(OWNER_KEY, ADVERTISED)
     with pytest.raises(AuthenticationError):
         companion.receive(b"\x30\x00" + bytes(range(48)))
 
@@ -163,12 +178,12 @@ def test_frames_of_an_old_session_do_not_fit_a_new_one() -> None:
 
 
 def test_a_replayed_handshake_opens_nothing() -> None:
-    companion, badge = CompanionSession(OWNER_KEY), BadgeSession(OWNER_KEY)
+    companion, badge = CompanionSession(OWNER_KEY, ADVERTISED), BadgeSession(OWNER_KEY, ADVERTISED)
     first_frame = companion.open()
     badge.receive(first_frame)
     companion.receive(badge.open())
     recorded = companion.send(b"\x0bERASE")
-    again = BadgeSession(OWNER_KEY)
+    again = BadgeSession(OWNER_KEY, ADVERTISED)
     again.receive(first_frame)
     with pytest.raises(AuthenticationError):
         again.receive(recorded)
@@ -184,15 +199,15 @@ def test_a_frame_of_a_length_that_is_not_allowed_ends_the_session_at_once(length
 
 @pytest.mark.parametrize("length", [0, 47, 49, 976, 65535])
 def test_a_stranger_cannot_make_the_badge_take_memory(length: int) -> None:
-    badge = BadgeSession(OWNER_KEY)
+    badge = BadgeSession(OWNER_KEY, ADVERTISED)
     with pytest.raises(FormatError):
         badge.receive(length.to_bytes(2, "little"))
 
 
 def test_what_follows_the_first_frame_before_the_answer_ends_the_session() -> None:
-    badge = BadgeSession(OWNER_KEY)
+    badge = BadgeSession(OWNER_KEY, ADVERTISED)
     with pytest.raises(AuthenticationError):
-        badge.receive(CompanionSession(OWNER_KEY).open() + b"\x20\x00" + bytes(32))
+        badge.receive(CompanionSession(OWNER_KEY, ADVERTISED).open() + b"\x20\x00" + bytes(32))
 
 
 def test_a_closed_session_takes_and_gives_nothing() -> None:
@@ -208,9 +223,9 @@ def test_a_closed_session_takes_and_gives_nothing() -> None:
 
 def test_nothing_is_sent_before_the_handshake() -> None:
     with pytest.raises(FormatError):
-        CompanionSession(OWNER_KEY).send(b"\x01")
+        CompanionSession(OWNER_KEY, ADVERTISED).send(b"\x01")
     with pytest.raises(FormatError):
-        BadgeSession(OWNER_KEY).send(b"\x01")
+        BadgeSession(OWNER_KEY, ADVERTISED).send(b"\x01")
 
 
 @pytest.mark.parametrize("size", [0, 961])
@@ -224,14 +239,14 @@ def test_a_plaintext_that_does_not_fit_is_refused_and_the_session_goes_on(size: 
 @pytest.mark.parametrize("size", [0, 31, 33])
 def test_an_owner_key_of_another_size_is_refused(size: int) -> None:
     with pytest.raises(ValueError):
-        BadgeSession(bytes(size))
+        BadgeSession(bytes(size), ADVERTISED)
     with pytest.raises(ValueError):
-        CompanionSession(bytes(size))
+        CompanionSession(bytes(size), ADVERTISED)
 
 
 @given(st.lists(st.binary(max_size=300), max_size=8), st.booleans())
 def test_arbitrary_bytes_open_no_session(pieces: list[bytes], as_badge: bool) -> None:
-    side = BadgeSession(OWNER_KEY) if as_badge else CompanionSession(OWNER_KEY)
+    side = BadgeSession(OWNER_KEY, ADVERTISED) if as_badge else CompanionSession(OWNER_KEY, ADVERTISED)
     for piece in pieces:
         try:
             assert side.receive(piece) == []

@@ -62,9 +62,10 @@ class Outcome:
 
 
 class _Pipe:
-    """The companion's end of the wire."""
+    """The companion's end of the wire. What the badge advertises is the first that comes."""
 
     def __init__(self) -> None:
+        self.advertised = b""
         self.arrived: asyncio.Queue[bytes] = asyncio.Queue()
         self.leaving = bytearray()
 
@@ -108,6 +109,7 @@ def _weight(folder: Path) -> int:
 
 async def _pull(pipe: _Pipe) -> tuple[bytes, Any]:
     """The log of the first slot, read while the second's is being sealed, then that one's; what the badge is then."""
+    pipe.advertised = await pipe.read()
     link = BadgeLink(pipe, OWNER_KEY)
     await link.open()
     log = b""

@@ -92,8 +92,8 @@ async def _pull(folder: Path, size: int) -> Tally:
         air.set_range("badge", "desk", -50)
         air.realtime()
         async with Radio(f"bumble:tcp-client:127.0.0.1:{port}") as radio:
-            device = await radio.find(lambda data: schedule.is_beacon(beacons, data), 60)
-            async with radio.connect(device) as pipe:
+            found = await radio.find(lambda data: schedule.is_beacon(beacons, data), 60)
+            async with radio.connect(found) as pipe:
                 link = BadgeLink(pipe, owner_key)
                 await link.open()
                 begin = air.now

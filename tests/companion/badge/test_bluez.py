@@ -61,8 +61,8 @@ class Desk:
     async def link(self, owner_key: bytes) -> AsyncIterator[BadgeLink]:
         beacons = schedule.beacon_key(owner_key)
         async with Radio(SYSTEM) as radio:
-            device = await radio.find(lambda data: schedule.is_beacon(beacons, data), HANG_SECONDS)
-            async with radio.connect(device) as pipe:
+            found = await radio.find(lambda data: schedule.is_beacon(beacons, data), HANG_SECONDS)
+            async with radio.connect(found) as pipe:
                 link = BadgeLink(pipe, owner_key)
                 await link.open()
                 yield link

@@ -192,7 +192,7 @@ def test_a_new_badge_that_changes_its_address_is_not_taken_for_two(monkeypatch, 
     monkeypatch.setattr(radio, "_advertised", lambda _advertisement: bytes(20))
 
     async def look():
-        return (await radio.Radio("system").find_new(lambda _data: True, 0.01)).address
+        return (await radio.Radio("system").find_new(lambda _data: True, 0.01)).device.address
 
     try:
         assert asyncio.run(look()) == found

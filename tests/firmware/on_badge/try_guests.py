@@ -13,7 +13,7 @@ def visit():
     from anontrace_shared import badge_session
     from badge import requests
 
-    assert badge_session.BadgeSession(bytes(32)).state == badge_session.HANDSHAKE and requests.answer
+    assert badge_session.BadgeSession(bytes(32), bytes(20)).state == badge_session.HANDSHAKE and requests.answer
     return gc.mem_alloc()
 
 

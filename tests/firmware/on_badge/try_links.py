@@ -13,6 +13,7 @@ from badge.store import Store
 from bluetooth import BLE
 
 KEY = bytes(range(32))
+ADVERTISED = bytes(20)
 ENOMEM = 12
 
 # asyncio's queue of tasks reads the real ticks, so those of the test stay ahead of them.
@@ -28,7 +29,7 @@ class Place:
         self.radio = Radio()
         self.radio.tune(500, 150, 1100)
         self.radio.start()
-        self.radio.change(bytes(20))
+        self.radio.change(ADVERTISED)
         self.ble = BLE.last
         self.reports = []
         self.in_service = False
@@ -80,7 +81,7 @@ class Place:
         return ("disconnect", connection) in self.ble.told
 
     async def session(self, connection, key=KEY):
-        companion = CompanionSession(key)
+        companion = CompanionSession(key, ADVERTISED)
         await self.write(connection, companion.open())
         companion.receive(self.sent(connection))
         return companion
@@ -146,7 +147,7 @@ async def test_full_buffers_are_waited_for():
 async def test_a_wrong_owner_key_is_answered_by_hanging_up():
     place = Place()
     await place.connect(1)
-    await place.write(1, CompanionSession(bytes(32)).open())
+    await place.write(1, CompanionSession(bytes(32), ADVERTISED).open())
     assert place.sent(1) == b"" and place.gone(1) and place.reports == []
 
 
@@ -154,7 +155,7 @@ async def test_a_badge_without_owner_hangs_up():
     place = Place()
     place.state.save(bytes(32))
     await place.connect(1)
-    await place.write(1, CompanionSession(KEY).open())
+    await place.write(1, CompanionSession(KEY, ADVERTISED).open())
     assert place.sent(1) == b"" and place.gone(1)
 
 
@@ -162,7 +163,7 @@ async def test_in_service_mode_a_badge_without_owner_is_anybodys_for_fifteen_sec
     place = Place()
     place.in_service = True
     await place.connect(1)
-    await place.write(1, CompanionSession(bytes(32)).open())
+    await place.write(1, CompanionSession(bytes(32), ADVERTISED).open())
     assert place.sent(1) == b"" and place.gone(1)  # it has an owner
     place.state.save(bytes(32))
     await place.connect(2)
@@ -204,7 +205,7 @@ async def test_an_oversize_frame_and_a_flood_end_the_session():
 async def test_a_replayed_handshake_does_not_throw_the_owner_out():
     place = Place()
     await place.connect(1)
-    companion = CompanionSession(KEY)
+    companion = CompanionSession(KEY, ADVERTISED)
     opening = companion.open()
     await place.write(1, opening)
     companion.receive(place.sent(1))
@@ -280,11 +281,11 @@ async def test_challenges_are_answered_once_each_and_twenty_times_a_slot():
 
 async def test_recorded_handshakes_are_answered_twelve_times_a_minute_and_strangers_do_not_count():
     place = Place()
-    recorded = CompanionSession(KEY).open()
+    recorded = CompanionSession(KEY, ADVERTISED).open()
     answered = 0
     for connection in range(20):
         await place.connect(connection)
-        await place.write(connection, CompanionSession(bytes(32)).open())
+        await place.write(connection, CompanionSession(bytes(32), ADVERTISED).open())
         await place.connect(connection)
         await place.write(connection, recorded)
         answered += place.sent(connection) != b""

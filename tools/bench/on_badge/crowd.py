@@ -138,6 +138,9 @@ def start():
         if measures:
             handler(1, (_CONNECTION, 1, b"abcdef"))
             handler(21, (_CONNECTION, 247))
+            length[0] = 20
+            sys.stdout.buffer.write(length)
+            sys.stdout.buffer.write(badge.radio.sent())
         await crowd(handler, 700, seconds, 3, measures)
         if measures:
             handler(2, (_CONNECTION, 1, b"abcdef"))

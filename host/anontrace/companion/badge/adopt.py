@@ -30,10 +30,10 @@ async def adopt(state: State, adapter: str, badge: Badge, seconds: float) -> Non
     async with in_time(seconds), Radio(adapter) as radio:
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                device = await radio.find_new(is_new, seconds)
+                found = await radio.find_new(is_new, seconds)
                 if found_own:
                     return
-                async with radio.connect(device) as pipe:
+                async with radio.connect(found) as pipe:
                     link = BadgeLink(pipe, commands.NO_OWNER)
                     await link.open()
                     state.badges.set_keyed(badge)

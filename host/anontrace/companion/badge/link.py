@@ -32,7 +32,9 @@ _SILENT = "the badge does not answer"
 
 
 class Pipe(Protocol):
-    """Bytes to and from a badge."""
+    """Bytes to and from a badge. `advertised` are the 20 bytes, K or beacon, by which it was found."""
+
+    advertised: bytes
 
     async def write(self, data: bytes) -> None:
         """Hand over all of `data`; BadgeLinkError when the connection is gone."""
@@ -46,7 +48,7 @@ class BadgeLink:
 
     def __init__(self, pipe: Pipe, owner_key: bytes) -> None:
         self._pipe = pipe
-        self._session = CompanionSession(owner_key)
+        self._session = CompanionSession(owner_key, pipe.advertised)
         self._plaintexts: list[bytes] = []
 
     async def open(self) -> None:

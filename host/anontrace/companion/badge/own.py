@@ -62,8 +62,8 @@ async def _converse(
 ) -> Answer:
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            device = await radio.find(recogniser(state, badge), seconds)
-            async with radio.connect(device) as pipe:
+            found = await radio.find(recogniser(state, badge), seconds)
+            async with radio.connect(found) as pipe:
                 link = BadgeLink(pipe, badge.owner_key)
                 await link.open()
                 return await task(link)

@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from anontrace_shared import advert, commands
 from bleak import BleakClient, BleakScanner
@@ -22,7 +22,7 @@ from bleak.backends.scanner import AdvertisementData
 from bleak.exc import BleakCharacteristicNotFoundError, BleakError
 
 from anontrace.companion.badge.failures import sentences
-from anontrace.companion.errors import BadgeLinkError, BadgeNotFoundError, SetupError
+from anontrace.companion.errors import BadgeAnswerError, BadgeLinkError, BadgeNotFoundError, SetupError
 
 SYSTEM = "system"
 BUMBLE = "bumble:"
@@ -35,9 +35,17 @@ MAX_UNREAD = 1 << 16  # bytes of a badge that nobody has read yet; it is asked f
 _SERVICE_DATA = f"0000{advert.SERVICE_UUID16:04x}-0000-1000-8000-00805f9b34fb"
 _SERVICE_DATA_SIZE = 22  # version, tx power, address or beacon
 _VERSION = 1
+_OLD_INBOX = "a7ce0002-0a7e-4c1d-9a55-5f0a3c7e1b00"  # of firmware whose sessions are bound to nothing on the air
 
 # Its warnings are for whoever asks for them: unhandled, they would go to the terminal, with names from the air in them.
 logging.getLogger("bleak").addHandler(logging.NullHandler())
+
+
+class Found(NamedTuple):
+    """A badge that was heard, and the 20 bytes that it advertised then: its session is bound to them."""
+
+    device: BLEDevice
+    advertised: bytes
 
 
 class Radio:
@@ -69,12 +77,14 @@ class Radio:
     async def __aexit__(self, *failure: object) -> None:
         await self._open.aclose()
 
-    async def find(self, is_own: Callable[[bytes], bool], seconds: float) -> BLEDevice:
+    async def find(self, is_own: Callable[[bytes], bool], seconds: float) -> Found:
         """The device whose advertised 20 bytes are the own badge's; BadgeNotFoundError after `seconds`."""
+        advertised = b""
 
         def matches(_device: BLEDevice, advertisement: AdvertisementData) -> bool:
-            data = _advertised(advertisement)
-            return data is not None and is_own(data)
+            nonlocal advertised
+            advertised = _advertised(advertisement) or b""
+            return bool(advertised) and is_own(advertised)
 
         with sentences("scanning for the badge failed"):
             device = await BleakScanner.find_device_by_filter(matches, timeout=seconds, **self._scanner)
@@ -82,9 +92,9 @@ class Radio:
             raise BadgeNotFoundError(
                 f"the badge was not heard within {seconds:.0f} seconds; bring it near, and check that it is switched on"
             )
-        return device
+        return Found(device, advertised)
 
-    async def find_new(self, is_new: Callable[[bytes], bool], seconds: float) -> BLEDevice:
+    async def find_new(self, is_new: Callable[[bytes], bool], seconds: float) -> Found:
         """The one device whose advertised 20 bytes are a new badge's; BadgeNotFoundError if there is none, or more."""
         heard = await self._heard_new(is_new, seconds)
         if len(heard) > 1:  # or one, which changed its Bluetooth address meanwhile: it has another only now
@@ -101,15 +111,15 @@ class Radio:
             )
         return heard[0]
 
-    async def _heard_new(self, is_new: Callable[[bytes], bool], seconds: float) -> list[BLEDevice]:
+    async def _heard_new(self, is_new: Callable[[bytes], bool], seconds: float) -> list[Found]:
         """The new badges that are heard, by Bluetooth address; listens on for a moment once there is one."""
-        heard: dict[str, BLEDevice] = {}
+        heard: dict[str, Found] = {}
         first = asyncio.Event()
 
         def hear(device: BLEDevice, advertisement: AdvertisementData) -> None:
             data = _advertised(advertisement)
             if data is not None and is_new(data):
-                heard[device.address] = device
+                heard[device.address] = Found(device, data)
                 first.set()
 
         with sentences("scanning for a new badge failed"):
@@ -133,10 +143,10 @@ class Radio:
         return len(heard)
 
     @asynccontextmanager
-    async def connect(self, device: BLEDevice) -> AsyncIterator["GattPipe"]:
+    async def connect(self, found: Found) -> AsyncIterator["GattPipe"]:
         """A pipe to the badge for the time of the block."""
-        pipe = GattPipe()
-        client = BleakClient(device, pipe.lost, timeout=CONNECT_SECONDS, **self._client)
+        pipe = GattPipe(found.advertised)
+        client = BleakClient(found.device, pipe.lost, timeout=CONNECT_SECONDS, **self._client)
         try:
             with sentences("connecting to the badge failed"):
                 await client.connect()
@@ -155,7 +165,8 @@ class Radio:
 class GattPipe:
     """The inbox and outbox characteristics as one pipe of bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, advertised: bytes) -> None:
+        self.advertised = advertised
         self._client: BleakClient | None = None
         self._inbox: BleakGATTCharacteristic | None = None
         self._arrived: asyncio.Queue[bytes | None] = asyncio.Queue()  # None: nothing more comes
@@ -164,6 +175,10 @@ class GattPipe:
     async def start(self, client: BleakClient) -> None:
         self._inbox = client.services.get_characteristic(commands.INBOX)
         if self._inbox is None:
+            if client.services.get_characteristic(_OLD_INBOX) is not None:
+                raise BadgeAnswerError(
+                    "the badge has older firmware than this program needs; update it by cable: make update PORT=..."
+                )
             raise BleakCharacteristicNotFoundError(commands.INBOX)
         await client.start_notify(commands.OUTBOX, lambda _characteristic, data: self.take(bytes(data)))
         self._client = client
