@@ -32,19 +32,19 @@ class Addresses:
     """`state` is the badge's Store."""
 
     def __init__(self, state):
-        self._state = state
+        self.state = state
         self._ready = None  # the Slot made ahead
 
     def clock_set(self, slot):
         """The clock has been set, to this slot: whatever was broadcast for it or later must not come again."""
-        state = self._state
+        state = self.state
         if slot < state.broadcast and state.barred != state.broadcast:
             state.barred = state.broadcast
             state.save()
 
     def enter(self, slot):
         """The Slot to broadcast from now on, None if there is none. Durable before it returns: day key, last slot."""
-        state = self._state
+        state = self.state
         self.pass_days(slot, False)
         if not self._allowed(slot):
             return None
@@ -68,7 +68,7 @@ class Addresses:
             self._ready = None
 
     def _allowed(self, slot):
-        state = self._state
+        state = self.state
         return state.mode != store.UNPROVISIONED and max(state.broadcast, state.barred + 1) <= slot < state.horizon
 
     def pass_days(self, slot, sure):
@@ -77,7 +77,7 @@ class Addresses:
         Unless the clock is sure, no further than to the day after the last on which anything may be broadcast: keys
         that a wrong clock has run past do not come back.
         """
-        state = self._state
+        state = self.state
         if state.mode == store.UNPROVISIONED or not state.day:
             return
         today = slots.day_of(slot)
@@ -93,7 +93,7 @@ class Addresses:
                 lists.drop(today)
 
     def _make(self, slot):
-        state = self._state
+        state = self.state
         day = slots.day_of(slot)
         if day < state.day or not state.day:
             return None

@@ -23,7 +23,7 @@ from .links import Links
 from .logbook import Logbook
 from .radio import Radio
 
-_MAX_SLEEP_MS = const(60000)  # well below the watchdog's patience
+_REFRESH_MS = const(4000)  # and up to 5.1 s more, drawn each time
 _AGAIN_MS = const(2000)
 _MAX_REFUSALS = const(30)
 _STABLE_MS = const(600000)
@@ -55,9 +55,9 @@ class Badge:
         self.contacts = Contacts()
         self.radio = Radio()
         self.links = Links(self.radio, self.clock, self._answer, self._answer_challenge, self.wants_owner, self.report)
-        self._interval = None
-        self._slot = None  # the Slot being broadcast; None: a beacon
-        self._address = None  # what is sent
+        self.interval = None
+        self.slot = None  # the Slot being broadcast; None: a beacon
+        self.address = None  # what is sent
         self._refusals = 0  # in a row, of the radio to send it
         self._expired = None  # the day (or that since the boot) on which the log was expired last
         self.anchored = self.clock.known  # whether the log tells what the periods since this boot were
@@ -124,21 +124,23 @@ class Badge:
                 self.state.crashes = 0
                 self.state.save()
             self._changed.clear()
-            longest = _AGAIN_MS if self._refusals else _MAX_SLEEP_MS
+            left = self.clock.left_ms()
+            pause = _AGAIN_MS if self._refusals else _REFRESH_MS + os.urandom(1)[0] * 20
             try:
-                await asyncio.wait_for_ms(self._changed.wait(), max(min(self.clock.left_ms(), longest), 1))
+                await asyncio.wait_for_ms(self._changed.wait(), max(min(left, pause), 1))
             except asyncio.TimeoutError:
-                pass
+                if pause < left and not self._refusals:
+                    self._refresh()
 
     async def turn(self, renew):
         """Go over to the interval that it is now, if it is another; with `renew`, at least take a new address."""
         self._changed.set()
         self.catch_up()
-        ended, self._interval = self._interval, self.clock.interval()
-        if ended == self._interval and not renew:
+        ended, self.interval = self.interval, self.clock.interval()
+        if ended == self.interval and not renew:
             return
-        known, number = self._interval
-        if ended != self._interval:
+        known, number = self.interval
+        if ended != self.interval:
             self.dropped += self.contacts.close()
             if known:
                 self.clock.keep()
@@ -146,7 +148,7 @@ class Badge:
             self._try(self.addresses.pass_days, number, self.clock.sure_day() is not None)
         self._broadcast(known, number)
         self.catch_up()
-        if ended is not None and ended != self._interval:
+        if ended is not None and ended != self.interval:
             await self._seal(ended)
         day = known, slots.day_of(number)
         if self._expired != day:
@@ -173,19 +175,19 @@ class Badge:
             return None
 
     def _broadcast(self, known, number):
-        if self._slot is not None:
-            self._slot.wipe()
+        if self.slot is not None:
+            self.slot.wipe()
         speaks = known and not self.safe and not self.serving
-        self._slot = self._try(self.addresses.enter, number) if speaks else None
+        self.slot = self._try(self.addresses.enter, number) if speaks else None
         self.links.new_address()
         self._asking.new_address()
-        self._address = self._beacon() if self._slot is None else self._slot.address
+        self.address = self._beacon() if self.slot is None else self.slot.address
         self._change()
 
     def _change(self):
         """Send what is to be sent now. Where the radio refuses that is tried again soon, and noted once."""
         try:
-            self.radio.change(self._address)
+            self.radio.change(self.address)
             self._refusals = 0
         except OSError as error:
             self._refusals += 1
@@ -193,6 +195,13 @@ class Badge:
                 self.report(error)
             elif self._refusals > _MAX_REFUSALS:  # a reset may help
                 raise
+
+    def _refresh(self):
+        """Advertise again: after a connection that never came up some chips send nothing of ours, and do not say so."""
+        try:
+            self.radio.advertise()
+        except OSError:
+            self._change()
 
     def _beacon(self):
         key = store.owner_key()
@@ -222,7 +231,7 @@ class Badge:
         return self.state.mode != store.UNPROVISIONED and not self.safe and not self.links.in_session
 
     def _answer_challenge(self, question):
-        slot = self._slot
+        slot = self.slot
         if slot is None or slot.secret is None:
             return None
         return challenge.answer(slot.secret, slot.public_key, question, slot.number)
@@ -240,7 +249,7 @@ class Badge:
 
     def broadcasts_below(self, horizon):
         """Whether a contact address is on the air whose slot is below `horizon`."""
-        return self._slot is not None and self._slot.number < horizon
+        return self.slot is not None and self.slot.number < horizon
 
     async def renew(self):
         """What is to be broadcast has changed."""
@@ -257,7 +266,7 @@ class Badge:
         async with self.turning:
             self.catch_up()
             self.dropped += self.contacts.close()
-            await self._seal(self._interval)
+            await self._seal(self.interval)
 
 
 def main():

@@ -33,115 +33,115 @@ class Asking:
     """`idle()`: whether the badge is free to ask. `turning`: its lock, under which the address on the air stays."""
 
     def __init__(self, radio, clock, contacts, idle, turning):
-        self._radio = radio
-        self._clock = clock
-        self._contacts = contacts
-        self._idle = idle
-        self._turning = turning
-        self._wake = asyncio.Event()
-        self._connection = None
-        self._events = {}  # event: value, of the running challenge
-        self._asked = 0  # in this slot
+        self.radio = radio
+        self.clock = clock
+        self.contacts = contacts
+        self.idle = idle
+        self.turning = turning
+        self.wake = asyncio.Event()
+        self.connection = None
+        self.events = {}  # event: value, of the running challenge
+        self.asked = 0  # in this slot
         self._missed = None  # the contact that could not be reached last time: two may have tried each other at once
-        self._put = False  # whether the question has gone out
+        self.put = False  # whether the question has gone out
 
     def handle(self, event, connection, value):
         """Take an event from the radio; those of other connections are none of ours."""
         if event == air.IRQ_PERIPHERAL_CONNECT:
-            self._connection = connection
+            self.connection = connection
         elif event == air.IRQ_PERIPHERAL_DISCONNECT:
-            self._connection = None
-        elif connection != self._connection:
+            self.connection = None
+        elif connection != self.connection:
             return
-        self._events[event] = value
-        self._wake.set()
+        self.events[event] = value
+        self.wake.set()
 
     def new_address(self):
         """The badge takes a new address now: the connection made from the old one ends."""
-        self._asked = 0
+        self.asked = 0
         self._missed = None
-        if self._connection is not None:
-            self._radio.disconnect(self._connection)
+        if self.connection is not None:
+            self.radio.disconnect(self.connection)
 
     async def run(self):
         """Challenge whom there is to challenge; never returns."""
         while True:
             await asyncio.sleep_ms(_PAUSE_MS + os.urandom(1)[0] * 32)  # so that two badges do not try at one time
-            if self._asked < _MAX_ASKED and self._idle() and self._clock.known and self._clock.left_ms() > _LEFT_MS:
+            if self.asked < _MAX_ASKED and self.idle() and self.clock.known and self.clock.left_ms() > _LEFT_MS:
                 await self._challenge_one()
 
     async def _challenge_one(self):
         # A function of its own: its frame, which knows the contact's address, does not outlive the challenge.
-        address = self._contacts.candidate(_THIRDS, _NEAR_DBM)
+        address = self.contacts.candidate(_THIRDS, _NEAR_DBM)
         if address is None:
             return
-        self._asked += 1
+        self.asked += 1
         last = address == self._missed
         self._missed = None
-        passed = self._put = False
+        passed = self.put = False
         try:
             passed = await self._passes(address)
         except (OSError, asyncio.TimeoutError, errors.AnontraceError):
             pass  # it has gone, does not answer, or answers wrong
         finally:
-            self._events.clear()
-            self._radio.forget()
-        if self._put or last:
-            self._contacts.mark(address, passed)
-        elif self._asked:  # else the slot has ended meanwhile
+            self.events.clear()
+            self.radio.forget()
+        if self.put or last:
+            self.contacts.mark(address, passed)
+        elif self.asked:  # else the slot has ended meanwhile
             self._missed = address
 
     async def _until(self, events, ms):
         """Wait for one of these events. TimeoutError, and ConnectionGone."""
-        deadline = self._clock.uptime_ms() + ms
+        deadline = self.clock.uptime_ms() + ms
         while True:
             for event in events:
-                if event in self._events:
+                if event in self.events:
                     return event
-            if air.IRQ_PERIPHERAL_DISCONNECT in self._events:
+            if air.IRQ_PERIPHERAL_DISCONNECT in self.events:
                 raise ConnectionGone
-            self._wake.clear()
-            await asyncio.wait_for_ms(self._wake.wait(), max(deadline - self._clock.uptime_ms(), 1))
+            self.wake.clear()
+            await asyncio.wait_for_ms(self.wake.wait(), max(deadline - self.clock.uptime_ms(), 1))
 
     async def _passes(self, address):
-        radio = self._radio
+        radio = self.radio
         radio.seek(address)
-        deadline = self._clock.uptime_ms() + _SEEK_MS
+        deadline = self.clock.uptime_ms() + _SEEK_MS
         while radio.found() is None:
-            if self._clock.uptime_ms() > deadline:
+            if self.clock.uptime_ms() > deadline:
                 return False
             await asyncio.sleep_ms(200)
         secret = bytearray(os.urandom(32))
         asked = challenge.question(secret)
-        self._events.clear()
+        self.events.clear()
         try:
-            async with self._turning:
+            async with self.turning:
                 await self._reach(*radio.found())
-            connection = self._connection
+            connection = self.connection
             if connection is None:
                 return False
             radio.exchange_mtu(connection)
             await self._until((air.IRQ_MTU_EXCHANGED,), _STEP_MS)
             radio.find_challenge(connection)
             await self._until((air.IRQ_GATTC_CHARACTERISTIC_DONE,), _STEP_MS)
-            if air.IRQ_GATTC_CHARACTERISTIC_RESULT not in self._events:
+            if air.IRQ_GATTC_CHARACTERISTIC_RESULT not in self.events:
                 return False
-            radio.write(connection, self._events[air.IRQ_GATTC_CHARACTERISTIC_RESULT], asked)
-            self._put = True
+            radio.write(connection, self.events[air.IRQ_GATTC_CHARACTERISTIC_RESULT], asked)
+            self.put = True
             await self._until((air.IRQ_GATTC_NOTIFY,), _STEP_MS)
             answer = radio.told()
         finally:
-            if self._connection is not None:
-                radio.disconnect(self._connection)
+            if self.connection is not None:
+                radio.disconnect(self.connection)
         try:
-            challenge.verify(secret, asked, answer, address, slots.slot_of(self._clock.unix()))
+            challenge.verify(secret, asked, answer, address, slots.slot_of(self.clock.unix()))
         finally:
             wipe(secret)
         return True
 
     async def _reach(self, peer_type, peer):
         """Connect or fail; the badge scans again after it."""
-        radio = self._radio
+        radio = self.radio
         try:
             radio.reach(peer_type, peer, _REACH_MS)
             try:

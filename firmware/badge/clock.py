@@ -25,9 +25,9 @@ class Clock:
     """Everybody asks here what time it is; only the companion's request sets it. `state` is the badge's Store."""
 
     def __init__(self, state):
-        self._state = state
+        self.state = state
         self._ticks = time.ticks_ms()
-        self._uptime = 0
+        self.uptime = 0
         self._rest = 0  # of the correction, in tenths of ppm of a millisecond
         self._offset = None  # unix time minus uptime, ms; None while the time is unknown
         self._began = 0  # uptime at which the interval last asked for began
@@ -41,11 +41,11 @@ class Clock:
         ticks = time.ticks_ms()
         passed = time.ticks_diff(ticks, self._ticks)
         self._ticks = ticks
-        self._rest += passed * self._state.rate
+        self._rest += passed * self.state.rate
         whole = self._rest // _UNITS
         self._rest -= whole * _UNITS
-        self._uptime += passed + whole
-        return self._uptime
+        self.uptime += passed + whole
+        return self.uptime
 
     @property
     def known(self):
@@ -59,7 +59,7 @@ class Clock:
     def sure_day(self):
         """Today, None while that is not known, or in doubt."""
         today = self.unix() // _DAY_S
-        return today if today > self._state.doubted + _DOUBT_DAYS else None
+        return today if today > self.state.doubted + _DOUBT_DAYS else None
 
     def set(self, unix_ms, uptime_ms):
         """Take over the time that the companion told at `uptime_ms`. The correction in ms, 0 if no time was known.
@@ -68,7 +68,7 @@ class Clock:
         """
         offset = unix_ms - uptime_ms
         correction = 0 if self._offset is None else offset - self._offset
-        state = self._state
+        state = self.state
         today = unix_ms // 1000 // _DAY_S
         if self._offset is None or abs(correction) > _HOUR_MS:
             state.doubted = today
@@ -82,7 +82,7 @@ class Clock:
     def _learn(self, correction, unix):
         """Correct the rate by what the clock has gone wrong since the last sync: by all of it after a day or more, else
         by its part of a day, since a message may be late; by nothing if it is more than a crystal can do."""
-        state = self._state
+        state = self.state
         passed = unix - state.synced
         if self._offset is not None and state.synced and 0 < passed and abs(correction) <= passed // 10 + _SLACK_MS:
             rate = state.rate + correction * 10000 // max(passed, _DAY_S)
@@ -104,7 +104,7 @@ class Clock:
 
     def since_ms(self, ticks):
         """Milliseconds from the beginning of the interval last asked for to these ticks; may lie outside it."""
-        return self._uptime + time.ticks_diff(ticks, self._ticks) - self._began
+        return self.uptime + time.ticks_diff(ticks, self._ticks) - self._began
 
     def left_ms(self):
         """Milliseconds until the interval last asked for ends, 0 if it has."""

@@ -212,21 +212,21 @@ class Contacts:
     """Who was heard in the running interval, and what of the one before is not sealed yet."""
 
     def __init__(self):
-        self._table = _TABLE
+        self.table = _TABLE
         self.rssi = 0  # dB that are added to what this board hears
         self.waiting = 0  # old entries not yet taken
         self._next = 0
         self._set_word(_FREE, _NONE)
         for index in range(MAX_CONTACTS - 1, -1, -1):
-            _release(self._table, index)
-        _reset(self._table)
+            _release(self.table, index)
+        _reset(self.table)
 
     def _word(self, at):
-        return self._table[2 * at] | self._table[2 * at + 1] << 8
+        return self.table[2 * at] | self.table[2 * at + 1] << 8
 
     def _set_word(self, at, value):
-        self._table[2 * at] = value & 0xFF
-        self._table[2 * at + 1] = value >> 8
+        self.table[2 * at] = value & 0xFF
+        self.table[2 * at + 1] = value >> 8
 
     def hear(self, ring, cell, since_ms):
         """Count the advert in the radio's ring at `cell`, heard so many milliseconds after the interval began.
@@ -234,7 +234,7 @@ class Contacts:
         Near its edges, an address not heard before in this interval may be of the neighbouring slot, by a clock that
         differs a little: it is passed over, and heard again if it stays.
         """
-        table = self._table
+        table = self.table
         index = _find(table, ring, cell)
         if index == _NONE:
             if not _EDGE_MS <= since_ms < _INTERVAL_MS - _EDGE_MS:
@@ -257,14 +257,14 @@ class Contacts:
         dropped = self._word(_DROPPED)
         self.waiting = self.heard
         self._next = 0
-        _age(self._table)
-        _reset(self._table)
+        _age(self.table)
+        _reset(self.table)
         return dropped
 
     def _oldest(self):
         """Byte offset and index of the next old entry, and past it."""
         at = _ENTRIES + self._next * _ENTRY
-        while not self._table[at + 2 * _THIRDS + 1] & 0x80:  # _OLD
+        while not self.table[at + 2 * _THIRDS + 1] & 0x80:  # _OLD
             at += _ENTRY
         index = (at - _ENTRIES) // _ENTRY
         self._next = index + 1
@@ -274,9 +274,9 @@ class Contacts:
     def take(self):
         """(address, packed figures) of one that waited, which is wiped; only while `waiting` is above 0."""
         at, index = self._oldest()
-        address = bytes(self._table[at : at + _ADDRESS])
-        thirds, sightings, total, strongest, tx_power = struct.unpack_from("<HHIBB", self._table, at + _ADDRESS)
-        _release(self._table, index)
+        address = bytes(self.table[at : at + _ADDRESS])
+        thirds, sightings, total, strongest, tx_power = struct.unpack_from("<HHIBB", self.table, at + _ADDRESS)
+        _release(self.table, index)
         present = 0
         first = last = -1
         for third in range(badge_figures.THIRDS):
@@ -300,19 +300,19 @@ class Contacts:
     def candidate(self, thirds, rssi):
         """Address of the nearest contact not yet challenged that was heard in so many thirds of a minute and, once at
         least, with that RSSI; None without one."""
-        index = _candidate(self._table, thirds, rssi - self.rssi + 128)
+        index = _candidate(self.table, thirds, rssi - self.rssi + 128)
         if index == _NONE:
             return None
         at = _ENTRIES + index * _ENTRY
-        return bytes(self._table[at : at + _ADDRESS])
+        return bytes(self.table[at : at + _ADDRESS])
 
     def mark(self, address, verified):
         """A contact of the running interval has been challenged, and has passed or not."""
-        index = _find(self._table, address, 0)
+        index = _find(self.table, address, 0)
         if index != _NONE:
-            _mark(self._table, index, _ASKED | _VERIFIED if verified else _ASKED)
+            _mark(self.table, index, _ASKED | _VERIFIED if verified else _ASKED)
 
     def discard(self):
         """Wipe what waits."""
         while self.waiting:
-            _release(self._table, self._oldest()[1])
+            _release(self.table, self._oldest()[1])

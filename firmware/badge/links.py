@@ -48,13 +48,13 @@ class Links:
     """
 
     def __init__(self, radio, clock, requests, challenge, wants_owner, report):
-        self._radio = radio
-        self._clock = clock
-        self._requests = requests
-        self._challenge = challenge
-        self._wants_owner = wants_owner
-        self._report = report  # takes an exception that should not have happened
-        self._links = {}
+        self.radio = radio
+        self.clock = clock
+        self.requests = requests
+        self.challenge = challenge
+        self.wants_owner = wants_owner
+        self.report = report  # takes an exception that should not have happened
+        self.links = {}
         self._owner = None
         self._challenges = 0
         self._handshakes = 0
@@ -62,43 +62,43 @@ class Links:
 
     def handle(self, event, connection, value):
         """Take an event from the radio."""
-        link = self._links.get(connection)
+        link = self.links.get(connection)
         if event == air.IRQ_CENTRAL_CONNECT:
-            link = self._links[connection] = Link(connection)
+            link = self.links[connection] = Link(connection)
             link.task = asyncio.create_task(self._serve(link))
-            self._radio.advertise()
+            self.radio.advertise()
         elif event == air.IRQ_CENTRAL_DISCONNECT:
-            self._radio.advertise()
+            self.radio.advertise()
             if link is not None:
-                del self._links[connection]
+                del self.links[connection]
                 self._close(link)
         elif link is None:
             if event == air.IRQ_GATTS_WRITE:
-                self._radio.received(value)  # over a connection that is not for this: forget it
+                self.radio.received(value)  # over a connection that is not for this: forget it
         elif event == air.IRQ_MTU_EXCHANGED:
             link.mtu = value
         elif event == air.IRQ_GATTS_WRITE:
-            data = self._radio.received(value)
-            if value == self._radio.inbox:
-                link.arrived = self._clock.uptime_ms()
+            data = self.radio.received(value)
+            if value == self.radio.inbox:
+                link.arrived = self.clock.uptime_ms()
                 link.inbox.extend(data)
                 if len(link.inbox) > _MAX_WAITING:
                     self._end(link)
-            elif value == self._radio.challenge:
+            elif value == self.radio.challenge:
                 link.question = data
             link.wake.set()
 
     def new_address(self):
         """The badge takes a new address now: nobody may carry a connection over who has not shown the owner key."""
         self._challenges = 0
-        for link in list(self._links.values()):
+        for link in list(self.links.values()):
             if not link.by_owner or link.session is None or not link.session.established:
                 self._end(link)
 
     @property
     def in_session(self):
         """Whether anybody has begun a session."""
-        for link in self._links.values():
+        for link in self.links.values():
             if link.session is not None:
                 return True
         return False
@@ -106,9 +106,9 @@ class Links:
     def end_all(self):
         """End every connection there may be, known or not: events were lost."""
         for connection in range(_MAX_HANDLES):
-            if connection not in self._links:
-                self._radio.disconnect(connection)
-        for link in list(self._links.values()):
+            if connection not in self.links:
+                self.radio.disconnect(connection)
+        for link in list(self.links.values()):
             self._end(link)
 
     def _close(self, link):
@@ -122,14 +122,14 @@ class Links:
     def _end(self, link):
         if not link.gone:
             self._close(link)
-            if not self._radio.disconnect(link.connection) and self._links.get(link.connection) is link:
-                del self._links[link.connection]  # nobody will tell
+            if not self.radio.disconnect(link.connection) and self.links.get(link.connection) is link:
+                del self.links[link.connection]  # nobody will tell
 
     async def _serve(self, link):
-        deadline = self._clock.uptime_ms() + _STRANGER_MS
+        deadline = self.clock.uptime_ms() + _STRANGER_MS
         try:
             while not link.gone:
-                left = _IDLE_MS if link is self._owner else deadline - self._clock.uptime_ms()
+                left = _IDLE_MS if link is self._owner else deadline - self.clock.uptime_ms()
                 await asyncio.wait_for_ms(link.wake.wait(), max(left, 1))
                 link.wake.clear()
                 if link.question is not None:
@@ -140,7 +140,7 @@ class Links:
         except (errors.AnontraceError, asyncio.TimeoutError, OSError):
             pass  # the other side's doing, or its absence
         except Exception as error:
-            self._report(error)
+            self.report(error)
         finally:
             self._end(link)
 
@@ -152,7 +152,7 @@ class Links:
         if link.session is None:
             key = store.owner_key()
             if key is None:
-                if not self._wants_owner():
+                if not self.wants_owner():
                     raise errors.FormatError("no owner")
                 key = names.NO_OWNER
                 link.by_owner = False
@@ -163,7 +163,7 @@ class Links:
         opening = link.session.open()
         if opening:
             self._handshakes += 1
-            await self._send(link, self._radio.outbox, opening)
+            await self._send(link, self.radio.outbox, opening)
         for plaintext in plaintexts:
             if link.by_owner and self._owner is not link:  # only now is it sure that this is no recorded handshake
                 if self._owner is not None:
@@ -171,12 +171,12 @@ class Links:
                 self._owner = link
 
             async def reply(response):
-                await self._send(link, self._radio.outbox, link.session.send(response))
+                await self._send(link, self.radio.outbox, link.session.send(response))
 
-            await self._requests(plaintext, reply, arrived, link.by_owner)
+            await self.requests(plaintext, reply, arrived, link.by_owner)
 
     def _limit_handshakes(self):
-        minute = self._clock.uptime_ms() // _MINUTE_MS
+        minute = self.clock.uptime_ms() // _MINUTE_MS
         if minute != self._minute:
             self._minute = minute
             self._handshakes = 0
@@ -187,9 +187,9 @@ class Links:
         if self._challenges >= _CHALLENGES:
             return
         self._challenges += 1
-        answer = self._challenge(link.question)
+        answer = self.challenge(link.question)
         if answer is not None:
-            await self._send(link, self._radio.challenge, answer)
+            await self._send(link, self.radio.challenge, answer)
             await asyncio.wait_for_ms(link.wake.wait(), _STRANGER_MS)  # let it leave first, so that the answer arrives
 
     async def _send(self, link, attribute, data):
@@ -201,7 +201,7 @@ class Links:
             if link.gone:
                 raise OSError(errno.ENOTCONN)
             try:
-                self._radio.notify(link.connection, attribute, data[at : at + size])
+                self.radio.notify(link.connection, attribute, data[at : at + size])
                 at += size
                 tries = 0
             except OSError as error:

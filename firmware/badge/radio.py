@@ -144,13 +144,13 @@ class Radio:
         self.activity = asyncio.ThreadSafeFlag()
         self.connections = 0  # a bit for each that stands, by its handle
         self.lost = False  # an event was: nothing is sure about connections any more
-        self._ring = _RING
-        self._ring[:8] = advert.PREFIX
-        self._ring[2 * _READ] = self._ring[2 * _WRITE] = _FIRST
-        self._events = array.array("H", bytes(2 * 3 * _EVENTS))
+        self.ring = _RING
+        self.ring[:8] = advert.PREFIX
+        self.ring[2 * _READ] = self.ring[2 * _WRITE] = _FIRST
+        self.events = array.array("H", bytes(2 * 3 * _EVENTS))
         self._read = 0
         self._write = 0
-        self._advert = None
+        self.advert = None
         self._interval_us = 0
         self._scan = None
         self._reaching = False
@@ -181,11 +181,11 @@ class Radio:
         if event == _IRQ_SCAN_RESULT:
             peer_type, peer, kind, rssi, payload = data
             if kind == _ADV_IND and len(payload) == advert.SIZE:
-                what = _copy(payload, self._ring, rssi, time.ticks_ms())
+                what = _copy(payload, self.ring, rssi, time.ticks_ms())
                 if what == 2:
-                    _fetch(peer, self._ring, 6, _PEER)
-                    self._ring[_PEER_TYPE] = peer_type
-                    self._ring[_SEARCH] = _HEARD
+                    _fetch(peer, self.ring, 6, _PEER)
+                    self.ring[_PEER_TYPE] = peer_type
+                    self.ring[_SEARCH] = _HEARD
                 if what:
                     self.activity.set()
         elif (
@@ -217,7 +217,7 @@ class Radio:
             self._note(event, connection, value)
 
     def _note(self, event, connection, value):
-        events = self._events
+        events = self.events
         at = self._write
         if at != self._read:  # a flood of writes to one attribute is one event until it is fetched
             last = (at or 3 * _EVENTS) - 3
@@ -244,13 +244,13 @@ class Radio:
         at = self._read
         if at == self._write:
             return None
-        event = tuple(self._events[at : at + 3])
+        event = tuple(self.events[at : at + 3])
         self._read = 0 if at + 3 == 3 * _EVENTS else at + 3
         return event
 
     def drain(self, hear):
         """Hand adverts to `hear(ring, cell, ticks)`, by place in the ring and time; one it answers False to stays."""
-        ring = self._ring
+        ring = self.ring
         cell = _peek(ring)
         while cell and hear(ring, cell, _ticks(ring, cell)):
             _pop(ring)
@@ -260,7 +260,7 @@ class Radio:
         """Set advertising interval, scan window and scan interval; window 0: no scanning."""
         self._interval_us = advertising_ms * 1000
         self._scan = (0, scan_ms * 1000, window_ms * 1000, False) if window_ms else None
-        if self._advert is not None and not self._reaching:
+        if self.advert is not None and not self._reaching:
             self._hush()
             self._speak()
 
@@ -270,16 +270,16 @@ class Radio:
         OSError if the radio refuses: then nothing is on the air. The port may keep the old BLE address and not say so.
         """
         self._hush()
-        self._advert = None
+        self.advert = None
         before = self._ble.config("mac")
         self._ble.config(addr_mode=_PRIVATE_NON_RESOLVABLE)
         if self._ble.config("mac") == before:
             raise OSError(_EBUSY)
-        self._advert = advert.encode(TX_POWER, address)
+        self.advert = advert.encode(TX_POWER, address)
         try:
             self._speak()
         except OSError:
-            self._advert = None
+            self.advert = None
             self._hush()
             raise
 
@@ -289,15 +289,15 @@ class Radio:
 
     def _speak(self):
         self.advertise()
-        if self._scan is not None and self._advert is not None:
+        if self._scan is not None and self.advert is not None:
             self._ble.gap_scan(*self._scan)
 
     def advertise(self):
         """Advertise again: the chip stops when somebody connects. With no connection left to offer it stays silent."""
-        if self._advert is None:
+        if self.advert is None:
             return
         try:
-            self._ble.gap_advertise(self._interval_us, adv_data=self._advert)
+            self._ble.gap_advertise(self._interval_us, adv_data=self.advert)
         except OSError:
             if not self.connections:
                 raise
@@ -328,21 +328,21 @@ class Radio:
 
     def seek(self, address):
         """From now on, note who sends this contact address."""
-        self._ring[_SEARCH] = _NOT_SOUGHT
-        self._ring[_SOUGHT:_PEER] = address
-        self._ring[_SEARCH] = _SOUGHT_FOR
+        self.ring[_SEARCH] = _NOT_SOUGHT
+        self.ring[_SOUGHT:_PEER] = address
+        self.ring[_SEARCH] = _SOUGHT_FOR
 
     def found(self):
         """(type, BLE address) of who sends the address sought, None if nobody was heard yet."""
-        if self._ring[_SEARCH] != _HEARD:
+        if self.ring[_SEARCH] != _HEARD:
             return None
-        return self._ring[_PEER_TYPE], bytes(self._ring[_PEER:_PEER_TYPE])
+        return self.ring[_PEER_TYPE], bytes(self.ring[_PEER:_PEER_TYPE])
 
     def forget(self):
         """Seek nobody, and wipe who was sought and what was told."""
-        self._ring[_SEARCH] = _NOT_SOUGHT
+        self.ring[_SEARCH] = _NOT_SOUGHT
         for at in range(_SOUGHT, _FIRST):
-            self._ring[at] = 0
+            self.ring[at] = 0
         for at in range(_MAX_TOLD):
             self._told[at] = 0
 

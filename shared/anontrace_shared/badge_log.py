@@ -40,7 +40,7 @@ class Sealer:
     def __init__(self, log_public_key: bytes, kind: int, slot_field: int, ephemeral: bytes | None = None) -> None:
         if kind not in (KNOWN_SLOT, UNKNOWN_SLOT) or not 0 <= slot_field < 1 << 32:
             raise FormatError("a block is of kind 1 or 2, and its slot field is 4 bytes")
-        self._aad = bytes((kind,)) + slot_field.to_bytes(4, "little")
+        self.aad = bytes((kind,)) + slot_field.to_bytes(4, "little")
         self._sender = hpke.Sender(log_public_key, INFO, ephemeral)
         self._left: int | None = None
         self._crc = 0
@@ -50,7 +50,7 @@ class Sealer:
         if self._left is not None or not 0 <= count <= MAX_RECORDS:
             raise FormatError("a block begins once, with at most 65535 records")
         self._left = count
-        return self._passed(self._aad + count.to_bytes(2, "little") + self._sender.enc)
+        return self._passed(self.aad + count.to_bytes(2, "little") + self._sender.enc)
 
     def record(self, address: bytes, packed_figures: bytes) -> bytes:
         """The next sealed record (40)."""
@@ -59,7 +59,7 @@ class Sealer:
         if len(address) != ADDRESS or len(packed_figures) != badge_figures.SIZE:
             raise FormatError("a record is an address of 20 bytes and figures of 4")
         self._left -= 1
-        return self._passed(self._sender.seal(address + packed_figures, self._aad))
+        return self._passed(self._sender.seal(address + packed_figures, self.aad))
 
     def end(self) -> bytes:
         """The CRC (4) that completes the block; the sealing key is wiped."""

@@ -111,6 +111,8 @@ def test_an_overheard_address_is_unverified_in_its_slot_and_later_and_a_live_rel
         recorded = await challenge_answer(ada, ada.address(first))
         assert recorded is not None
         flash = await slot_with(first, address=ada.address(first), answer=recorded)
+        await air.run_until(slots.slot_start(first + 1) - 5)
+        air.set_range("eve", "bob", None)
         await air.run_until(slots.slot_start(first + 1) + 2)
         assert (flash / "asked").exists()
 

@@ -21,6 +21,7 @@ from tests.firmware.test_hands import BOARD, Light
 from tests.patience import HANG_SECONDS
 from tools.simulator import flash
 from tools.simulator.air import Sighting
+from tools.simulator.nimble import Loss
 
 SLOT = slots.slot_of(START)
 SECRET = bytes(range(100, 132))  # n of a challenge
@@ -169,9 +170,9 @@ def test_a_radio_that_goes_on_refusing_is_reset(play: Play) -> None:
     play(story)
 
 
-@pytest.mark.parametrize("late", [False, True], ids=["its end alone is told", "it is told late"])
+@pytest.mark.parametrize("course", Loss, ids=lambda course: f"told is {course.value}")
 def test_a_connection_that_never_comes_up_keeps_the_right_advert_off_the_air_for_ten_seconds_at_most(
-    play: Play, late: bool
+    play: Play, course: Loss
 ) -> None:
     async def story(town: Town) -> None:
         air = town.air
@@ -184,9 +185,12 @@ def test_a_connection_that_never_comes_up_keeps_the_right_advert_off_the_air_for
         for number in range(5):
             await air.run_for(2)
             lost = air.now
-            air.badges["ada"].stack.lose_connection(late)
+            air.badges["ada"].stack.lose_connection(course)
             await air.run_for(30)
             after = [each for each in seen if each.time > lost]
+            while after and after[0].data == b"":
+                assert course == Loss.SILENT
+                after.pop(0)
             assert {(decode(each.data), each.address) for each in after} == {((3, ada.address(slot)), seen[0].address)}
             assert after[0].time - lost < 10 and len(after) > 30, number
         await ada.set_time()  # it can be found, and answers
@@ -393,7 +397,7 @@ def test_settings_erase_and_restart(play: Play) -> None:
         times: list[float] = []
         air.sniff(lambda sighting: times.append(sighting.time))
         await air.run_for(20)
-        assert 9 <= len(times) <= 11
+        assert 9 <= len(times) <= 11 + 5  # it advertises anew every four to nine seconds, whatever else it does
 
         async def restart(link: BadgeLink) -> None:
             await link.ask(commands.RESTART)

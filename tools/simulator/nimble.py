@@ -5,6 +5,7 @@ numbers that the port gives.
 """
 
 import asyncio
+import enum
 import struct
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -44,6 +45,14 @@ _CONNECTION_INTERVAL = (24, 40)  # units of 1.25 ms
 _SUPERVISION = 256  # units of 10 ms
 _LOST_HANDLE = 3  # of a connection that never came up
 _LATE = 8_000_000  # virtual microseconds
+
+
+class Loss(enum.Enum):
+    """What the host is told of a connection that never comes up, by versions of the stack."""
+
+    ENDED = "its end alone"
+    LATE = "that it came, late, and its end"
+    SILENT = "nothing, and it goes on advertising, without data"
 
 
 class Nimble:
@@ -284,10 +293,15 @@ class Nimble:
 
         connection.on(Connection.EVENT_CONNECTION_ATT_MTU_UPDATE, mtu_exchanged)
 
-    def lose_connection(self, late: bool) -> None:
-        """A connection never comes up (0x3E), as at the edge of range, and advertising has ended with it: told by
-        its end alone, or, by another version of the stack, late and then its end."""
-        self.radio.le_legacy_advertiser.stop()
+    def lose_connection(self, course: Loss) -> None:
+        """A connection never comes up (disconnect reason 0x3E), as at the edge of range."""
+        advertiser = self.radio.le_legacy_advertiser
+        if course == Loss.SILENT:
+            advertiser.advertising_data = b""
+            advertiser.start()
+            return
+        advertiser.stop()
+        late = course == Loss.LATE
         who = struct.pack("<HB", _LOST_HANDLE, 1) + bytes(6)
         if late:
             self.radio.clock.after(_LATE, partial(self.post, Irq.CENTRAL_CONNECT, who, True))

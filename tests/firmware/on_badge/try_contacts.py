@@ -138,7 +138,7 @@ def test_what_was_taken_is_wiped():
     contacts.hear(bytearray(marker + b"\x80\x80"), 0, third_of(0))
     contacts.close()
     contacts.take()
-    assert marker not in bytes(contacts._table)
+    assert marker not in bytes(contacts.table)
 
 
 def test_hearing_allocates_nothing():
