@@ -158,7 +158,7 @@ class Links:
                 link.by_owner = False
             from anontrace_shared.badge_session import BadgeSession  # a guest
 
-            link.session = BadgeSession(key, self._radio.sent())
+            link.session = BadgeSession(key, self.radio.sent())
         plaintexts = link.session.receive(chunk)
         opening = link.session.open()
         if opening:

@@ -304,7 +304,7 @@ class Radio:
 
     def sent(self):
         """The 20 bytes on the air; none while nothing is."""
-        return (self._advert or b"")[advert.ADDRESS_AT :]
+        return (self.advert or b"")[advert.ADDRESS_AT :]
 
     def received(self, attribute):
         """What was written to the inbox since the last call, or to the challenge."""
