@@ -47,7 +47,7 @@ badge: $(READY) ## a simulated badge in this terminal, and what to type in anoth
 	@$(BIN)/python -m tools.make badge
 
 test: lint ## style, types, and all tests on both interpreters
-	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n auto
 
 lint: $(READY) ## style and types only
 	@$(BIN)/ruff check .

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from tools.soak import LIMITS, Day, judged, lived
+from tools.soak import KINDS, LIMITS, Day, judged, lived
 
-DAY = Day(cpu_ms=0.4, memory=50_000_000, descriptors=20, files=12, log=0, manifest=1000, data=1_000_000)
+DAY = Day(*(0.4 for _ in KINDS), memory=50_000_000, descriptors=20, files=12, log=0, manifest=1000, data=1_000_000)
 
 
 def test_a_life_that_stays_as_it_was_is_flat() -> None:
@@ -28,5 +28,6 @@ def test_a_server_lives_through_its_days() -> None:
     seen: list[int] = []
     days = lived(2, 8, seen.append)
     assert seen == [1, 2]
-    assert all(day.cpu_ms > 0 and day.memory > 0 and day.files > 3 and day.manifest > 0 for day in days)
+    assert all(getattr(day, kind) > 0 for day in days[1:] for kind in KINDS)
+    assert all(day.memory > 0 and day.files > 3 and day.manifest > 0 for day in days)
     assert days[1].log == 0

@@ -241,6 +241,13 @@ def test_each_badge_is_synced_and_what_fails_is_said_once(wearer, monkeypatch):
     assert [line for line in said(5) if "2" in line] == ["Badge 2: out of range"]
     wrong[1] = wrong[2] = BluetoothError("Bluetooth is switched off")
     assert said(5) == ["Badge 1: Bluetooth is switched off", "Badge 2: Bluetooth is switched off"]
+    wearer.run._due[run.BADGE] = int(wearer.time.now)
+    wearer.run.step()
+    assert list(wearer.run.failures) == ["Badge 1: Bluetooth is switched off", "Badge 2: Bluetooth is switched off"]
+    wrong[1] = wrong[2] = BadgeNotFoundError("out of range")  # which is said, and not what makes `--once` fail
+    wearer.run._due[run.BADGE] = int(wearer.time.now)
+    wearer.run.step()
+    assert wearer.run.failures == {}
     wrong.clear()
     assert {line[:14] for line in said(5)} == {"Badge 1 synced", "Badge 2 synced"}
 
@@ -329,6 +336,7 @@ def test_run_keeps_going_at_the_highest_level_when_the_state_folder_was_busy(lat
     wearer.until(wearer.time.now + 1)
     wearer.time.now += HOUR
     wearer.run.step()
+    assert list(wearer.run.failures) == ["another command has it"]
     wearer.run._changing = changing
     wearer.events.clear()
     wearer.run.step()

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from anontrace.companion.context import Context, pass_context
-from anontrace.companion.output import json_text, say
+from anontrace.companion.output import json_text, say, warn
 
 if TYPE_CHECKING:
-    from anontrace.companion.errors import BusyError
+    from anontrace.companion.errors import BusyError, CompanionError
     from anontrace.companion.schedule.run import Event
     from anontrace.companion.store.badges import Badge
     from anontrace.companion.store.state import State
@@ -24,10 +24,11 @@ SCAN_SECONDS = 8.0  # short: other commands wait that long for the state folder
 @click.command()
 @click.option("--level", type=click.Choice(["low", "normal", "high"]),
               help="How much traffic to hide in.  [default: the one chosen last, at first normal]")  # fmt: skip
-@click.option("--once", is_flag=True, help="Do what is due by now, and stop: for a timer of your own.")
+@click.option("--once", is_flag=True,
+              help="Do what is due by now, and stop: for a timer of your own; fails if that fails.")  # fmt: skip
 @click.option("--no-badge", is_flag=True, help="Leave the badges alone; sync them by hand.")
 @pass_context
-def run(context: Context, level: str | None, once: bool, no_badge: bool) -> None:
+def run(context: Context, level: str | None, once: bool, no_badge: bool) -> int:
     """Keep everything going, at random times, until interrupted.
 
     Registers addresses ahead and confirms them, asks the mailboxes, renews addresses, has dummies sent, and syncs your
@@ -61,7 +62,7 @@ def run(context: Context, level: str | None, once: bool, no_badge: bool) -> None
             there_is_news()
         if context.output.as_json:
             click.echo(json_text(dict(event.document)))
-        else:
+        elif not (once and event.failure):  # those are said in the end
             # A log is not encrypted: there, no more than on a screen that others may see.
             for line in (TEXT,) if event.news and not sys.stdout.isatty() else event.lines:
                 say(f"{moment_text(event.document['time'])}  {line}")
@@ -75,7 +76,7 @@ def run(context: Context, level: str | None, once: bool, no_badge: bool) -> None
                 held.enter_context(exclusive(context.folder, OTHER_SECONDS, RUN_FILE))
             except BusyError as error:
                 _is_running(context, level, error)
-                return
+                return 0
             running = Run(
                 context.changing,
                 lambda state: Servers(state.network, DIRECTORY_SECONDS),
@@ -90,7 +91,7 @@ def run(context: Context, level: str | None, once: bool, no_badge: bool) -> None
             while True:
                 running.step()
                 if once:
-                    return
+                    return _ended(running.failures)
                 if (last := _last_written(context)) != written:
                     written = last  # by another command, which may have chosen another level
                     with context.reading() as state:
@@ -99,6 +100,14 @@ def run(context: Context, level: str | None, once: bool, no_badge: bool) -> None
         except KeyboardInterrupt:
             if not asked.terminated:
                 raise
+            return 0
+
+
+def _ended(failures: dict[str, "CompanionError"]) -> int:
+    """Say what kept `--once` from doing what was due; the exit code, of the first that did."""
+    for each in failures:
+        warn(each)
+    return next((error.exit_code for error in failures.values()), 0)
 
 
 def _is_running(context: Context, level: str | None, error: "BusyError") -> None:

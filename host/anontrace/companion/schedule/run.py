@@ -16,7 +16,15 @@ from anontrace_shared.slots import SLOTS_PER_DAY, day_of, slot_of
 from anontrace import clock
 from anontrace.companion.addresses import confirming, registration
 from anontrace.companion.addresses.swaps import Swaps
-from anontrace.companion.errors import BusyError, CompanionError, OfflineError, RefusedError, SetupError, StateError
+from anontrace.companion.errors import (
+    BadgeNotFoundError,
+    BusyError,
+    CompanionError,
+    OfflineError,
+    RefusedError,
+    SetupError,
+    StateError,
+)
 from anontrace.companion.exposures.presentation import WITHDRAWN, told_lines
 from anontrace.companion.network.servers import Servers
 from anontrace.companion.reports import fragments
@@ -51,12 +59,14 @@ Sync = Callable[[State, Badge], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Event:
-    """What is worth a line. `document` is shown with --json; lines with `news` are for the wearer's eyes alone."""
+    """What is worth a line. `document` is shown with --json; lines with `news` are for the wearer's eyes alone, those
+    of a `failure` are in `Run.failures` too."""
 
     task: str
     lines: tuple[str, ...]
     document: Mapping[str, Any]
     news: bool = False
+    failure: bool = False
 
 
 class Run:
@@ -83,6 +93,7 @@ class Run:
         self._times = SystemRandom() if rng is None else Random(rng.getrandbits(64))  # noqa: S311 - a test's
         self._offline: set[str] = set()  # tasks that found no server when they were due last
         self._failing: dict[str, str] = {}  # what was said last of each that fails
+        self.failures: dict[str, CompanionError] = {}  # of the last step, by the line that tells of each
         self._due: dict[str, int] = {}
         self._mean_gaps: dict[str, float] = {}
         self._tasks: dict[str, Callable[[State, Servers], None]] = {
@@ -123,6 +134,7 @@ class Run:
         kept, nor right after another: when its request leaves says nothing of either.
         """
         self._keep_to_the_clock(clock.now())
+        self.failures = {}
         done: set[str] = set()
         while due := sorted((at, task) for task, at in self._due.items() if at <= clock.now() and task not in done):
             self._pause(self._times.uniform(0, APART_SECONDS if done else 1))
@@ -159,11 +171,13 @@ class Run:
                 return
             self._ask(task)
         except OfflineError as error:
+            self._note(f"Offline: {error}", error)
             if not self._offline:
-                self._event(task, [f"Offline: {error}"], offline=True)
+                self._event(task, [f"Offline: {error}"], failure=True, offline=True)
             self._offline.add(task)
             return
-        except BusyError:
+        except BusyError as error:
+            self._note(str(error), error)
             self._due[task] = int(clock.now() + min(self._mean_gaps[task], SOON_SECONDS) * self._rng.uniform(0.1, 1))
             return
         except (SetupError, StateError):
@@ -196,13 +210,19 @@ class Run:
                 self._tasks[task](state, servers)
 
     def _fails(self, who: str, task: str, error: CompanionError, **document: Any) -> None:
-        """A line when something begins to fail, or fails in another way; not at each attempt."""
+        """A line when something begins to fail, or fails in another way; not at each attempt. A badge that is out of
+        range, as it may be for most of a day, is told of and is no failure."""
         sentence = str(error)
+        line = sentence if who == task else f"{who}: {sentence}"
+        is_failure = not isinstance(error, BadgeNotFoundError)
+        if is_failure:
+            self._note(line, error)
         if self._failing.get(who) != sentence:
             self._failing[who] = sentence
-            self._event(
-                task, [sentence if who == task else f"{who}: {sentence}"], error=error.kind, said=sentence, **document
-            )
+            self._event(task, [line], failure=is_failure, error=error.kind, said=sentence, **document)
+
+    def _note(self, line: str, error: CompanionError) -> None:
+        self.failures.setdefault(line, error)
 
     def _level_of(self, state: State) -> Level:
         return self._level.for_badges(state.badges.count())
@@ -218,8 +238,8 @@ class Run:
         """Seconds until it is due again: at random, but evenly enough for a day to keep to its bytes."""
         return self._times.uniform(*(LOOK_GAPS if task == POLL else GAPS)) * self._mean_gaps[task]
 
-    def _event(self, task: str, lines: list[str], news: bool = False, **document: Any) -> None:
-        self._say(Event(task, tuple(lines), {"task": task, "time": int(clock.now()), **document}, news))
+    def _event(self, task: str, lines: list[str], news: bool = False, failure: bool = False, **document: Any) -> None:
+        self._say(Event(task, tuple(lines), {"task": task, "time": int(clock.now()), **document}, news, failure))
 
     def _top_up(self, state: State, servers: Servers) -> None:
         slot = slot_of(clock.now())
@@ -234,7 +254,10 @@ class Run:
             if not settled.resent and not settled.pending:
                 confirming.note_found(state, settled.found)
             until = min(state.addresses.confirmed_until(badge.number, slot) for badge in badges)
-            self._event(TOP_UP, [f"Registered at once, for {until - slot} slots ahead."], made=made, until=until)
+            said = f"Registered at once, for {until - slot} slots ahead."
+            if until == slot:
+                said = "Addresses are on their way at once; none is confirmed yet."
+            self._event(TOP_UP, [said], made=made, until=until)
         elif made:
             self._event(TOP_UP, [], made=made, until=until)
 
