@@ -23,6 +23,7 @@ from anontrace.wire import catching_up, trust
 from anontrace.wire import directory as directories
 from anontrace.wire import mixes as wire_mixes
 from anontrace.wire.content import Content
+from anontrace.wire.description import Description
 from anontrace.wire.directory import Directory
 from anontrace.wire.mixes import Mix
 from anontrace.wire.network import Network
@@ -160,6 +161,11 @@ class Peers:
     def lacks(self, number: int, since: float) -> bool:
         """Whether a mix is not in force in discovery's directory, read after a monotonic time."""
         return self._refreshed > since and number not in self.mixes
+
+    def described(self, number: int) -> Description | None:
+        """What a mix says of itself by discovery's directory; None if it is not there."""
+        found = self._known.get(number)
+        return None if found is None else found.described
 
     def table(self) -> list[dict[str, Any]]:
         """The pinned mixes, and what they say of themselves and others."""

@@ -10,8 +10,10 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from anontrace.wire import description, directory, network
 
 from tests.backend.servers import Servers, command
+from tests.patience import eventually
 
 
 @pytest.fixture
@@ -26,13 +28,16 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def copied(servers: Servers, name: str = "copy", with_store: bool = True) -> Path:
-    """A copy of the mailbox server's folder that listens elsewhere."""
-    listen = servers.config("mailbox")["listen"]
+def copied(servers: Servers, name: str = "copy", with_store: bool = True, with_url: bool = True) -> Path:
+    """A copy of the mailbox server's folder that listens elsewhere, and has the same URL or one of its own."""
+    listen, url = (servers.config("mailbox")[each] for each in ("listen", "url"))
     copy = servers.folder / name
     left_out = shutil.ignore_patterns("staff.sock", *([] if with_store else ["store"]))
     shutil.copytree(servers.folder / "mailbox", copy, ignore=left_out)
-    servers.configure(name, f'listen = "{listen}"', f'listen = "127.0.0.1:{free_port()}"')
+    port = free_port()
+    servers.configure(name, f'listen = "{listen}"', f'listen = "127.0.0.1:{port}"')
+    if not with_url:
+        servers.configure(name, f'url = "{url}"', f'url = "http://127.0.0.1:{port}"')
     return copy
 
 
@@ -63,6 +68,29 @@ def test_two_copies_are_not_run_by_one_command(servers: Servers) -> None:
     assert f"{servers.folder / 'mailbox'} is the same server" in done.stderr
     checked = command("check", servers.folder / "mailbox", copy)
     assert "has this URL too" in checked.stderr
+
+
+def shown_url(servers: Servers) -> str | None:
+    """Where the mailbox server is, by discovery's directory."""
+    pinned = network.load(servers.folder / "network.toml")
+    body = servers.http.get(f"{pinned.discovery.url}/v2/directory").content
+    described = directory.parse(body, pinned.discovery.key).content.descriptions
+    (number,) = pinned.with_role("mailbox")
+    return description.parse(described[number]).url if number in described else None
+
+
+def test_a_server_whose_copy_led_its_senders_elsewhere_is_found_again(servers: Servers) -> None:
+    """The copy's description is the newer one: discovery takes the original's for it no more."""
+    servers.start("discovery")
+    copied(servers, with_url=False)
+    for name in ("mailbox", "copy", "mailbox"):
+        servers.start(name)
+        url = servers.config(name)["url"]
+        eventually(f"{name} is found at {url}", lambda url=url: shown_url(servers) == url)  # type: ignore[misc]
+        if name == "mailbox":  # while that is where senders are led, no copy may lead them away
+            done = command("check", servers.folder / "copy")
+            assert (done.returncode, done.stderr.count(f"runs already: it answers at {url}")) == (1, 1)
+        servers.kill(name)
 
 
 def test_a_restart_is_not_kept_from_being_one(servers: Servers) -> None:

@@ -114,6 +114,8 @@ def test_a_server_toml_without_the_second_door_has_it_as_a_socket_file(tmp_path:
         eventually("the authority finds the nymserver", lambda: _lists_reports(servers))
         found = json.loads(command("status", servers.folder / "authority", "--json").stdout)["servers"]
         assert [each["name"] for each in found] == ["authority"]
+        forwarded = {"X-Forwarded-For": "127.0.0.1"}
+        assert servers.for_staff("authority").get("/v1/status", headers=forwarded).status_code == 403
     finally:
         servers.close()
 

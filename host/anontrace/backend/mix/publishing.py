@@ -27,14 +27,16 @@ class NymserverFacts:
     log_key: bytes
 
 
-async def described(store: Store, config: ServerConfig, nymserver: NymserverFacts | None, now: float) -> bytes:
+async def described(
+    store: Store, config: ServerConfig, nymserver: NymserverFacts | None, now: float, after: int = 0
+) -> bytes:
     """The description of a mix, as of now. One that says the same is left as it is, by all workers and after every
-    restart: each new one would make a new directory."""
+    restart: each new one would make a new directory. `after`: unix seconds than which it has to be later."""
     assert config.number is not None  # mixes have one
     written = Description(
         number=config.number,
         roles=config.mix_roles,
-        issued=int(now),
+        issued=max(int(now), after + 1),
         name=config.name,
         url=config.url,
         retiring=config.mix.retire,
@@ -46,13 +48,18 @@ async def described(store: Store, config: ServerConfig, nymserver: NymserverFact
         if value is not None:
             before = description.parse(value)
             if before.issued <= now + mixes.CLOCK_TOLERANCE:
-                if made.model_copy(update={"issued": before.issued}) == before:
+                if before.issued > after and made.model_copy(update={"issued": before.issued}) == before:
                     return value
                 # Two of one second would not tell which of them holds.
                 made = made.model_copy(update={"issued": max(made.issued, before.issued + 1)})
         if await store.compare_and_swap(_TABLE, _DESCRIPTION, value, made.encode()):
             return made.encode()
     raise StoreError("the description of this mix changed under every attempt to make it")
+
+
+def contradicts(found: Description | None, text: bytes) -> bool:
+    """Whether discovery shows, of this mix, another description than this, and none that this one replaces."""
+    return found is not None and found.encode() != text and found.issued >= description.parse(text).issued
 
 
 def signed(number: int, text: bytes, keys: Sequence[MixKey], lossy: Sequence[int], signing_key: bytes) -> Content:

@@ -26,6 +26,7 @@ _log = logging.getLogger("anontrace.backend")
 
 _LOOK_SECONDS = 2.0
 _SECONDS_BETWEEN_REPAIRS = 60.0
+_SECONDS_BETWEEN_CLAIMS = 6 * 3600.0  # discovery takes a dozen new descriptions of a mix a day
 
 
 class MixRole:
@@ -78,6 +79,8 @@ class MixRole:
         self._started = 0.0
         self._handed_over = 0.0  # monotonic
         self._repaired = -_SECONDS_BETWEEN_REPAIRS
+        self._claimed = -_SECONDS_BETWEEN_CLAIMS
+        self._text = b""  # of the description that was published last
         self._published_day: int | None = None
         self._rolled_over = asyncio.Event()
         self._today = 0
@@ -117,8 +120,9 @@ class MixRole:
             self._rolled_over.set()
 
     async def _keep_published(self) -> None:
-        """Announce the keys of today and tomorrow at start, at each rollover, every few hours, and when discovery has
-        lost them: it takes what it has already without ado. PeerError if it is not there.
+        """Announce the keys of today and tomorrow at start, at each rollover, every few hours, when discovery has lost
+        them, and when it shows another description of this mix: it takes what it has already without ado. PeerError if
+        it is not there.
 
         By a time that holds, or, until there is one, that of the start."""
         while True:
@@ -134,7 +138,7 @@ class MixRole:
             # Not in the seconds between midnight and the rollover, and not while the clock has just jumped.
             is_rolled_over = keydays.day_at(now) == today == keydays.day_at(clock.now())
             is_old = not 0 <= now - self._published < publishing.REFRESH_SECONDS
-            is_due = today != self._published_day or lost or is_old
+            is_due = today != self._published_day or lost or is_old or self._has_to_claim(self._text)
             if is_rolled_over and is_due and await self._context.peers.clock_holds():
                 await self._publish(now)
                 self._published, self._published_day, self._handed_over = now, today, time.monotonic()
@@ -146,9 +150,25 @@ class MixRole:
     async def _publish(self, now: float) -> None:
         context = self._context
         text = await publishing.described(context.store, context.server.config, self._nymserver, now)
+        other = context.peers.described(self._number)
+        if other is not None and self._has_to_claim(text):
+            _log.warning(
+                "%s: mix %d was described anew, as %s at %s, and not by this server: does a copy of its folder run, or"
+                " did one? This server describes it as it is once more",
+                self._name, self._number, other.name, other.url,
+            )  # fmt: skip
+            self._claimed = time.monotonic()
+            text = await publishing.described(context.store, context.server.config, self._nymserver, now, other.issued)
         made = publishing.signed(self._number, text, self._keys.all(), self._loops.lossy, self._signing_key)
         await context.peers.publish(self._number, made)
+        self._text = text
         context.counters.add("announced")
+
+    def _has_to_claim(self, text: bytes) -> bool:
+        """Whether discovery shows another description in place of this one, which it would refuse as the older one."""
+        if not text or time.monotonic() - self._claimed < _SECONDS_BETWEEN_CLAIMS:
+            return False
+        return publishing.contradicts(self._context.peers.described(self._number), text)
 
     def _may_repair(self) -> bool:
         return time.monotonic() - self._repaired >= _SECONDS_BETWEEN_REPAIRS

@@ -8,11 +8,14 @@ import asyncio
 from collections.abc import Sequence
 
 import httpx
+from anontrace_shared.errors import AnontraceError
 
 from anontrace.backend.config import Server
 from anontrace.backend.errors import ConfigError
+from anontrace.wire import catching_up, directory, mixes
+from anontrace.wire.description import Description
 
-from .nearby import Place
+from .nearby import Place, title
 
 _ANSWER_SECONDS = 5
 _PREDECESSOR_SECONDS = 6.0  # a server that was told to end finishes what it was asked for as long as five
@@ -24,9 +27,39 @@ def running_at(server: Server) -> str | None:
 
 
 def copy_at(server: Server) -> str | None:
-    """Where another instance of a server answers that may have none; this one does not run."""
+    """Where another instance of a server answers that may have none: at its URL, or where discovery says that this mix
+    is. This one does not run."""
+    if server.config.store is not None:
+        return None
     place = Place.outside(server)
-    return place.url if server.config.store is None and _answers(place) else None
+    if _answers(place):
+        return place.url
+    described = None if server.config.number is None else _described(server, server.config.number)
+    if described is None or described.url == place.url:
+        return None
+    place = Place.in_network(server, described.url)
+    return place.url if _calls_itself(place, described.name) else None
+
+
+def _described(server: Server, number: int) -> Description | None:
+    """What discovery shows of a mix; None where it does not answer, or not as it should."""
+    pinned = server.network
+    try:
+        answer = Place.in_network(server, pinned.discovery.url).request("GET", catching_up.WHOLE, _ANSWER_SECONDS)
+        found = directory.parse(answer.content, pinned.discovery.key)
+        mix = mixes.verified(found.content, number, pinned.pins, found.head.issued)
+    except (httpx.HTTPError, AnontraceError, KeyError):
+        return None
+    return mix.described
+
+
+def _calls_itself(place: Place, name: str) -> bool:
+    """Whether a server of this name answers there: what was a server's place may be another's now."""
+    try:
+        found = place.request("GET", "/openapi.json", _ANSWER_SECONDS).json()["info"]["title"]
+    except (httpx.HTTPError, ValueError, RecursionError, TypeError, KeyError):
+        return False
+    return bool(found == title(name))
 
 
 def refuse_twins(servers: Sequence[Server]) -> None:

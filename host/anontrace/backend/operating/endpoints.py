@@ -29,6 +29,8 @@ from anontrace.backend.store import Store
 from anontrace.backend.web.app import application
 from anontrace.backend.web.describing import gives, gives_octets
 
+from .nearby import title
+
 _log = logging.getLogger("anontrace.backend")
 _CLOCK_RETRY_SECONDS = 60
 _FORWARDED = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "forwarded", "via")  # by a proxy
@@ -59,7 +61,7 @@ class Facts:
 def for_everybody(facts: Facts) -> FastAPI:
     """What is answered at `listen`."""
     config = facts.server.config
-    app = application(f"Anontrace {config.name}", config.http, config.http.forwarded_from)
+    app = application(title(config.name), config.http, config.http.forwarded_from)
 
     for name, role in facts.roles.items():
         # What discovery shows is signed and dated; by whom it is read judges that.
@@ -71,16 +73,16 @@ def for_everybody(facts: Facts) -> FastAPI:
 def for_staff(facts: Facts) -> FastAPI:
     """What is answered at `staff_listen`."""
     config = facts.server.config
-    app = application(f"Anontrace {config.name}, for its staff and operators", config.http, [])
+    app = application(f"{title(config.name)}, for its staff and operators", config.http, [])
     watchers = Senders(config.http.watchers)
     if config.staff_at is None and "watchers" in config.http.model_fields_set:
         _log.warning("%s: `watchers` opens nothing as long as `staff_listen` is a socket file", config.name)
 
     async def watching(request: Request) -> None:
-        if config.staff_at is None:
-            return  # whom the socket file lets in
         if any(each in request.headers for each in _FORWARDED):
             raise Refused(403, "not through a proxy: see `staff_listen` in docs/operations.md")
+        if config.staff_at is None:
+            return  # whom the socket file lets in
         if request.client is None or senders.address(request.client.host) not in watchers:
             raise Refused(403, "not for you: see `watchers` in docs/operations.md")
 

@@ -51,7 +51,11 @@ class Place:
     @classmethod
     def outside(cls, server: Server) -> "Place":
         """Where others reach this server, or another worker of it."""
-        url = server.config.url
+        return cls.in_network(server, server.config.url)
+
+    @classmethod
+    def in_network(cls, server: Server, url: str) -> "Place":
+        """Where one of the servers of this server's network is."""
         return cls(url, urlsplit(url).netloc, _verify(url, server.network.network.ca))
 
     @classmethod
@@ -77,6 +81,11 @@ class Place:
                 http, method, self.url + path, seconds=seconds, most=_MAX_ANSWER, headers=headers,
                 extensions=extensions, **details,
             )  # fmt: skip
+
+
+def title(name: str) -> str:
+    """What a server of this name calls itself in /openapi.json."""
+    return f"Anontrace {name}"
 
 
 def _verify(url: str, ca: str | None) -> SSLContext | None:
