@@ -43,7 +43,7 @@ from anontrace_primitives import x25519_base
 from anontrace_shared.schedule import nym_key
 from anontrace_shared.slots import slot_of
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 OUTPUT = Path(__file__).parent.parent / "build" / "soak.json"
 _DAY_SECONDS = 86400
@@ -90,16 +90,16 @@ LIMITS = {
 FROM_THE_FIRST = {"message_ms": 3.0}
 KINDS = MESSAGE, SWAP, SEND, LOOK, KEEPING = "message_ms", "swap_ms", "send_ms", "look_ms", "keeping_ms"
 LABELS = {
-    MESSAGE: "processor ms a message",
-    SWAP: "an address registered or armed",
+    MESSAGE: "CPU ms a message",
+    SWAP: "a registration",
     SEND: "a notification",
     LOOK: "a look",
-    KEEPING: "keeping house, for each of them",
+    KEEPING: "upkeep for each",
     "memory": "memory, MB",
     "descriptors": "descriptors",
-    "files": "files in the store",
-    "log": "the engine's log, bytes",
-    "manifest": "its list of files, bytes",
+    "files": "files",
+    "log": "engine's log, B",
+    "manifest": "manifest, B",
 }
 UNITS = {"memory": 1e6}
 
@@ -290,17 +290,17 @@ def run(days: int, addresses: int, console: Console) -> tuple[dict[str, object],
         few = lived(days, addresses, lambda day: status.update(f"day {day} of {days}"))
         many = lived(days, addresses * _MORE, lambda day: status.update(f"day {day} of {days}, {_MORE} times as many"))
     ratios, failures = judged(few, many)
-    table = Table("", "day 1", f"day {days}", "ratio", f"with {_MORE}x", f"{_MORE}x to 1x", "from full", "at most")
+    table = Table(Column(no_wrap=True), "day 1", f"day {days}", "ratio", f"with {_MORE}x", f"{_MORE}x to 1x", "from full", "at most")
     for what, most in LIMITS.items():
         values = (_mean(each, what) / UNITS.get(what, 1) for each in (few[_FIRST], few[_LAST]))
         columns = [f"{column[what]:.2f}" for column in ratios.values()]
         columns = [*columns[:3], " ".join(columns[3:])]
-        limit = f"{most:g}" if what not in FROM_THE_FIRST else f"{most:g}, from day 1 {FROM_THE_FIRST[what]:g}"
+        limit = f"{most:g}" if what not in FROM_THE_FIRST else f"{most:g} ({FROM_THE_FIRST[what]:g})"
         table.add_row(LABELS[what], *(f"{value:.4g}" for value in values), *columns, limit)
     console.print(table)
     console.print(
         f"Days are means of five. {_MORE}x: with {_MORE} times the addresses. From full: of what it was when each table"
-        " first had all its days, without and with them.",
+        " first had all its days, without and with them. In brackets: of what it was on day 1.",
         highlight=False,
     )
     names = [each.name for each in fields(Day)]
