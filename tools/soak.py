@@ -290,13 +290,22 @@ def run(days: int, addresses: int, console: Console) -> tuple[dict[str, object],
         few = lived(days, addresses, lambda day: status.update(f"day {day} of {days}"))
         many = lived(days, addresses * _MORE, lambda day: status.update(f"day {day} of {days}, {_MORE} times as many"))
     ratios, failures = judged(few, many)
-    table = Table(Column(no_wrap=True), "day 1", f"day {days}", "ratio", f"with {_MORE}x", f"{_MORE}x to 1x", "from full", "at most")
+    table = Table(
+        Column(no_wrap=True),
+        "day 1",
+        f"day {days}",
+        "ratio",
+        f"with {_MORE}x",
+        f"{_MORE}x to 1x",
+        "from full",
+        "at most",
+    )
     for what, most in LIMITS.items():
         values = (_mean(each, what) / UNITS.get(what, 1) for each in (few[_FIRST], few[_LAST]))
         columns = [f"{column[what]:.2f}" for column in ratios.values()]
         columns = [*columns[:3], " ".join(columns[3:])]
         limit = f"{most:g}" if what not in FROM_THE_FIRST else f"{most:g} ({FROM_THE_FIRST[what]:g})"
-        table.add_row(LABELS[what], *(f"{value:.4g}" for value in values), *columns, limit)
+        table.add_row(LABELS[what], *(f"{value:.3g}" for value in values), *columns, limit)
     console.print(table)
     console.print(
         f"Days are means of five. {_MORE}x: with {_MORE} times the addresses. From full: of what it was when each table"
