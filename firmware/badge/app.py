@@ -98,7 +98,7 @@ class Badge:
             event = radio.next_event()
             while event is not None:
                 self.links.handle(*event)
-                self._asking.handle(*event)
+                self._asking.handle(*event[:3])
                 event = radio.next_event()
 
     def _hear(self, ring, cell, ticks):

@@ -60,7 +60,7 @@ class Links:
         self._handshakes = 0
         self._minute = 0  # in which the handshakes were
 
-    def handle(self, event, connection, value):
+    def handle(self, event, connection, value, size):
         """Take an event from the radio."""
         link = self.links.get(connection)
         if event == air.IRQ_CENTRAL_CONNECT:
@@ -74,12 +74,14 @@ class Links:
                 self._close(link)
         elif link is None:
             if event == air.IRQ_GATTS_WRITE:
-                self.radio.received(value)  # over a connection that is not for this: forget it
+                self.radio.received(size)  # over a connection that is not for this: forget it
         elif event == air.IRQ_MTU_EXCHANGED:
             link.mtu = value
         elif event == air.IRQ_GATTS_WRITE:
-            data = self.radio.received(value)
-            if value == self.radio.inbox:
+            data = self.radio.received(size)
+            if not size:  # more came than there is room for
+                self._end(link)
+            elif value == self.radio.inbox:
                 link.arrived = self.clock.uptime_ms()
                 link.inbox.extend(data)
                 if len(link.inbox) > _MAX_WAITING:

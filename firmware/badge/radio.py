@@ -1,7 +1,9 @@
 """Owner of bluetooth.BLE(): advertises, scans, serves the GATT table (docs/protocol.md, sections 2 and 4).
 
-The interrupt handler copies into buffers allocated at boot, sets a flag and returns; it allocates nothing. The contact
-address and the BLE address change together: nothing is on the air in between. Never knows what an address means.
+The interrupt handler copies into buffers allocated at boot, sets a flag and returns; it allocates nothing but what the
+port itself does where an attribute that was written is read. That has to be done there: the port empties the attribute
+before it copies, and what its task writes meanwhile would take the place of what was there. The contact address and the
+BLE address change together: nothing is on the air in between. Never knows what an address means.
 """
 
 import array
@@ -52,7 +54,7 @@ _FLAG_WRITE = const(0x0008)
 _FLAG_NOTIFY = const(0x0010)
 _PRIVATE_NON_RESOLVABLE = const(3)
 _PREFERRED_MTU = const(247)
-_INBOX_BUFFER = const(1024)  # one frame of 978: the companion sends one request at a time
+_INBOX_BUFFER = const(256)  # one write
 _CHALLENGE_BUFFER = const(33)  # a question of 32, and one more to tell it from a longer one
 _RX_BUFFER = const(2048)
 _MAX_TOLD = const(48)  # an answer to a challenge
@@ -60,7 +62,13 @@ _NOBODY = const(0xFFFF)
 _EBUSY = const(16)
 _LAST_HANDLE = const(0xFFFF)
 
-_RING = bytearray(_END)  # taken at import, while the heap is in one piece; there is one radio
+# What was written and not yet fetched: place of the oldest byte and number of bytes (2 each), then the bytes, in a ring
+# for one frame of 978: the companion sends one request at a time.
+_WRITTEN = const(1024)
+
+# taken at import, while the heap is in one piece; there is one radio
+_RING = bytearray(_END)
+_INBOX = bytearray(4 + _WRITTEN)
 
 
 @micropython.viper
@@ -137,6 +145,34 @@ def _pop(ring: ptr8):  # noqa: F821
     words[_READ] = cell
 
 
+@micropython.viper
+def _put(inbox: ptr8, data: ptr8, size: int):  # noqa: F821
+    """Add to what was written; there has to be room."""
+    words = ptr16(inbox)  # noqa: F821
+    at = int(words[0]) + int(words[1])
+    words[1] = int(words[1]) + size
+    i = 0
+    while i < size:
+        inbox[4 + (at & 1023)] = data[i]
+        at += 1
+        i += 1
+
+
+@micropython.viper
+def _take(inbox: ptr8, data: ptr8, size: int):  # noqa: F821
+    """Take the oldest bytes out, and wipe them there."""
+    words = ptr16(inbox)  # noqa: F821
+    at = int(words[0])
+    i = 0
+    while i < size:
+        data[i] = inbox[4 + at]
+        inbox[4 + at] = 0
+        at = (at + 1) & 1023
+        i += 1
+    words[0] = at
+    words[1] = int(words[1]) - size
+
+
 class Radio:
     """`activity` is set when there is something in `next_event()` or in the ring for `drain()`."""
 
@@ -147,7 +183,7 @@ class Radio:
         self.ring = _RING
         self.ring[:8] = advert.PREFIX
         self.ring[2 * _READ] = self.ring[2 * _WRITE] = _FIRST
-        self.events = array.array("H", bytes(2 * 3 * _EVENTS))
+        self.events = array.array("H", bytes(2 * 4 * _EVENTS))
         self._read = 0
         self._write = 0
         self.advert = None
@@ -212,40 +248,59 @@ class Radio:
             self._told_size = len(payload)
             _fetch(payload, self._told, min(len(payload), _MAX_TOLD), 0)
             self._note(event, connection, value)
-        elif event == IRQ_GATTS_WRITE or event == IRQ_MTU_EXCHANGED:
+        elif event == IRQ_MTU_EXCHANGED:
             connection, value = data
             self._note(event, connection, value)
+        elif event == IRQ_GATTS_WRITE:
+            connection, value = data
+            try:
+                data = self._ble.gatts_read(value)
+            except MemoryError:
+                data = b""
+            size = len(data)
+            if size + _INBOX[2] + (_INBOX[3] << 8) > _WRITTEN:
+                size = 0
+            if self._note(event, connection, value, size):
+                _put(_INBOX, data, size)
 
-    def _note(self, event, connection, value):
+    def _note(self, event, connection, value, size=0):
+        """False if there is no room."""
         events = self.events
         at = self._write
-        if at != self._read:  # a flood of writes to one attribute is one event until it is fetched
-            last = (at or 3 * _EVENTS) - 3
+        self.activity.set()
+        if event == IRQ_GATTS_WRITE and at != self._read:  # a flood of writes to one attribute is one event or two
+            last = (at or 4 * _EVENTS) - 4
             if (
-                event == IRQ_GATTS_WRITE == events[last]
+                events[last] == IRQ_GATTS_WRITE
                 and events[last + 1] == connection
                 and events[last + 2] == value
+                and (events[last + 3] == 0) == (size == 0)
             ):
-                return
-        following = at + 3
-        if following == 3 * _EVENTS:
+                events[last + 3] += size
+                return True
+        following = at + 4
+        if following == 4 * _EVENTS:
             following = 0
         if following == self._read:
             self.lost = True
-        else:
-            events[at] = event
-            events[at + 1] = connection
-            events[at + 2] = value
-            self._write = following
-        self.activity.set()
+            return False
+        events[at] = event
+        events[at + 1] = connection
+        events[at + 2] = value
+        events[at + 3] = size
+        self._write = following
+        return True
 
     def next_event(self):
-        """The oldest (event, connection, attribute handle or MTU) not yet fetched, None if there is none."""
+        """The oldest (event, connection, attribute handle or MTU, bytes written) not yet fetched, None without one.
+
+        Of a write with bytes, `received` has to be called before the next event is fetched. One without has lost some.
+        """
         at = self._read
         if at == self._write:
             return None
-        event = tuple(self.events[at : at + 3])
-        self._read = 0 if at + 3 == 3 * _EVENTS else at + 3
+        event = tuple(self.events[at : at + 4])
+        self._read = 0 if at + 4 == 4 * _EVENTS else at + 4
         return event
 
     def drain(self, hear):
@@ -306,9 +361,11 @@ class Radio:
         """The 20 bytes on the air; none while nothing is."""
         return (self.advert or b"")[advert.ADDRESS_AT :]
 
-    def received(self, attribute):
-        """What was written to the inbox since the last call, or to the challenge."""
-        return self._ble.gatts_read(attribute)
+    def received(self, size):
+        """The bytes written of which the event tells that was fetched last."""
+        data = bytearray(size)
+        _take(_INBOX, data, size)
+        return data
 
     def notify(self, connection, attribute, data):
         """Send one notification, at most the connection's MTU - 3 bytes. OSError(ENOMEM): try again in a while."""

@@ -170,6 +170,25 @@ def test_a_radio_that_goes_on_refusing_is_reset(play: Play) -> None:
     play(story)
 
 
+def test_what_is_written_while_the_port_reads_breaks_no_session(play: Play) -> None:
+    async def story(town: Town) -> None:
+        main = Path(__file__).parent / "on_badge" / "racing_main.py"
+        ada = await town.wearer("ada", main=main)
+        first = slots.slot_of(town.air.now)
+        given = [bytes([number]) * 20 for number in range(1, 47)]
+
+        async def task(link: BadgeLink) -> None:
+            await link.ask(commands.SET_TIME, round(town.air.now * 1000))
+            await link.ask(commands.PROVISION, commands.Provision(commands.LIST, x25519_base(LOG_SECRET), first))
+            for number in range(0, 460, 46):  # frames of 978 bytes, in pieces
+                await link.ask(commands.ADDRESSES, first + number, given)
+
+        await ada.talk(task)
+        assert town.printed("ada") == ""
+
+    play(story)
+
+
 @pytest.mark.parametrize("course", Loss, ids=lambda course: f"told is {course.value}")
 def test_a_connection_that_never_comes_up_keeps_the_right_advert_off_the_air_for_ten_seconds_at_most(
     play: Play, course: Loss

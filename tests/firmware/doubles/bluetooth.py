@@ -19,6 +19,7 @@ class BLE:
         self.notified = []
         self.refuse = {}  # method -> list of OSError numbers to raise, first first
         self.unknown = ()  # connections that have gone without a word
+        self.full = False  # no heap is left for what is read
         self.handler = None
         BLE.last = self
 
@@ -47,6 +48,8 @@ class BLE:
         self._tell("buffer", handle, size, append)
 
     def gatts_read(self, handle):
+        if self.full:
+            raise MemoryError
         return self.written.pop(handle, b"")
 
     def gatts_notify(self, connection, handle, data):

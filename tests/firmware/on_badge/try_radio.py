@@ -123,19 +123,55 @@ def test_connection_events_arrive_in_order_and_a_flood_of_writes_is_one():
     radio, ble = started()
     ble.handler(1, (3, 1, b"abcdef"))
     ble.handler(21, (3, 247))
-    for _ in range(100):
+    for number in range(100):
+        ble.written[12] = bytes((number,)) * 10
         ble.handler(3, (3, 12))
     ble.handler(2, (3, 1, b"abcdef"))
     events = []
     while (event := radio.next_event()) is not None:
         events.append(event)
     assert events == [
-        (IRQ_CENTRAL_CONNECT, 3, 0),
-        (IRQ_MTU_EXCHANGED, 3, 247),
-        (IRQ_GATTS_WRITE, 3, 12),
-        (IRQ_CENTRAL_DISCONNECT, 3, 0),
+        (IRQ_CENTRAL_CONNECT, 3, 0, 0),
+        (IRQ_MTU_EXCHANGED, 3, 247, 0),
+        (IRQ_GATTS_WRITE, 3, 12, 1000),
+        (IRQ_CENTRAL_DISCONNECT, 3, 0, 0),
     ]
+    assert radio.received(1000) == b"".join([bytes((number,)) * 10 for number in range(100)])
     assert radio.connections == 0 and not radio.lost
+
+
+def test_what_two_write_at_once_stays_apart_and_more_than_there_is_room_for_is_told():
+    radio, ble = started()
+    wrote = {3: b"", 4: b""}
+    got = {3: b"", 4: b""}
+    for number in range(300):  # many times round the ring
+        for connection in (3, 4, 4):
+            data = bytes((number & 0xFF, connection)) * (number % 50 + 1)
+            ble.written[12] = data
+            ble.handler(3, (connection, 12))
+            wrote[connection] += data
+        for _ in range(2):
+            event, connection, attribute, size = radio.next_event()
+            assert (event, attribute) == (IRQ_GATTS_WRITE, 12)
+            got[connection] += radio.received(size)
+        assert radio.next_event() is None and got == wrote
+    for connection, size in ((3, 1000), (4, 25), (4, 24), (3, 1), (4, 100)):
+        ble.written[12] = bytes((connection,)) * size
+        ble.handler(3, (connection, 12))
+    assert radio.next_event() == (IRQ_GATTS_WRITE, 3, 12, 1000) and radio.received(1000) == bytes((3,)) * 1000
+    assert radio.next_event() == (IRQ_GATTS_WRITE, 4, 12, 0) and radio.received(0) == b""
+    assert radio.next_event() == (IRQ_GATTS_WRITE, 4, 12, 24) and radio.received(24) == bytes((4,)) * 24
+    assert radio.next_event() == (IRQ_GATTS_WRITE, 3, 12, 0)
+    assert radio.next_event() == (IRQ_GATTS_WRITE, 4, 12, 0)
+    assert radio.next_event() is None and not radio.lost
+
+
+def test_where_no_memory_is_left_to_read_what_was_written_that_is_told():
+    radio, ble = started()
+    ble.full = True
+    ble.written[12] = b"gone"
+    ble.handler(3, (3, 12))
+    assert radio.next_event() == (IRQ_GATTS_WRITE, 3, 12, 0)
 
 
 def test_losing_an_event_is_told():

@@ -24,6 +24,8 @@ asleep = False
 cause = 1  # machine.reset_cause()
 unique_id = b""
 lock_heap = False  # lock the heap while an IRQ handler runs
+handling = False  # whether one runs
+read_window = 0  # microseconds for which a read outside a handler leaves an attribute empty before it copies
 held = None  # (ticks in ms, in us) while the heap is locked: with words of 32 bits it takes heap to compute them
 dispatch = None  # bluetooth's: (irq number, body) -> None
 idle = None  # called when no task is ready, before time goes on
@@ -73,7 +75,8 @@ def ticks():
 
 def enter_handler():
     """An IRQ handler runs from now on; virtual time stands still meanwhile."""
-    global held
+    global held, handling
+    handling = True
     if lock_heap:
         us = ticks()
         held = us // 1000 & 0x3FFFFFFF, us & 0x3FFFFFFF
@@ -82,10 +85,18 @@ def enter_handler():
 
 def leave_handler():
     """It has ended."""
-    global held
+    global held, handling
+    handling = False
     if lock_heap:
         micropython.heap_unlock()
         held = None
+
+
+def race():
+    """Let the time between emptying and copying pass: events come in it."""
+    until = now + read_window
+    while now < until:
+        wait(until)
 
 
 def when(us):

@@ -6,6 +6,7 @@ Events reach the handler as there: memoryviews are the port's own buffers and ar
 import struct
 
 import _air
+import micropython
 from micropython import const
 
 FLAG_BROADCAST = const(0x0001)
@@ -283,9 +284,16 @@ class BLE:
         entry = _values.get(value_handle)
         if entry is None:
             return b""  # the port does not look whether there is such an attribute
-        value = bytes(memoryview(entry[0])[: entry[1]])
+        size = entry[1]
         if entry[2]:
             entry[1] = 0
+        if not _air.handling:
+            _air.race()
+        elif _air.lock_heap:  # this allocation is the port's
+            micropython.heap_unlock()
+        value = bytes(memoryview(entry[0])[:size])
+        if _air.handling and _air.lock_heap:
+            micropython.heap_lock()
         return value
 
     def gatts_write(self, value_handle, data, send_update=False):

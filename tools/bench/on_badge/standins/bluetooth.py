@@ -8,6 +8,7 @@ import sys
 mark = None  # called at each notification and each read
 room = 10  # notifications that the stack takes before some have left
 inbox = b""
+buffers = []
 
 
 class UUID:
@@ -54,6 +55,8 @@ class BLE:
     def config(self, *asked, **settings):
         return object()  # another address each time
 
-    gatts_set_buffer = active
+    def gatts_set_buffer(self, *buffer):
+        buffers.append(bytearray(buffer[1]))  # the port takes it from the heap
+
     gap_advertise = gap_scan = gap_connect = gap_disconnect = active
     gattc_discover_characteristics = gattc_write = gattc_exchange_mtu = active
