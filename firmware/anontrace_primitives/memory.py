@@ -6,8 +6,11 @@ something else is allocated there. `scrub` ends that for all that is no longer r
 """
 
 import gc
+import struct
 
 import micropython
+
+_BLOCK = 4 * struct.calcsize("P")  # bytes of a block of the heap, the smallest hole there is: a tuple of two fills it
 
 
 def equal(a, b):
@@ -34,23 +37,25 @@ def _fill(buffer: ptr8, size: int):
         buffer[i] = 0
 
 
-def scrub():
+def scrub(spare=0):
     """Overwrite the free heap, so that no trace of a wiped context, a scalar or a big integer is left in it.
 
-    Takes some milliseconds, and holds all that is free for that time: call it when a slot has ended, from no interrupt.
+    `spare`: bytes of gc.mem_free() that the heap does not hold but could grow by; they are left alone. Whether the heap
+    held exactly the rest. Takes some ten milliseconds, and all that is free for that time: call it when a slot has
+    ended, from no interrupt, while the collector is disabled.
     """
     gc.collect()
-    held = []
-    size = 32768
-    while size >= 16:
-        try:
-            held.append(bytearray(size))
-        except MemoryError:
-            size //= 2
-    chain = None
     try:
-        while True:  # a tuple of two fills one block of the heap, the smallest hole there is
-            chain = (chain, None)
+        _occupy((gc.mem_free() - spare) // _BLOCK)
+        exact = True
     except MemoryError:
-        held = chain = None
+        exact = False
     gc.collect()
+    return exact
+
+
+@micropython.native
+def _occupy(blocks):
+    chain = None
+    for _ in range(blocks):
+        chain = (chain, None)

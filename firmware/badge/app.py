@@ -9,6 +9,7 @@ import gc
 import os
 import time
 
+import esp32
 import machine
 from anontrace_primitives import memory
 from anontrace_shared import challenge, errors, names, schedule, slots
@@ -163,8 +164,10 @@ class Badge:
             self._try(self.addresses.prepare, number + 1)
         if not self.links.in_session:
             guests.leave()
-        gc.disable()  # scrub collects by itself; every allocation that it makes until it fails need not
-        memory.scrub()
+        gc.disable()
+        gc.collect()
+        # What ESP-IDF has is its own: were the heap to grow by it now, NimBLE would find nothing.
+        memory.scrub(max([area[2] for area in esp32.idf_heap_info(esp32.HEAP_DATA)]))
         gc.enable()
 
     def _try(self, function, *arguments):

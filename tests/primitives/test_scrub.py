@@ -53,7 +53,10 @@ def test_no_secret_of_an_ended_slot_is_left_in_memory(
         assert "key" in left(memory_of(process.pid)), "a context in use holds its key: the search works"
         process.stdin.write(b"\n")
         process.stdin.flush()
+        assert process.stdout.readline() == b"True\n"
         assert process.stdout.readline() == b"scrubbed\n"
         assert left(memory_of(process.pid)) == set()
         process.stdin.close()
+        # What the heap could grow by is left alone; were it not known, the heap would have had to grow.
+        assert process.stdout.readline() == b"True False\n"
     assert process.returncode == 0

@@ -56,7 +56,7 @@ def weight(micropython: tuple[str, ...], board: Path, has_hands: bool) -> int:
 
     `has_hands`: what stands for the pins of a board that has any is loaded too.
     """
-    modules = "_air, bluetooth, machine, time, _mount" + (", _adc, _pin" if has_hands else "")
+    modules = "_air, bluetooth, machine, time, _heap, _mount" + (", _adc, _pin" if has_hands else "")
     script = f"import gc; gc.collect(); a = gc.mem_free(); import {modules}; _mount.switch_on(); gc.collect(); "
     with tempfile.TemporaryDirectory() as folder:
         environment = {"MICROPYPATH": f"{board}:.frozen", "ANONTRACE_FLASH": f"{folder}/{IMAGE}"}

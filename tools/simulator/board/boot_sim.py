@@ -16,6 +16,7 @@ import _ticks  # noqa: E402
 
 _air.idle = _ticks.come_near
 
+import _heap  # noqa: E402, F401
 import _mount  # noqa: E402
 
 _mount.switch_on()

@@ -1,4 +1,4 @@
-"""esp32.Partition as the port has it, of the partition that holds the file system: an image file that acts like NOR.
+"""esp32 as the port has it: ESP-IDF's memory, and the partition of the file system, an image file that acts like NOR.
 
 An erase takes a sector of 4096 bytes and leaves 0xFF; a write only clears bits; both are of any length and place else.
 The port's own source, ports/esp32/esp32_partition.c, says what its arguments mean. The power fails when as many bytes
@@ -10,6 +10,9 @@ import os
 import _air
 from micropython import const
 
+HEAP_DATA = const(4)
+HEAP_EXEC = const(1)
+LARGEST = 61440  # bytes of the largest block that Bluetooth leaves to ESP-IDF
 BLOCKS = const(512)  # of a board with 4 MB
 _BLOCK = const(4096)
 _CHUNK = const(128)
@@ -35,6 +38,11 @@ def _open():
             for _ in range(BLOCKS * _BLOCK // _CHUNK):
                 file.write(_BLANK)
         return open(path, "r+b")
+
+
+def idf_heap_info(capabilities):
+    """(bytes in all, free, of the largest free block, least ever free) of each area."""
+    return [(7288, 0, 0, 0), (15072, 4212, 3840, 3840), (113840, LARGEST + 2100, LARGEST, LARGEST)]
 
 
 class Partition:
