@@ -169,6 +169,12 @@ def test_a_malformed_line_names_file_line_and_fault(text: str, fault: str) -> No
         lines("20 7 9", "", text)
 
 
+def test_the_days_of_a_spreadsheet_are_not_taken_for_seconds() -> None:
+    with pytest.raises(ContactsError, match=r"line 2: the times '43891.000231' and '43891.000463' .* one second"):
+        lines("43891.000231 7 9", "43891.000463 7 9")
+    assert [line.time for line in lines("40.0 7 9", "40.00 8 9", "60.0 7 9")] == [40, 40, 60]
+
+
 @pytest.mark.parametrize(
     "content",
     [

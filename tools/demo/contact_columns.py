@@ -80,13 +80,17 @@ class Columns:
         return self
 
 
+def _number(text: str) -> float:
+    return float(text.replace(",", "."))
+
+
 def moment(text: str) -> int:
     """A time in whole seconds: a number, or ISO 8601 (without a zone it is UTC, without a date from midnight)."""
     if len(text) <= 10 and text.isascii() and text.isdigit():
         return int(text)
     shown = text[:40]
     if _SECONDS.fullmatch(text):
-        seconds = float(text.replace(",", "."))
+        seconds = _number(text)
         if seconds >= _MAX_SECONDS:
             raise ContactsError(f"the time {shown!r} is too large for seconds (milliseconds?)")
     elif len(text) <= 40 and _ISO.fullmatch(text):
@@ -223,6 +227,7 @@ class Table:
         self._name = name
         self._lines = _data(texts)
         self._clock = 0  # the last time of day, in a list whose times have no date
+        self._last = (0, "0")  # the last time that was a number: seconds, and as it stands there
 
     def __iter__(self) -> Iterator[Row]:
         header: Columns | None = None
@@ -293,10 +298,16 @@ class Table:
             raise _placed(self._name, number, error) from None
 
     def _moment(self, text: str) -> int:
-        """The time; without a date it must not go back, as it does at midnight, or the days would be played as one."""
+        """The time; without a date it must not go back, as it does at midnight, or the days would be played as one.
+        Nor do two numbers stand for one second, as those of a spreadsheet do, which counts days."""
         seconds = moment(text)
         if ":" in text and "-" not in text[1:8]:
             if seconds < self._clock:
                 raise ContactsError(f"the time {text[:40]!r} has no date, and is before the line above: give dates")
             self._clock = seconds
+        elif not text.isdigit() and _SECONDS.fullmatch(text):
+            if seconds == self._last[0] and _number(text) != _number(self._last[1]):
+                both = f"{self._last[1][:40]!r} and {text[:40]!r}"
+                raise ContactsError(f"the times {both} lie in one second: are they days?")
+            self._last = seconds, text
         return seconds
