@@ -21,7 +21,7 @@ from tests.patience import HANG_SECONDS
 
 SECONDS = 0.4
 TICK = 0.02
-MOST = 10_000
+MAX_BYTES = 10_000
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 Serve = Callable[[socket.socket], None]
@@ -119,7 +119,7 @@ def body_for_ever(caller: socket.socket) -> None:
 
 
 def bomb(caller: socket.socket) -> None:
-    caller.sendall(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n" + bytes(MOST + 1))
+    caller.sendall(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n" + bytes(MAX_BYTES + 1))
 
 
 SLOW = {
@@ -141,7 +141,7 @@ def http() -> Iterator[httpx.Client]:
 
 
 def ask(http: httpx.Client, url: str, method: str = "GET", **details: object) -> httpx.Response:
-    return exchange.ask(http, method, url, seconds=SECONDS, most=MOST, **details)
+    return exchange.ask(http, method, url, seconds=SECONDS, most=MAX_BYTES, **details)
 
 
 @pytest.mark.parametrize("serve", SLOW.values(), ids=SLOW)
@@ -153,7 +153,7 @@ def test_whatever_is_slow_ends_by_the_deadline(http: httpx.Client, serve: Serve)
 @pytest.mark.parametrize("serve", LONG.values(), ids=LONG)
 def test_whatever_is_long_ends_by_its_bytes(http: httpx.Client, serve: Serve) -> None:
     with serving(serve) as server, pytest.raises((exchange.TooLong, httpx.RemoteProtocolError)):
-        exchange.ask(http, "GET", server.url, seconds=60, most=MOST)
+        exchange.ask(http, "GET", server.url, seconds=60, most=MAX_BYTES)
 
 
 def test_what_is_neither_comes_whole_and_its_connection_is_closed_at_once(http: httpx.Client) -> None:
@@ -184,7 +184,7 @@ def test_a_deadline_that_passed_ends_no_later_request(http: httpx.Client) -> Non
     with serving(serve) as server:
         with pytest.raises(exchange.Overdue):
             ask(http, server.url)
-        assert exchange.ask(http, "GET", server.url, seconds=60, most=MOST).content == b"ok"
+        assert exchange.ask(http, "GET", server.url, seconds=60, most=MAX_BYTES).content == b"ok"
 
 
 @pytest.fixture(scope="module")
@@ -270,13 +270,16 @@ def test_every_address_of_a_name_is_tried_and_not_without_end(
         real = socket.getaddrinfo
         named = lambda host, *rest, **more: found if host == "name.invalid" else real(host, *rest, **more)  # noqa: E731
         monkeypatch.setattr(socket, "getaddrinfo", named)
-        assert exchange.ask(http, "GET", f"http://name.invalid:{server.port}/", seconds=60, most=MOST).content == b"ok"
+        assert (
+            exchange.ask(http, "GET", f"http://name.invalid:{server.port}/", seconds=60, most=MAX_BYTES).content
+            == b"ok"
+        )
         found[:0] = [(*found[0][:4], (f"127.0.1.{at}", server.port)) for at in range(1, exchange.MAX_ADDRESSES + 1)]
         with (
             httpx.Client(transport=exchange.Transport(None), trust_env=False) as other,
             pytest.raises(httpx.ConnectError),
         ):
-            exchange.ask(other, "GET", f"http://name.invalid:{server.port}/", seconds=60, most=MOST)
+            exchange.ask(other, "GET", f"http://name.invalid:{server.port}/", seconds=60, most=MAX_BYTES)
 
 
 @pytest.mark.parametrize("serve", [slow_head, slow_body, interim_now_and_then], ids=["head", "body", "interim"])
@@ -310,7 +313,7 @@ def test_a_companion_shares_its_time_among_the_repeats(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("serve", LONG.values(), ids=LONG)
 def test_a_companion_refuses_what_does_not_end(monkeypatch: pytest.MonkeyPatch, serve: Serve) -> None:
-    monkeypatch.setattr(companion, "MAX_ANSWER", MOST)
+    monkeypatch.setattr(companion, "MAX_ANSWER", MAX_BYTES)
     with serving(serve) as server, companion.Client() as client, pytest.raises((RefusedError, OfflineError)):
         client.get("discovery", server.url)
 

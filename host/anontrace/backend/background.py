@@ -22,7 +22,7 @@ _HELD_SECONDS = 0.5
 _LEASE = 30.0  # renewed while a handler is at work: so long what a crashed worker had in hand waits for another
 _LATE_SECONDS = 10.0  # between two looks for what is due too late
 _LATE_AT_ONCE = 1000
-_MEANS, _MOST_WAIT = 50, 600.0  # nothing is put off for longer than so many mean delays, and these seconds
+_MEANS, _MAX_WAIT = 50, 600.0  # nothing is put off for longer than so many mean delays, and these seconds
 _FAILURES_PER_LINE = 10  # of one kind in a row: a dead peer must not fill the log
 
 _random = random.SystemRandom()
@@ -152,7 +152,7 @@ class Drain:
     async def _take_up_late(self) -> None:
         if time.monotonic() - self._looked < _LATE_SECONDS:
             return
-        latest = time.time() + _MEANS * self._delay + _MOST_WAIT
+        latest = time.time() + _MEANS * self._delay + _MAX_WAIT
         while ids := await self._store.late(self.queue, latest, _LATE_AT_ONCE):
             _log.warning(
                 "%d entries of the queue %s were due only at a time that a wrong clock had shown", len(ids), self.queue

@@ -25,7 +25,7 @@ from tests.patience import eventually
 from tests.wire.samples import NETWORK
 
 NAMES = ("discovery", "mix-1", "mix-2", "mix-3", "nymserver", "mailbox")
-MOST_DAYS = 5
+MAX_DAYS = 5
 
 
 class Swallower:
@@ -110,7 +110,7 @@ def test_a_mix_that_drops_is_told_of_with_the_next_days_keys_and_left_out(droppi
     eventually("the dropping mix is noticed, and no other", is_noticed)
     assert not any(mix.lossy for mix in dropping.mixes.values())
     # Whom a mix tells of on a day is settled when it announces its key: on a busy machine perhaps not by that moment.
-    for day in range(1, MOST_DAYS + 1):
+    for day in range(1, MAX_DAYS + 1):
         dropping.clock.set(NOON + day * DAY)
         newest = keydays.accepted_days(NOON + day * DAY)[-1]
         eventually("the next keys are announced", lambda newest=newest: dropping.newest() == {newest})

@@ -14,7 +14,7 @@ import pytest
 from anontrace import clock
 from anontrace.companion.badge import provision
 from anontrace.companion.badge.link import BadgeLink
-from anontrace.companion.badge.radio import LEAST_PIECE, PACE, SYSTEM, Radio
+from anontrace.companion.badge.radio import MIN_PIECE, PACE, SYSTEM, Radio
 from anontrace.companion.badge.sync import READ_BYTES
 from anontrace.companion.store import state
 from anontrace.companion.store.badges import LIST, RATCHET
@@ -128,7 +128,7 @@ HEARD = ["request"] * PACE
     ("bluez", "backend", "piece", "kinds"),
     [
         ({}, BleakBackend.BLUEZ_DBUS, MTU - ATT_HEAD, QUIET),
-        ({"tells_mtu": False}, BleakBackend.BLUEZ_DBUS, LEAST_PIECE, PACED),
+        ({"tells_mtu": False}, BleakBackend.BLUEZ_DBUS, MIN_PIECE, PACED),
         ({"flags": ["write", "notify"]}, BleakBackend.BLUEZ_DBUS, MTU - ATT_HEAD, HEARD),
         ({}, BleakBackend.CORE_BLUETOOTH, MTU - ATT_HEAD, HEARD),
     ],

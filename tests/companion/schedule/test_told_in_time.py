@@ -17,7 +17,7 @@ from anontrace_shared.slots import SLOTS_PER_DAY, slot_of
 from tests.companion.paper import START, Time, Wearer, exposure, make_transparent
 
 HOUR, DAY = 3600, 86400
-MOST_DAYS = 14  # between a meeting and a notification
+MAX_DAYS = 14  # between a meeting and a notification
 COUNT = 100
 MEETING = 12  # addresses: an hour
 PROMISED = {"low": 26, "normal": 13, "high": 1}  # hours
@@ -44,7 +44,7 @@ def fortnight(tmp_path_factory):
         make_transparent(patch)
         wearer = Quick(folder / "life", time, patch, LOW)
         wearer.network.transparent = True
-        wearer.until(START + MOST_DAYS * DAY)
+        wearer.until(START + MAX_DAYS * DAY)
         yield wearer
         wearer.close()
 
@@ -84,7 +84,7 @@ def test_a_notification_of_any_age_and_all_those_of_an_hour_are_told_within_the_
     assert max(run.LOOK_GAPS) * 24 / level.looks <= promised
     wearer.until(wearer.time.now + SETTLED[level.name] * DAY)
     begin, sent = wearer.time.now, {}
-    ages = [chance.randrange(MOST_DAYS * SLOTS_PER_DAY) for _ in range(COUNT - 2)] + [0, MOST_DAYS * SLOTS_PER_DAY - 1]
+    ages = [chance.randrange(MAX_DAYS * SLOTS_PER_DAY) for _ in range(COUNT - 2)] + [0, MAX_DAYS * SLOTS_PER_DAY - 1]
     moments = sorted(begin + chance.uniform(0, DAYS[level.name]) * DAY for _ in ages)
     taken = set()
     for moment, age in zip(moments, chance.sample(ages, COUNT), strict=True):

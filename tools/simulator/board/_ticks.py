@@ -11,9 +11,9 @@ import _air
 import utime
 from micropython import const
 
-_LEAST = const(1 << 26)  # how far virtual ticks are ahead; 19 real hours
+_MIN_AHEAD = const(1 << 26)  # how far virtual ticks are ahead; 19 real hours
 _LEAD = const(1 << 27)
-_MOST = const(1 << 28)  # three days
+_MAX_AHEAD = const(1 << 28)  # three days
 
 _origin = utime.ticks_add(utime.ticks_ms(), _LEAD)  # what stands for the virtual millisecond _since
 _since = _air.ticks() // 1000
@@ -28,7 +28,7 @@ def come_near():
     """Nothing is ready: bring virtual ticks back to where they should be."""
     global _origin, _since
     now = ticks()
-    if _LEAST < utime.ticks_diff(now, utime.ticks_ms()) < _MOST:
+    if _MIN_AHEAD < utime.ticks_diff(now, utime.ticks_ms()) < _MAX_AHEAD:
         return
     _origin, _since = utime.ticks_add(utime.ticks_ms(), _LEAD), _air.ticks() // 1000
     shift = utime.ticks_diff(_origin, now)

@@ -10,8 +10,8 @@ from collections.abc import Awaitable
 from random import SystemRandom
 from typing import TypeVar
 
-_PART, _MOST_SECONDS = 0.1, 0.5  # of the mix's mean delay: who asks has waited that long anyway
-_LEAST, _MOST = 0.5, 1.5  # of the mean
+_PART, _MAX_SECONDS = 0.1, 0.5  # of the mix's mean delay: who asks has waited that long anyway
+_MIN, _MAX = 0.5, 1.5  # of the mean
 
 _T = TypeVar("_T")
 
@@ -20,7 +20,7 @@ class Moments:
     """`delay`: the mean delay of the mix beside it, seconds."""
 
     def __init__(self, delay: float) -> None:
-        self._mean = min(_PART * delay, _MOST_SECONDS)
+        self._mean = min(_PART * delay, _MAX_SECONDS)
         self._random = SystemRandom()
 
     async def answer(self, work: Awaitable[_T]) -> _T:
@@ -33,4 +33,4 @@ class Moments:
         return done
 
     def _drawn(self) -> float:
-        return self._mean * self._random.uniform(_LEAST, _MOST)
+        return self._mean * self._random.uniform(_MIN, _MAX)

@@ -28,7 +28,7 @@ SYSTEM = "system"
 BUMBLE = "bumble:"
 CONNECT_SECONDS = 20.0
 BESIDE_SECONDS = 3.0  # in which a second new badge would be heard too
-LEAST_PIECE = 20  # bytes, which every connection takes
+MIN_PIECE = 20  # bytes, which every connection takes
 PACE = 8  # every so many pieces of a frame one is acknowledged; a badge's Bluetooth stack has buffers for 24
 MAX_UNREAD = 1 << 16  # bytes of a badge that nobody has read yet; it is asked for 8 kB at a time
 
@@ -201,7 +201,7 @@ class GattPipe:
         assert self._client is not None and self._inbox is not None
         # Asked of the characteristic: on Linux the client says 23 for its MTU, whatever was agreed, and warns. Asked
         # each time: a larger one may become known after the beginning.
-        piece = max(self._inbox.max_write_without_response_size, LEAST_PIECE)
+        piece = max(self._inbox.max_write_without_response_size, MIN_PIECE)
         # CoreBluetooth drops without a word what it has no room for, and bleak does not ask it first.
         quiet = (
             "write-without-response" in self._inbox.properties

@@ -19,8 +19,8 @@ from anontrace.companion.store.renewals import OldSurb
 from anontrace.companion.store.state import State
 
 IN_FLIGHT_SECONDS = 6 * 3600  # by then, what was sent has arrived
-_MOST_WAIT = 2.5  # of that: confirmations come in bursts, one with each look, and dummies are not to
-_MOST_WAITING, _MOST_BEGUN = 0.25, 1.5  # of what gets out in a day, and of what is begun in one
+_MAX_WAIT = 2.5  # of that: confirmations come in bursts, one with each look, and dummies are not to
+_MAX_WAITING, _MAX_BEGUN = 0.25, 1.5  # of what gets out in a day, and of what is begun in one
 _FEW = 12  # ... or so many: where there is hardly any room, it comes all at once
 SPREAD_SECONDS = 46 * 3600  # over which the swaps of new addresses leave, each at a time of its own
 MAX_EMPTY_POLLS = 3  # of an old mailbox, until it is given up
@@ -53,7 +53,7 @@ def advance(state: State, servers: Servers, rng: Random) -> None:
     state.groups.put_right(now)
     state.receipts.put_right(now)
     state.uploads.put_right(now, now + journey.ARRIVED_SECONDS)
-    state.renewals.put_right(now + int(IN_FLIGHT_SECONDS * _MOST_WAIT))
+    state.renewals.put_right(now + int(IN_FLIGHT_SECONDS * _MAX_WAIT))
     state.renewals.replaced(lambda: now + in_flight(rng))
     arrive = confirming.successors_arrive(state)
     with state.transaction():
@@ -76,7 +76,7 @@ def share(mean: float, rng: Random) -> int:
 
 def in_flight(rng: Random) -> int:
     """Seconds to wait until what is sent now has arrived."""
-    return int(IN_FLIGHT_SECONDS * rng.uniform(1, _MOST_WAIT))
+    return int(IN_FLIGHT_SECONDS * rng.uniform(1, _MAX_WAIT))
 
 
 def start(state: State, servers: Servers, level: Level, rng: Random, room: int) -> int:
@@ -88,10 +88,10 @@ def start(state: State, servers: Servers, level: Level, rng: Random, room: int) 
     the place of another.
     """
     now = int(clock.now())
-    most = int(max(_MOST_BEGUN * level.renewals, _FEW)) - state.renewals.begun_count()
+    most = int(max(_MAX_BEGUN * level.renewals, _FEW)) - state.renewals.begun_count()
     count = min(share(level.renewals / level.rest * room, rng), most)
     chosen = []
-    if count > 0 and len(waiting(state, now)) <= max(_MOST_WAITING * level.rest, _FEW):
+    if count > 0 and len(waiting(state, now)) <= max(_MAX_WAITING * level.rest, _FEW):
         chosen = state.addresses.to_renew(slots_in_question(now), now, count)
     if not chosen:
         return 0

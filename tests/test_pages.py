@@ -1,0 +1,73 @@
+"""The documentation as files: it can be read in a terminal, and what it names is there."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+WIDTH = 120
+PAGES = [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if path.is_file()]
+# What a path on a page may begin with; short forms are explained where they are used (docs/design.md).
+BASES = ("", "host/anontrace", "shared/anontrace_shared", "docs", "tests")
+FOLDERS = "firmware|shared|host|tools|tests|findings|docs|companion|backend|mixnet|wire|foreign"
+NAMED = re.compile(rf"(?<![\w/.-])((?:{FOLDERS})/[\w/@.-]*[\w/])")
+
+PLACEHOLDER = re.compile(r"\b[A-Z]+\b(?!\.md)")  # as in the recipes of docs/CONTRIBUTING.md
+
+
+def lines(page: Path) -> Iterator[tuple[int, str, bool]]:
+    """Each line with its number, and whether it is code."""
+    fenced = False
+    for number, line in enumerate(page.read_text().splitlines(), 1):
+        fenced ^= line.startswith("```")
+        yield number, line, fenced or line.startswith(("    ", "```"))
+
+
+def anchors(page: Path) -> set[str]:
+    """Those of a page's headings."""
+    return {
+        re.sub(r"[^\w\- ]", "", line.lstrip("# ").lower()).replace(" ", "-")
+        for _, line, is_code in lines(page)
+        if line.startswith("#") and not is_code
+    }
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_is_wrapped(page: Path) -> None:
+    """Tables and code are as wide as they are."""
+    wide = [
+        number
+        for number, line, is_code in lines(page)
+        if len(line) > WIDTH and not is_code and not line.startswith("|")
+    ]
+    assert wide == [], f"{page.name}: lines {wide} have more than {WIDTH} characters"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if re.match(r"\w+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        path = (page.parent / unquote(name)).resolve() if name else page
+        assert path.exists(), f"{page.name}: {target}"
+        assert not anchor or anchor in anchors(path), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "changelog.md"], ids=lambda page: page.name)
+def test_a_file_that_is_named_is_there(page: Path) -> None:
+    missing = [
+        f"line {number}: {name}"
+        for number, line, _ in lines(page)
+        for name in NAMED.findall(line)
+        if not PLACEHOLDER.search(name) and not any((ROOT / base / name).exists() for base in BASES)
+    ]
+    assert missing == [], page.name
+
+
+def test_the_glossary_is_in_order() -> None:
+    terms = re.findall(r"^\| (?!term |---)([^|]+?) \|", (ROOT / "docs" / "glossary.md").read_text(), re.MULTILINE)
+    assert len(terms) > 50 and terms == sorted(terms, key=str.lower)
