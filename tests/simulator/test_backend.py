@@ -245,6 +245,32 @@ def test_a_badge_as_client(street: Make) -> None:
     asyncio.run(job())
 
 
+def test_two_programs_that_wait_in_loops_hold_a_conversation_twice(street: Make) -> None:
+    async def job() -> None:
+        async with street() as air:
+            await air.badge("ada", "teller")
+            await air.badge("bob", "asker")
+            air.set_range("ada", "bob", -50)
+            await air.run_for(20)
+            told = ["mtu 512", "written 480 True", "confirmed 0"]
+            assert air.said("ada") == [*told, *told, "over"]
+            asked = [
+                "mtu 512",
+                "service True 0",
+                "characteristic 58 0",
+                "descriptor UUID(0x2902) 0",
+                "write 0",
+                "read 480 0",
+                "notified b'told to who has asked for it'",
+                "notified 480 True",
+                "indicated b'and is this here'",
+                "disconnect True",
+            ]
+            assert air.said("bob") == [*asked, *asked, "over"]
+
+    asyncio.run(job())
+
+
 def test_what_is_asked_twice_at_once_or_too_much_is_answered_as_by_nimble(street: Make) -> None:
     async def job() -> None:
         async with street() as air:

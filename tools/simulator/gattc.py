@@ -127,12 +127,13 @@ class GattClient:
         self._discover(work, Irq.GATTC_CHARACTERISTIC_DONE, handle)
 
     def discover_descriptors(self, reader: Arguments) -> None:
-        """Connection, first and last handle (2 each)."""
+        """Connection, first and last handle (2 each). As NimBLE does it takes the first for that of a value, which is
+        no descriptor, and begins with the one after it."""
         handle, first, last = reader.fields("HHH")
         client = self._client(handle)
 
         async def work() -> None:
-            for one in await client.discover_descriptors(start_handle=first, end_handle=last):
+            for one in await client.discover_descriptors(start_handle=first + 1, end_handle=last):
                 self.post(
                     Irq.GATTC_DESCRIPTOR_RESULT, struct.pack("<HH", handle, one.handle) + pack_uuid(one.type), True
                 )

@@ -23,6 +23,7 @@ _AdvertisingType = hci.HCI_LE_Set_Advertising_Parameters_Command.AdvertisingType
 _ADV_IND = int(_AdvertisingType.ADV_IND)
 _ADV_SCAN_IND = int(_AdvertisingType.ADV_SCAN_IND)
 _SCAN_RSP = 4
+_ACL_DATA = 251  # bytes of one packet, on the air and between controller and host
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -35,8 +36,8 @@ class Advert:
 
 
 def airtime(size: int) -> int:
-    """Microseconds for `size` bytes of L2CAP on the 1 Mbit/s PHY, in packets of 251, with their acknowledgements."""
-    packets = max(1, -(-size // 251))
+    """Microseconds for `size` bytes of L2CAP on the 1 Mbit/s PHY, in packets, with their acknowledgements."""
+    packets = max(1, -(-size // _ACL_DATA))
     return packets * (80 + 150 + 80 + 150) + (size + 4 * packets) * 8
 
 
@@ -123,7 +124,10 @@ class Ether(LocalLink):
         )
         if end.radio.on_sent:
             end.radio.on_sent(end.handle, pdu)
-        peer.radio.send_hci_packet(hci.HCI_AclDataPacket(peer.handle, 2, 0, len(pdu), pdu))
+        for at in range(0, len(pdu), _ACL_DATA):
+            piece = pdu[at : at + _ACL_DATA]
+            flag = hci.HCI_ACL_PB_CONTINUATION if at else hci.HCI_ACL_PB_FIRST_FLUSHABLE
+            peer.radio.send_hci_packet(hci.HCI_AclDataPacket(peer.handle, flag, 0, len(piece), piece))
 
     def hang_up(self, end: "Link", reason: int) -> None:
         """One end's host disconnects: what is under way still arrives, then both are told."""
@@ -276,7 +280,7 @@ class Radio(Controller):
     le_features = Controller.le_features & ~(
         hci.LeFeatureMask.LE_EXTENDED_ADVERTISING | hci.LeFeatureMask.LE_PERIODIC_ADVERTISING
     )
-    le_acl_data_packet_length = 251
+    le_acl_data_packet_length = _ACL_DATA
     total_num_le_acl_data_packets = 12
 
     def __init__(self, name: str, ether: Ether, public_address: hci.Address, seed: str) -> None:

@@ -68,6 +68,9 @@ class UUID:
     def __hash__(self):
         return hash(self._raw)
 
+    def __iter__(self):  # for bytes(): the port's offers its buffer
+        return iter(self._raw)
+
     def __repr__(self):
         if len(self._raw) < 16:
             return "UUID(0x%04x)" % int.from_bytes(self._raw, "little")

@@ -49,7 +49,8 @@ def lightsleep(ms=None):
 
 
 def idle():
-    pass
+    """Let others run: here a millisecond passes, or whoever waits in a loop would wait for ever."""
+    _air.wait(_air.now + 1000)
 
 
 def disable_irq():
