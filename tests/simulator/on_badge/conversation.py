@@ -35,7 +35,7 @@ def await_event(wanted):
             if event == wanted:
                 return data
         machine.idle()
-    raise ValueError("event %d has not come" % wanted)
+    raise ValueError("has not come", wanted)
 
 
 def switch_on():
