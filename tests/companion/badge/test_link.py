@@ -427,7 +427,7 @@ def test_answers_that_nobody_asked_for_end_the_session():
 
 def test_of_notifications_without_end_only_some_are_kept():
     async def run() -> None:
-        pipe, read = GattPipe(), 0
+        pipe, read = GattPipe(bytes(20)), 0
         for _ in range(10_000):
             pipe.take(bytes(244))
             pipe.take(b"")
@@ -441,7 +441,7 @@ def test_of_notifications_without_end_only_some_are_kept():
 
 def test_what_is_read_in_time_may_be_as_much_as_it_likes():
     async def run() -> None:
-        pipe = GattPipe()
+        pipe = GattPipe(bytes(20))
         for _ in range(4 * MAX_UNREAD // 244):
             pipe.take(bytes(244))
             assert await pipe.read() == bytes(244)
