@@ -1,11 +1,13 @@
 """What a poll calls news: an exposure that the wearer is told of, or was told of and is withdrawn; nothing else."""
 
 import pytest
+from anontrace import clock
 from anontrace.companion.days import moment_text, slot_text
 from anontrace.companion.exposures import judging, polling, presentation
 from anontrace.companion.exposures.polling import Polled
 from anontrace.companion.store import state
 from anontrace.companion.store.notifications import StoredNotification
+from anontrace_shared.slots import slot_start
 
 from tests.companion.exposures.test_judging import CASE, notified, retracted
 
@@ -63,7 +65,8 @@ def test_minutes_are_not_rounded_up_to_a_rule_that_they_do_not_reach(thirds, rul
     assert f"Time      about {shown} minutes (the rule is {rule})" in presentation.detail_lines(exposure, exact=False)
 
 
-def test_what_a_badge_says_of_itself_is_in_local_time_and_words():
+def test_what_a_badge_says_of_itself_is_in_local_time_and_words(monkeypatch):
+    monkeypatch.setattr(clock, "now", lambda: slot_start(SLOT))
     info = {
         "badge": 2, "firmware": "0.2.0", "build": 7, "flags": ["time known", "provisioned"], "time": 1_767_600_000,
         "uptime": 7300, "boot": 3, "horizon": SLOT + 12, "first_segment": 4, "open_segment": 6, "log_bytes": 9000,
@@ -74,4 +77,6 @@ def test_what_a_badge_says_of_itself_is_in_local_time_and_words():
         assert expected in shown
     assert str(info["time"]) not in shown and str(info["horizon"]) not in shown
     new = "\n".join(presentation.info_lines(info | {"flags": [], "time": 0, "horizon": 0}))
-    assert "not set" in new and "1970" not in new and "broadcasts none" in new
+    assert "not set" in new and "1970" not in new and "nothing, it has no confirmed address" in new
+    over = "\n".join(presentation.info_lines(info | {"horizon": SLOT}))
+    assert f"nothing since {slot_text(SLOT)}" in over

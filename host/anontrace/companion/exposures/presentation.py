@@ -5,6 +5,9 @@ An exposure is shown as a day, what it means and what to do; the exact slot only
 
 from typing import Any
 
+from anontrace_shared.slots import slot_of
+
+from anontrace import clock
 from anontrace.clock import duration_text
 from anontrace.companion.days import day_text, moment_text, slot_text
 from anontrace.companion.exposures import judging
@@ -118,8 +121,15 @@ def badge_lines(badge: Badge) -> list[str]:
     synced = "never" if badge.last_sync is None else moment_text(badge.last_sync)
     millivolts = badge.info.get("battery_mv")
     battery = f", battery {battery_text(millivolts)}" if millivolts else ""
-    lines = [f"Badge {badge.number}: broadcasts until {slot_text(badge.horizon)}, last sync {synced}{battery}"]
+    lines = [f"Badge {badge.number}: broadcasts {_until(badge.horizon)}, last sync {synced}{battery}"]
     return [*lines, f"Badge {badge.number}: {LOG_WAS_FULL}"] if badge.info.get("log_was_full") else lines
+
+
+def _until(horizon: int) -> str:
+    """Until when a badge broadcasts that has addresses up to this slot."""
+    if horizon > slot_of(clock.now()):
+        return f"until {slot_text(horizon)}"
+    return f"nothing since {slot_text(horizon)}" if horizon else "nothing, it has no confirmed address"
 
 
 def battery_text(millivolts: int) -> str:
@@ -132,7 +142,6 @@ def battery_text(millivolts: int) -> str:
 def info_lines(info: dict[str, Any]) -> list[str]:
     """What a badge says of itself; `info` is as `badge info --json` shows it. Times are local."""
     flags = info["flags"]
-    broadcasts = slot_text(info["horizon"]) if info["horizon"] else "it has no confirmed address, and broadcasts none"
     shown = {
         "Badge": str(info["badge"]),
         "Firmware": f"{info['firmware']} (build {info['build']})",
@@ -140,7 +149,7 @@ def info_lines(info: dict[str, Any]) -> list[str]:
         "Clock": moment_text(info["time"]) if info["time"] else "not set",
         "Running for": duration_text(info["uptime"]),
         "Starts so far": str(info["boot"]),
-        "Broadcasts until": broadcasts,
+        "Broadcasts": _until(info["horizon"]),
         "Log": f"{info['log_bytes']} bytes, segments {info['first_segment']} to {info['open_segment']}",
         "Records dropped": str(info["records_dropped"]),
         "Battery": battery_text(info["battery_mv"]),
