@@ -22,7 +22,7 @@ from pathlib import Path
 from tools.flash import MAX_CORRECTION, FlashError, check_port, hardware_file, run_on_board
 
 TURNS = 12
-LEAST = 10  # readings in a direction
+MIN_READINGS = 10  # readings in a direction
 LISTEN_MS = 6000
 MAX_FILE = 100_000  # bytes of a measurement
 FREE_SPACE_DBM = -37  # 3 dBm less what is lost over one metre of free space at 2.44 GHz, 40.2 dB
@@ -74,8 +74,8 @@ def readings(said: str) -> list[int]:
             raise ValueError
     except (ValueError, IndexError, RecursionError):
         raise FlashError("the board does not answer as MicroPython with Bluetooth does") from None
-    if len(heard) < LEAST:
-        raise FlashError(f"a board heard the other {len(heard)} times of at least {LEAST}: put them a metre apart")
+    if len(heard) < MIN_READINGS:
+        raise FlashError(f"it heard the other {len(heard)} times of at least {MIN_READINGS}: put them a metre apart")
     return heard
 
 

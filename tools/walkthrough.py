@@ -35,6 +35,19 @@ a badge of your own, write `--usb /dev/ttyUSB0`, or whatever port it is on. With
 simulated one in a terminal and says what to type in another.
 """
 
+PLACES = """\
+## Where you were
+
+If you want the health authority to know in which places you met people, in case you ever hand in your log, note them:
+
+    anontrace place notes on
+    anontrace place at "Café Sol"                                  # from now on; anontrace place leave
+    anontrace place at "Tram 4" --when '2026-01-05 08:00-08:20'
+    anontrace place list
+
+Notes are off until you switch them on, stay on your computer for 14 days, and are shown to you before a log is handed
+in: `--without places` leaves them out, `anontrace place notes off` forgets them."""
+
 
 class Wearer:
     """Somebody with a companion, a badge, and a folder to work in."""
@@ -200,7 +213,7 @@ async def story(pages: Pages, ada: Wearer, you: Wearer, air: Air, backend: Backe
     await pages.show(you, "pass-on", case, answers=("", "y"))
     await pages.show(you, "status")
     pages.say("## A positive test of your own\n\nWith the result you get a token: `anontrace report` asks for it,"
-              " and then goes on as `pass-on` does.\n\n## A backup")  # fmt: skip
+              f" and then goes on as `pass-on` does.\n\n{PLACES}\n\n## A backup")  # fmt: skip
     words = "three small green words"
     await pages.show(you, "backup", "monday.backup", answers=(words, words), film=False)
     pages.say("`anontrace restore monday.backup` brings everything back on another computer. What you do each day:"

@@ -7,7 +7,10 @@ from dataclasses import replace
 from zlib import crc32
 
 from anontrace.mixnet.notification import Kind
+from anontrace.wire import places
+from anontrace.wire.places import Note, Places
 from anontrace.wire.upload import ChainAuthorization, Reason, State
+from anontrace_primitives import x25519_base
 from anontrace_shared.slots import slot_of
 
 from tests.patience import eventually
@@ -156,3 +159,42 @@ def test_broken_misdated_and_cut_records_are_counted_and_the_rest_is_reported(cl
 
 def _crc(data: bytes) -> bytes:
     return crc32(data).to_bytes(4, "little")
+
+
+def test_what_a_log_says_of_places_is_read_if_it_makes_sense_and_told_as_staff_decide(client: Client) -> None:
+    slot = now_slot()
+    met = client.register(slot)
+    records = client.make_log(slot, [met])
+    log_key = client.known[client.nymserver].log_key
+    assert log_key is not None
+    plain = Places("Inn", "lodging", (Note(slot, 1, "Bar"),)).encode()
+    row = 1 + places.LABEL
+    broken = {
+        "sealed to somebody else": places.seal(x25519_base(os.urandom(32)), plain),
+        "no kind that there is": places.seal(log_key, b"\xff" + plain[1:]),
+        "a kind and no name": places.seal(log_key, plain[:1] + bytes(places.LABEL) + plain[row:]),
+        "a name with a zero byte in it": places.seal(log_key, plain[:2] + b"\0" + plain[3:]),
+        "a name that moves the cursor": places.seal(log_key, plain[:2] + b"\r" + plain[3:]),
+        "a note of no slots": places.seal(log_key, plain[: row + 4] + bytes(2) + plain[row + 6 :]),
+        "notes of one slot": places.seal(log_key, plain[: row + 48] + plain[row : row + 48] + plain[row + 96 :]),
+        "something behind the last note": places.seal(log_key, plain[:-1] + b"x"),
+        "too short": places.seal(log_key, plain[:-1]),
+    }
+
+    def handed_in(block: bytes) -> bytes:
+        permit = client.permit(records + block)
+        assert client.upload(permit, records + block).state is State.ACCEPTED
+        return permit.permit[1:17]  # the case
+
+    cases = {what: handed_in(block) for what, block in broken.items()}
+    for what, case in cases.items():
+        report = client.report_with(case, 0)
+        assert (report["place"], report["notes"], report["log"]["damaged"]) == (None, [], 1), what
+        assert [each["at"] for each in report["exposures"]] == [None], what
+
+    said = client.report_with(handed_in(places.seal(log_key, plain)), 0)
+    assert said["place"] == {"name": "Inn", "kind": "lodging"} and said["log"]["damaged"] == 0
+    assert said["notes"] == [{"label": "Bar", "day": slot // 288, "minutes": 5}]
+    assert [each["at"] for each in said["exposures"]] == ["Bar"]
+    client.servers.authority("approve", said["report"], "--minutes", "1", "--person")
+    assert not client.told(met).of_place

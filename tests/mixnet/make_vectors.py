@@ -212,8 +212,8 @@ def notification() -> dict[str, Any]:
     message_secret, ephemeral, sender = fixed("message secret"), fixed("ephemeral"), fixed("surb first secret")
     states = r.hops(MIXES, sender)
     cases = []
-    for kind, text in ((1, "Bitte zu Hause bleiben, wir melden uns: 0800 111 6117 ☎"), (2, "")):
-        chained = token if kind == 1 else bytes(96)
+    for kind, text in ((1, "Bitte zu Hause bleiben, wir melden uns: 0800 111 6117 ☎"), (2, ""), (3, "Cafe Sol")):
+        chained = bytes(96) if kind == 2 else token
         content = r.content(kind, case, report, chained, "U07.1", 4, 62, 15, text)
         sealed = r.notification(public(message_secret), content, ephemeral)
         arrived = _arrived(states, sealed)

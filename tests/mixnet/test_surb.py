@@ -38,10 +38,11 @@ notifications = st.builds(
     rule_minutes=st.integers(0, 65535),
     message=texts(58, st.characters(exclude_categories=["Cc", "Cf", "Cs", "Zl", "Zp"])),
 )
+places = notifications.map(lambda each: replace(each, of_place=each.kind == Kind.NOTIFICATION))
 SAMPLE = Notification(Kind.NOTIFICATION, bytes(16), bytes(8), bytes(96), "U07.1", 3, 60, 15, "call us")
 
 
-@given(st.permutations(NUMBERS), st.integers(1, 4), notifications)
+@given(st.permutations(NUMBERS), st.integers(1, 4), notifications | places)
 @settings(max_examples=40, deadline=None)
 def test_what_the_nymserver_seals_the_maker_of_the_surb_opens(
     numbers: list[int], count: int, sent: Notification
@@ -166,8 +167,10 @@ def test_rubbish_is_no_notification() -> None:
     content = SAMPLE.encode()
     with pytest.raises(FormatError, match="bytes instead"):
         Notification.decode(content[:-1])
-    with pytest.raises(FormatError, match="kind 3"):
-        Notification.decode(b"\3" + content[1:])
+    with pytest.raises(FormatError, match="kind 4"):
+        Notification.decode(b"\4" + content[1:])
+    with pytest.raises(FormatError, match="only a notification"):
+        Notification(Kind.RETRACTION, of_place=True).encode()
     with pytest.raises(FormatError, match="zero byte inside"):
         Notification.decode(content[:-1] + b"x")
     with pytest.raises(FormatError, match="UTF-8"):

@@ -153,7 +153,25 @@ def directory() -> dict[str, Any]:
     }
 
 
-ALL = {"look.json": look, "upload.json": upload, "tokens.json": tokens, "directory.json": directory}
+def places() -> dict[str, Any]:
+    secret, ephemeral = fixed("log secret"), fixed("ephemeral of places")
+    notes = [(SLOT - 3, 2, "Café Sol"), (SLOT - 1, 300, "ü" * 21)]
+    cases = []
+    for kind, name, noted in ((0, "", []), (2, "Café Sol, Hauptstraße 1", []), (0, "", notes), (11, "Inn", notes)):
+        plain = r.places(kind, name, noted)
+        block = r.places_block(public(secret), ephemeral, plain)
+        cases.append({"kind": kind, "name": name, "notes": noted, "plain": plain.hex(), "block": block.hex()})
+    keys = {"log_secret": secret.hex(), "log_key": public(secret).hex(), "ephemeral": ephemeral.hex()}
+    return {**keys, "cases": cases}
+
+
+ALL = {
+    "look.json": look,
+    "upload.json": upload,
+    "places.json": places,
+    "tokens.json": tokens,
+    "directory.json": directory,
+}
 
 
 def text(name: str) -> str:

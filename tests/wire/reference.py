@@ -5,11 +5,12 @@ What the vectors are made with. Plain and slow on purpose; only well-formed inpu
 
 import base64
 import hashlib
+import zlib
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.mixnet.reference import fragment
-from tests.shared.reference import number, sha256
+from tests.shared.reference import Hpke, number, sha256
 
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 RFC_4648 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
@@ -93,6 +94,19 @@ def fragments(upload_id: bytes, authorization: bytes, log: bytes) -> list[bytes]
         *(log[at : at + 218] for at in range(0, len(log), 218)),
     ]
     return [fragment(upload_id, at, part) for at, part in enumerate(parts)]
+
+
+def places(kind: int, name: str, notes: list[tuple[int, int, str]]) -> bytes:
+    plain = number(kind, 1) + name.encode().ljust(42, b"\0")
+    for first, slots, label in notes:
+        plain += number(first, 4) + number(slots, 2) + label.encode().ljust(42, b"\0")
+    return plain.ljust(1579, b"\0")
+
+
+def places_block(log_key: bytes, ephemeral: bytes, plain: bytes) -> bytes:
+    hpke = Hpke(log_key, b"anontrace/1 places", ephemeral)
+    data = b"\4" + hpke.enc + hpke.seal(0, plain, b"\4")
+    return data + number(zlib.crc32(data), 4)
 
 
 def reply(state: int, next_offset: int, reason: int) -> bytes:

@@ -5,7 +5,19 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from anontrace.wire import announcement, description, directory, look, mixes, network, onetime, permit, redeem, upload
+from anontrace.wire import (
+    announcement,
+    description,
+    directory,
+    look,
+    mixes,
+    network,
+    onetime,
+    permit,
+    places,
+    redeem,
+    upload,
+)  # fmt: skip
 from anontrace.wire import content as contents
 from anontrace.wire.content import Content
 from anontrace.wire.look import Answer, Group, Look
@@ -22,6 +34,8 @@ BYTES: dict[str, tuple[int, Callable[[bytes], Any]]] = {
     "disease": (8, permit.disease_text),
     "upload": (160, upload.parse),
     "chunk": (upload.CHUNK, upload.parse_chunk),
+    "places": (places.PLAIN, places.decode),
+    "places behind a log": (places.SIZE, lambda data: places.unseal(bytes(range(1, 33)), data)),
     "chunk reply": (upload.REPLY, upload.parse_reply),
     "look": (LOOK.size, Look.parse),
     "answer to a look": (LOOK.answer_size, lambda data: Answer.parse(LOOK, data)),

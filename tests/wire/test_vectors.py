@@ -5,10 +5,22 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
-from anontrace.wire import announcement, content, description, directory, look, mixes, onetime, permit, upload
+from anontrace.wire import (
+    announcement,
+    content,
+    description,
+    directory,
+    look,
+    mixes,
+    onetime,
+    permit,
+    places,
+    upload,
+)  # fmt: skip
 from anontrace.wire.look import Answer, Group, Look
 from anontrace.wire.network import PinnedMix
 from anontrace.wire.permit import Permit
+from anontrace.wire.places import Note, Places
 from anontrace.wire.upload import ChainAuthorization, PermitAuthorization, Reason, Reply, State, Upload
 
 from tests.shared.make_vectors import FOLDER
@@ -65,6 +77,15 @@ def test_upload_of_a_chain_in_several_chunks() -> None:
     assert upload.parse(b"".join(upload.parse_chunk(chunk).data for chunk in chunks)) == made
     fragments = upload.fragments(made, h(v["upload_id"]))
     assert sha256(b"".join(fragments)).hexdigest() == c["fragments_sha256"]
+
+
+@pytest.mark.parametrize("case", load("places.json")["cases"])
+def test_what_a_log_says_of_places(case: dict[str, Any]) -> None:
+    v = load("places.json")
+    made = Places(case["name"], places.KINDS[case["kind"]], tuple(Note(*each) for each in case["notes"]))
+    assert made.encode() == h(case["plain"])
+    assert places.seal(h(v["log_key"]), made.encode(), h(v["ephemeral"])) == h(case["block"])
+    assert places.unseal(h(v["log_secret"]), h(case["block"])) == made
 
 
 @pytest.mark.parametrize("case", load("upload.json")["replies"])

@@ -24,6 +24,7 @@ COMMANDS = {
     "exposures": "exposures",
     "report": "report",
     "pass-on": "report",
+    "place": "place",
     "status": "status",
     "run": "run",
     "service": "service",

@@ -30,6 +30,9 @@ class Kind(IntEnum):
     RETRACTION = 2
 
 
+_OF_PLACE = 3  # a notification whose log was recorded by a place
+
+
 @dataclass(frozen=True, slots=True)
 class Notification:
     """The content of a notification (191). A dummy has only its kind; the rest of it is random and not looked at."""
@@ -43,6 +46,7 @@ class Notification:
     attenuation: int = 0  # dB
     rule_minutes: int = 0
     message: str = ""
+    of_place: bool = False  # a notification alone: the log in which its contact was found is a place's
 
     def encode(self, random_bytes: RandomBytes = os.urandom) -> bytes:
         """The 191 bytes. FormatError names the field that does not fit."""
@@ -50,7 +54,7 @@ class Notification:
             return bytes((Kind.DUMMY,)) + random_bytes(NOTIFICATION - 1)
         return b"".join(
             (
-                bytes((self.kind,)),
+                bytes((_OF_PLACE if self._is_of_place() else self.kind,)),
                 _exactly("case-ID", self.case_id, CASE_ID),
                 _exactly("report-ID", self.report_id, REPORT_ID),
                 _exactly("chain token", self.chain_token, CHAIN_TOKEN),
@@ -62,6 +66,11 @@ class Notification:
             )
         )
 
+    def _is_of_place(self) -> bool:
+        if self.of_place and self.kind != Kind.NOTIFICATION:
+            raise FormatError("only a notification can be of a place")
+        return self.of_place
+
     @classmethod
     def decode(cls, content: bytes, kept: bool = False) -> "Notification":
         """The notification in 191 bytes. FormatError if it is none, or if its words hold what does not show.
@@ -71,7 +80,8 @@ class Notification:
         if len(content) != NOTIFICATION:
             raise FormatError(f"a notification has {len(content)} bytes instead of {NOTIFICATION}")
         try:
-            kind = Kind(content[0])
+            of_place = content[0] == _OF_PLACE
+            kind = Kind.NOTIFICATION if of_place else Kind(content[0])
         except ValueError:
             raise FormatError(f"there is no notification of kind {content[0]}") from None
         if kind == Kind.DUMMY:
@@ -90,6 +100,7 @@ class Notification:
             attenuation=parts[5][0],
             rule_minutes=int.from_bytes(parts[6], "little"),
             message=_text("message", parts[7], "utf-8", kept),
+            of_place=of_place,
         )
 
 

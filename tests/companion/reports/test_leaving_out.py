@@ -217,7 +217,7 @@ def test_a_token_that_is_typed_is_asked_for_until_it_is_free_of_slips(wearer):
 
 def test_asked_for_a_hidden_upload_the_wearer_sees_how_long_it_takes(wearer):
     answers = [("Leave out", ""), ("Send it?", "n")]
-    for level, takes in ((None, "19 hours at its level, normal"), ("low", "5 days at its level, low")):
+    for level, takes in ((None, "19 hours at its level, normal"), ("low", "6 days at its level, low")):
         if level is not None:
             with state.changing(wearer.folder) as opened:
                 opened.timetable.set_level(level)

@@ -171,11 +171,20 @@ def show(report: str, folder: Path, as_json: bool) -> None:
         f"records: {log['records']} in {log['blocks']} slots, {log['broken']} broken, {log['misdated']} misdated, "
         f"{log['unregistered']} not registered; unreadable parts: {log['damaged']}"
     )
-    table = Table("id", "day (UTC)", "minutes", "attenuation dB", "verified", box=box.SIMPLE)
+    if found.get("place"):
+        place = found["place"]
+        console.print(_shown(f"It is the log of a place: {place['name']} ({place['kind']})"))
+    for each in found.get("notes", ()):
+        day = _when(each["day"] * _SECONDS_A_DAY)[:10]
+        console.print(_shown(f"The wearer notes: {day} (UTC), {each['minutes']} minutes at {each['label']}"))
+    has_places = any(each.get("at") for each in found["exposures"])
+    names = ("id", "day (UTC)", "minutes", "attenuation dB", "verified", *(("at",) if has_places else ()))
+    table = Table(*names, box=box.SIMPLE)
     for each in found["exposures"]:
         day = _when(each["day"] * _SECONDS_A_DAY)[:10]
         verified = "yes" if each["verified"] else "no"
-        table.add_row(str(each["id"]), day, f"{each['minutes']:.2f}", str(each["attenuation"]), verified)
+        at = (_shown(each.get("at") or ""),) if has_places else ()
+        table.add_row(str(each["id"]), day, f"{each['minutes']:.2f}", str(each["attenuation"]), verified, *at)
     console.print(table)
 
 
@@ -194,6 +203,7 @@ def show(report: str, folder: Path, as_json: bool) -> None:
 @click.option("--day-budget", type=click.IntRange(0), help="Most notifications of the whole case on one day (UTC).")
 @click.option("--exposure", "exposures", type=int, multiple=True, metavar="ID", help="Only this one. May be repeated.")
 @click.option("--message", default="", help="For the contacts, up to 58 bytes.", callback=_text)
+@click.option("--place/--person", default=None, help="Tell them it was at a place, or with a person. [as it says]")
 @_yes
 @_options
 def approve(
@@ -206,11 +216,12 @@ def approve(
     day_budget: int | None,
     exposures: tuple[int, ...],
     message: str,
+    place: bool | None,
     yes: bool,
     folder: Path,
     as_json: bool,
 ) -> None:
-    """Have the contacts of REPORT notified."""
+    """Have the contacts of REPORT notified. Its place's name is told to nobody, unless you write it in the message."""
     staff = _staff(folder)
 
     def question() -> str:
@@ -238,7 +249,7 @@ def approve(
         "case_budget": case_budget,
         "day_budget": day_budget,
         "message": message,
-    }
+    } | ({} if place is None else {"place": place})
     answer = staff.ask("POST", f"reports/{report}/decision", decision)
     with streams.once("the report is approved all the same"):
         number = answer["notifications"]

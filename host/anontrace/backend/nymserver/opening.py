@@ -13,13 +13,15 @@ from anontrace_shared.errors import AnontraceError
 from anontrace import clock
 from anontrace.backend.observing.counters import Counters
 from anontrace.backend.store import Store
-from anontrace.wire import permit
+from anontrace.wire import permit, places
+from anontrace.wire.places import Places
 from anontrace.wire.upload import UPLOAD_ID, ChainAuthorization, Upload
 
 from . import exposures
 from .chain_uploads import ChainUploads, Origin
 from .kept import Kept
 from .nyms import Nyms
+from .records import Tally
 from .reports import Reports
 
 
@@ -58,10 +60,22 @@ class Opener:
             if origin is None:
                 self._counters.add("uploads_not_followed")
             else:
-                heard, tally = await asyncio.to_thread(exposures.read, self._log_secret, found.log, clock.now())
+                log, block = places.split(found.log)
+                heard, tally = await asyncio.to_thread(exposures.read, self._log_secret, log, clock.now())
+                said = self._said(block, tally)
                 contacts = await exposures.match(heard, self._nyms.registered, tally, self._tx_correction)
-                await self._reports.add(report_id, origin.case_id, origin.generation, origin.disease, contacts, tally)
+                await self._reports.add(
+                    report_id, origin.case_id, origin.generation, origin.disease, contacts, tally, said
+                )
             await self._kept.forget(upload_id)
+
+    def _said(self, block: bytes | None, tally: Tally) -> Places:
+        """What the log says of places; what makes no sense is counted as unreadable."""
+        try:
+            return places.NOWHERE if block is None else places.unseal(self._log_secret, block)
+        except AnontraceError:
+            tally.damaged += 1
+            return places.NOWHERE
 
     async def _origin(self, complete: Upload, upload_id: bytes) -> Origin | None:
         if isinstance(complete.authorization, ChainAuthorization):

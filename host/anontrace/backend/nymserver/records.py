@@ -68,23 +68,45 @@ class Contacts(BaseModel):
     contacts: list[Contact] = Field(repr=False)
 
 
+class Place(BaseModel):
+    """Whose log a report is, if a place's, as its operator calls it."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    name: str = Field(repr=False)
+    kind: str
+
+
+class PlaceNote(BaseModel):
+    """Where the wearer of a log was on a day, and for how long, as they noted it."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    label: str = Field(repr=False)
+    day: int
+    minutes: int
+
+
 class Exposure(BaseModel):
-    """What the authority sees of one contact. The id means nothing outside its report."""
+    """What the authority sees of one contact. The id means nothing outside its report. `at`: where, as its wearer noted
+    it."""
 
     id: int
     day: int
     minutes: float
     attenuation: int
     verified: bool
+    at: str | None = Field(default=None, repr=False)
 
     @classmethod
-    def of(cls, contact: Contact) -> "Exposure":
+    def of(cls, contact: Contact, at: str | None = None) -> "Exposure":
         return cls(
             id=contact.id,
             day=contact.slot // SLOTS_PER_DAY,
             minutes=round(contact.present / 3, 2),
             attenuation=contact.attenuation,
             verified=contact.verified,
+            at=at,
         )
 
 
@@ -99,6 +121,13 @@ class Report(BaseModel):
     state: State = State.PENDING
     exposures: list[Exposure]
     log: Tally
+    place: Place | None = None  # this and the notes until it is decided
+    notes: list[PlaceNote] = Field(default_factory=list)
+
+    def without_places(self) -> "Report":
+        """It, when nobody needs to know any more where it was."""
+        exposures = [each.model_copy(update={"at": None}) for each in self.exposures]
+        return self.model_copy(update={"place": None, "notes": [], "exposures": exposures})
 
 
 class ReportList(BaseModel):
@@ -128,6 +157,7 @@ class Decision(BaseModel):
     case_budget: int | None = Field(default=None, ge=0)  # of all reports of the case together
     day_budget: int | None = Field(default=None, ge=0)  # of all reports of the case on one day (UTC)
     message: str = ""
+    place: bool | None = None  # whether contacts are told that it was at a place; None: if the report is a place's
     retraction_key: Hex32 | None = Field(default=None, repr=False)
 
     def check_message(self) -> None:

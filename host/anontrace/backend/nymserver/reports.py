@@ -13,7 +13,7 @@ from itertools import chain as joined
 
 from anontrace_shared.errors import AuthenticationError
 from anontrace_shared.schedule import nym_key
-from anontrace_shared.slots import SLOTS_PER_DAY
+from anontrace_shared.slots import SLOT_SECONDS, SLOTS_PER_DAY
 
 from anontrace import clock
 from anontrace.backend.errors import Refused, StoreError
@@ -21,10 +21,24 @@ from anontrace.backend.observing.counters import Counters
 from anontrace.backend.store import Entry, Put, Store
 from anontrace.mixnet import chain, keydays
 from anontrace.mixnet.notification import Kind, Notification
+from anontrace.wire.places import NOWHERE, Places
 
 from . import decisions, retraction
 from .nyms import Outgoing
-from .records import Case, Contact, Contacts, Decision, Exposure, Outcome, Report, Retraction, State, Tally
+from .records import (
+    Case,
+    Contact,
+    Contacts,
+    Decision,
+    Exposure,
+    Outcome,
+    Place,
+    PlaceNote,
+    Report,
+    Retraction,
+    State,
+    Tally,
+)  # fmt: skip
 from .retraction import Notified
 
 SEND = "send"
@@ -37,6 +51,7 @@ _NOTIFIED = "report-notified"
 _MAX_A_DAY = 1 << 20
 _MAX_ATTEMPTS = 64
 _LIST_KEY = 16
+_SLOT_MINUTES = SLOT_SECONDS // 60
 _random = random.SystemRandom()
 
 
@@ -61,12 +76,19 @@ class Reports:
         self._spread = spread
 
     async def add(
-        self, report_id: bytes, case_id: bytes, generation: int, disease: str, contacts: list[Contact], tally: Tally
+        self,
+        report_id: bytes,
+        case_id: bytes,
+        generation: int,
+        disease: str,
+        contacts: list[Contact],
+        tally: Tally,
+        said: Places = NOWHERE,
     ) -> None:
-        """Store a report and its contacts. Doing it again for the same id changes nothing, whichever worker does, and
-        although each has numbered the contacts by chance."""
+        """Store a report, its contacts, and what its log said of places. Doing it again for the same id changes
+        nothing, whichever worker does, and although each has numbered the contacts by chance."""
         now = clock.now()
-        today = keydays.day_at(now)
+        today, at = keydays.day_at(now), said.at()
         if (await self._store.get_many(_REPORTS, [report_id]))[0] is None:
             kept = Contacts(contacts=contacts).model_dump_json().encode()
             await self._store.put_if_absent_many(_CONTACTS, [Put(report_id, kept)], expires=today + UNDECIDED_DAYS)
@@ -76,8 +98,10 @@ class Reports:
                 generation=generation,
                 disease=disease,
                 received=int(now),
-                exposures=[Exposure.of(contact) for contact in await self._contacts(report_id)],
+                exposures=[Exposure.of(each, at.get(each.slot)) for each in await self._contacts(report_id)],
                 log=tally,
+                place=Place(name=said.name, kind=said.kind) if said.name else None,
+                notes=_notes(said),
             )
             put = Put(report_id, report.model_dump_json().encode())
             (stored,) = await self._store.put_if_absent_many(_REPORTS, [put], expires=today + KEEP_DAYS)
@@ -255,12 +279,14 @@ class Reports:
                 attenuation=contact.attenuation,
                 rule_minutes=decision.minutes,
                 message=decision.message,
+                of_place=report.place is not None if decision.place is None else decision.place,
             )
             outgoing.append(Outgoing(contact.address, contact.slot, notification.encode()))
         return outgoing
 
     async def forget(self, report_ids: Sequence[bytes]) -> None:
-        """Delete the contact addresses of decided reports, and write down in each what its case says of it."""
+        """Delete the contact addresses of decided reports and what they say of places, and write down in each what its
+        case says of it."""
         for report_id in report_ids:
             await self._settle(report_id)
         await self._store.delete_many(_CONTACTS, report_ids)
@@ -273,10 +299,19 @@ class Reports:
             report = Report.model_validate_json(value)
             case = await self.case(report.case)
             state = report.state if case is None else case.state(report)
-            new = report.model_copy(update={"state": state}).model_dump_json().encode()
+            settled = report.model_copy(update={"state": state}).without_places()
+            new = settled.model_dump_json().encode()
             if await self._store.compare_and_swap(_REPORTS, report_id, value, new):
                 return
         raise StoreError("a report changed under every attempt to settle it")
+
+
+def _notes(said: Places) -> list[PlaceNote]:
+    """What is noted of places, by day (UTC)."""
+    slots: dict[tuple[int, str], int] = {}
+    for slot, label in said.at().items():
+        slots[slot // SLOTS_PER_DAY, label] = slots.get((slot // SLOTS_PER_DAY, label), 0) + 1
+    return [PlaceNote(label=label, day=day, minutes=count * _SLOT_MINUTES) for (day, label), count in slots.items()]
 
 
 def _day_key(day: int) -> bytes:

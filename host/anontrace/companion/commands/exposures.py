@@ -45,7 +45,7 @@ def list_(context: Context, everything: bool) -> None:
                 ", ".join(presentation.days(exposure)),
                 name_of(exposure.disease),
                 f"{presentation.minutes_text(exposure)} min",
-                presentation.MEANING[exposure.state] + (" (passed on)" if exposure.passed_on else ""),
+                presentation.meaning(exposure) + (" (passed on)" if exposure.passed_on else ""),
             ]
             for exposure in shown
         ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from anontrace.companion.commands.leaving_out import WITHOUT, settle
+from anontrace.companion.commands.leaving_out import WITHOUT, place_document, place_lines, settle
 from anontrace.companion.context import Context, pass_context
 from anontrace.companion.output import confirm, say
 
@@ -64,13 +64,14 @@ def report(
       anontrace report
       anontrace report --token 7K2M-9QXR-44TD-0ZCV
       anontrace report --token 7K2M-9QXR-44TD-0ZCV --without '2026-01-31 14:00-15:30'
+      anontrace report --without places
     """
     from anontrace.companion.reports import preparing
 
     way = _way(hidden, direct)
     shown = _token(context, token)
     with context.reading() as state:
-        intent = settle(context, without, yes, lambda periods: preparing.intend_report(state, shown, periods))
+        intent = settle(context, without, yes, lambda *left_out: preparing.intend_report(state, shown, *left_out))
         _consent(context, state, intent, yes, way, "that they met somebody who tested positive")
     with context.changing() as state:
         intent = preparing.taken_up(state, intent)
@@ -127,7 +128,7 @@ def pass_on(context: Context, case: str, without: tuple[str, ...], hidden: bool,
     way = _way(hidden, direct)
     with context.reading() as state:
         exposure = find(state, case)
-        intent = settle(context, without, yes, lambda periods: preparing.intend_pass_on(state, exposure, periods))
+        intent = settle(context, without, yes, lambda *left_out: preparing.intend_pass_on(state, exposure, *left_out))
         _consent(context, state, intent, yes, way, "that they may be part of a chain of infection")
     with context.changing() as state:
         intent = preparing.taken_up(state, intent)
@@ -136,8 +137,8 @@ def pass_on(context: Context, case: str, without: tuple[str, ...], hidden: bool,
             return
         exposure = find(state, case)
         preparing.check_told(exposure)  # it may have been withdrawn meanwhile
-        stored = preparing.prepare_pass_on(state, intent, exposure)
         with context.servers(state) as servers:
+            stored = preparing.prepare_pass_on(state, servers, intent, exposure)
             stored = _send(context, state, servers, stored, way)
         _show(context, state, intent, stored, way)
 
@@ -165,12 +166,18 @@ def _consent(context: Context, state: "State", intent: "Intent", yes: bool, way:
     if way == _DIRECT:
         _say_what_direct_shows(intent)
     if yes:
+        for each in place_lines(intent.places):
+            say(each, err=True)
         return
     if context.output.as_json or not sys.stdin.isatty():
         raise SetupError("this sends your contact log, and nobody is here to be asked; to consent, give --yes")
     summary = intent.summary
     days = ", ".join(summary.days) or "unknown days"
-    say(f"To be sent to the nymserver: {summary.records} sealed contact records of {days}, {summary.bytes} bytes.")
+    say(f"To be sent to the nymserver: {summary.records} sealed contact records of {days}, {intent.size} bytes.")
+    for each in place_lines(intent.places):
+        say(each)
+    if intent.places:
+        say("The health authority reads what it says of places; --without places leaves that out.")
     say(
         f"The effect: the health authority may let those whom you met be told {of_what}. Nobody learns your name or"
         " theirs."
@@ -252,6 +259,7 @@ def _document(intent: "Intent", case_id: bytes, state: str, way: str | None) -> 
         "records": summary.records,
         "blocks": summary.blocks,
         "days": summary.days,
-        "bytes": summary.bytes,
+        "bytes": intent.size,
+        "places": place_document(intent.places),
         "way": way,
     }

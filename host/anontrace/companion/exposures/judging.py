@@ -42,6 +42,7 @@ class Exposure:
     message: str
     received: int
     passed_on: bool
+    of_place: bool = False  # the report is a place's, by what the authority says
 
     @property
     def minutes(self) -> float:
@@ -101,4 +102,5 @@ def _judge(case_id: bytes, report_id: bytes, items: list[Received], own: bool, p
         message=said.notification.message,
         received=first.received,
         passed_on=passed_on,
+        of_place=any(item.notification.of_place for item in notifications),
     )

@@ -22,12 +22,18 @@ LOG_WAS_FULL = "its log was full before the last sync, and the oldest days are g
 
 WITHDRAWN = "A message that you were told of was withdrawn; see: anontrace exposures list"
 
-MEANING = {
+_AT_PLACE = "you were at a place with which an infection is connected"
+_MEANING = {
     judging.TOLD: "you were near somebody who tested positive",
     judging.WITHDRAWN: "the health authority has withdrawn this",
     judging.BELOW: "shorter than the authority's rule: nothing to do",
     judging.OWN: "your own report, coming back from those you met",
 }
+
+
+def meaning(exposure: Exposure) -> str:
+    """What the state of an exposure means."""
+    return _AT_PLACE if exposure.state == judging.TOLD and exposure.of_place else _MEANING[exposure.state]
 
 
 def days(exposure: Exposure) -> list[str]:
@@ -52,6 +58,7 @@ def document(exposure: Exposure, exact: bool = False) -> dict[str, Any]:
         "rule_minutes": exposure.rule_minutes,
         "attenuation": exposure.attenuation,
         "message": exposure.message,
+        "place": exposure.of_place,
         "passed_on": exposure.passed_on,
         "received": exposure.received,
     }
@@ -65,9 +72,12 @@ def document(exposure: Exposure, exact: bool = False) -> dict[str, Any]:
 def told_lines(exposure: Exposure) -> list[str]:
     """What a wearer who is told needs to know."""
     case = exposure.case_id.hex()[:SHORT_CASE]
+    met = "near somebody who tested positive for"
+    if exposure.of_place:
+        met = "at a place that the health authority connects with an infection,"
     lines = [
-        f"On {' and '.join(days(exposure))} you were near somebody who tested positive for"
-        f" {name_of(exposure.disease)}, for about {exposure.minutes:.0f} minutes.",
+        f"On {' and '.join(days(exposure))} you were {met} {name_of(exposure.disease)}, for about"
+        f" {exposure.minutes:.0f} minutes.",
     ]
     if exposure.message:
         lines.append(f"The health authority says: {exposure.message}")
@@ -84,7 +94,7 @@ def detail_lines(exposure: Exposure, exact: bool) -> list[str]:
     """One exposure in full."""
     lines = [
         f"Case      {exposure.case_id.hex()}",
-        f"State     {exposure.state}: {MEANING[exposure.state]}",
+        f"State     {exposure.state}: {meaning(exposure)}",
         f"Disease   {name_of(exposure.disease)}",
         f"Days      {', '.join(days(exposure))}",
         f"Time      about {minutes_text(exposure)} minutes (the rule is {exposure.rule_minutes})",

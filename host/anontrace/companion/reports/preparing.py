@@ -21,10 +21,11 @@ from anontrace.companion.store.state import State
 from anontrace.companion.store.states import ACCEPTED, ASKED, REFUSED
 from anontrace.companion.store.uploads import PASS_ON, REPORT, StoredUpload
 from anontrace.mixnet.notification import Kind, Notification
-from anontrace.wire import onetime, upload
+from anontrace.wire import onetime, places, upload
+from anontrace.wire.places import NOWHERE, Places
 from anontrace.wire.upload import ChainAuthorization, PermitAuthorization, Upload
 
-from . import contact_log
+from . import contact_log, noted
 from .contact_log import Summary
 from .periods import Period
 
@@ -39,6 +40,7 @@ class Intent:
     kind: str
     subject: bytes = field(repr=False)
     log: bytes = field(repr=False)
+    places: Places = field(repr=False)  # what it says of places
     summary: Summary
     stored: StoredUpload | None = field(repr=False)  # an earlier attempt, taken up again
 
@@ -47,25 +49,33 @@ class Intent:
         return self.stored is not None and self.stored.state == ACCEPTED
 
     @property
+    def size(self) -> int:
+        """Bytes of the log, with what it says of places, as it is handed in."""
+        return len(self.log) + (0 if self.stored is not None and not self.stored.places else places.SIZE)
+
+    @property
     def case_id(self) -> bytes:
         """Of an upload that is ready or done."""
         assert self.stored is not None and self.stored.case_id is not None
         return self.stored.case_id
 
 
-def intend_report(state: State, token: str, without: Sequence[Period] = ()) -> Intent:
-    """What a report with this token would send, leaving out some periods; SetupError for a mistyped token."""
+def intend_report(state: State, token: str, without: Sequence[Period] = (), without_places: bool = False) -> Intent:
+    """What a report with this token would send, leaving out some periods, and all that it says of places if that is
+    wished; SetupError for a mistyped token."""
     try:
         subject = onetime.token_hash(onetime.normalise(token))
     except AnontraceError as error:
         raise SetupError(str(error)) from error
-    return _intend(state, REPORT, subject, without)
+    return _intend(state, REPORT, subject, without, without_places)
 
 
-def intend_pass_on(state: State, exposure: Exposure, without: Sequence[Period] = ()) -> Intent:
-    """What passing on this case would send; SetupError if it cannot be passed on."""
+def intend_pass_on(
+    state: State, exposure: Exposure, without: Sequence[Period] = (), without_places: bool = False
+) -> Intent:
+    """What passing on this case would send, likewise; SetupError if it cannot be passed on."""
     check_told(exposure)
-    return _intend(state, PASS_ON, exposure.case_id, without)
+    return _intend(state, PASS_ON, exposure.case_id, without, without_places)
 
 
 def check_told(exposure: Exposure) -> None:
@@ -74,18 +84,20 @@ def check_told(exposure: Exposure) -> None:
         raise SetupError(f"this case cannot be passed on, for its state is: {exposure.state}")
 
 
-def _intend(state: State, kind: str, subject: bytes, without: Sequence[Period]) -> Intent:
+def _intend(state: State, kind: str, subject: bytes, without: Sequence[Period], without_places: bool) -> Intent:
     stored = state.uploads.find(kind, subject)
     if stored is None or stored.state == ACCEPTED:
         data = contact_log.gather(state.logs.segments(), clock.now(), without)
+        said = NOWHERE if without_places else noted.handed_in(state.places.get(), clock.now(), without)
     else:
-        data = _fixed_log(stored)
-    return Intent(kind, subject, data, contact_log.summarise(data), stored)
+        data, said = _fixed(stored)
+    return Intent(kind, subject, data, said, contact_log.summarise(data), stored)
 
 
-def _fixed_log(stored: StoredUpload) -> bytes:
-    """The log of an upload that is not done."""
-    return stored.log if stored.payload is None else stored.parsed().log
+def _fixed(stored: StoredUpload) -> tuple[bytes, Places]:
+    """The log of an upload that is not done, and what it says of places."""
+    log, _ = places.split(stored.log if stored.payload is None else stored.parsed().log)
+    return log, places.decode(stored.places) if stored.places else NOWHERE
 
 
 def taken_up(state: State, intent: Intent) -> Intent:
@@ -94,7 +106,7 @@ def taken_up(state: State, intent: Intent) -> Intent:
     SetupError if that one sends another log than the wearer has seen.
     """
     stored = state.uploads.find(intent.kind, intent.subject)
-    if stored is not None and stored.state != ACCEPTED and _fixed_log(stored) != intent.log:
+    if stored is not None and stored.state != ACCEPTED and _fixed(stored) != (intent.log, intent.places):
         raise SetupError(
             "another command has begun this upload with another log; repeat the command to go on with that"
         )
@@ -105,6 +117,7 @@ def prepare_report(state: State, servers: "Servers", intent: Intent, token: str)
     """Redeem the token; the upload that it returns is ready to be sent. RefusedError when the authority refuses."""
     stored = intent.stored or _fix(state, intent)
     if stored.state == ASKED:
+        stored = _sealed(state, servers, stored)
         try:
             data, permit = servers.redeem(onetime.normalise(token), sha256(stored.log).digest())
         except RefusedError:
@@ -115,10 +128,11 @@ def prepare_report(state: State, servers: "Servers", intent: Intent, token: str)
     return stored
 
 
-def prepare_pass_on(state: State, intent: Intent, exposure: Exposure) -> StoredUpload:
+def prepare_pass_on(state: State, servers: "Servers", intent: Intent, exposure: Exposure) -> StoredUpload:
     """The upload with which a case is passed on, ready to be sent; nobody is asked anything."""
     stored = intent.stored or _fix(state, intent)
     if stored.state == ASKED:
+        stored = _sealed(state, servers, stored)
         told_at, told = _one_notification(state, exposure)
         authorization = ChainAuthorization(told.case_id, told_at.contact_address, told_at.slot, told.chain_token)
         stored = state.uploads.set_ready(stored, told.case_id, Upload(authorization, stored.log).encode())
@@ -129,7 +143,16 @@ def _fix(state: State, intent: Intent) -> StoredUpload:
     if not intent.log:
         raise SetupError("there is no contact log to send; run: anontrace badge sync")
     upload_id = secrets.token_bytes(upload.UPLOAD_ID)
-    return state.uploads.add(intent.kind, intent.subject, upload_id, intent.log, int(clock.now()))
+    said = intent.places.encode()
+    return state.uploads.add(intent.kind, intent.subject, upload_id, intent.log, int(clock.now()), said)
+
+
+def _sealed(state: State, servers: "Servers", stored: StoredUpload) -> StoredUpload:
+    """The upload with what it says of places behind its log, also if that is nothing. One that is so stays as it is,
+    since its token may be redeemed with it."""
+    if not stored.places or places.split(stored.log)[1] is not None:
+        return stored
+    return state.uploads.set_log(stored, stored.log + places.seal(servers.log_key, stored.places))
 
 
 def _one_notification(state: State, exposure: Exposure) -> tuple[StoredNotification, Notification]:

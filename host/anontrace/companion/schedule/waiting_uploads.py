@@ -66,7 +66,7 @@ def hidden_seconds(state: State, intent: Intent) -> int:
     own = intent.stored
     before = [each for each in waiting(state) if own is None or each.upload.number <= own.number]
     is_counted = own is not None and own.state == READY and own.way == MIXES
-    takes = 0.0 if is_counted else _takes(state, 1 + fragment.count(len(intent.log)))
+    takes = 0.0 if is_counted else _takes(state, 1 + fragment.count(intent.size))
     return int((before[-1].seconds if before else 0) + takes)
 
 

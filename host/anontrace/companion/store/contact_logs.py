@@ -6,6 +6,7 @@ The companion cannot read the log: it keeps, hands on and deletes whole blocks.
 from collections.abc import Callable
 
 from anontrace.companion.store.database import Database
+from anontrace.wire import places
 
 
 class LogStore:
@@ -32,9 +33,9 @@ class LogStore:
             self.keep_room()
 
     def keep_room(self) -> None:
-        """Have room for the log once more, so that it does not show whether it is handed in; runs within the caller's
-        transaction."""
-        self._db.spare(self.size() - self._handed_in())
+        """Have room for the log once more, with what it says of places, so that it does not show whether it is handed
+        in; runs within the caller's transaction."""
+        self._db.spare(self.size() + places.SIZE + places.PLAIN - self._handed_in())
 
     def size(self) -> int:
         """Bytes of the log as far as it is stored."""

@@ -165,6 +165,14 @@ MIGRATIONS = (
     ALTER TABLE samples ADD COLUMN asked INTEGER;
     ALTER TABLE samples ADD COLUMN sent INTEGER;
     """,
+    # What is said of places: of one size, so that nobody sees how much. An upload that has begun without it stays so.
+    """
+    CREATE TABLE places (
+        id INTEGER PRIMARY KEY CHECK (id = 1), noting INTEGER NOT NULL DEFAULT 0, document BLOB NOT NULL
+    );
+    INSERT INTO places (id, document) VALUES (1, zeroblob(1579));
+    ALTER TABLE uploads ADD COLUMN places BLOB NOT NULL DEFAULT x'';
+    """,
 )
 ENCRYPTED = 5  # the first version that is encrypted as a whole
 

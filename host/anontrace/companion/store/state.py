@@ -23,6 +23,7 @@ from anontrace.companion.store.groups import GroupStore
 from anontrace.companion.store.lock import exclusive
 from anontrace.companion.store.network import NetworkStore
 from anontrace.companion.store.notifications import NotificationStore
+from anontrace.companion.store.places import PlaceStore
 from anontrace.companion.store.receipts import ReceiptStore
 from anontrace.companion.store.renewals import RenewalStore
 from anontrace.companion.store.timetable import TimetableStore
@@ -52,6 +53,7 @@ class State:
         self.renewals = RenewalStore(self._db)
         self.receipts = ReceiptStore(self._db)
         self.timetable = TimetableStore(self._db)
+        self.places = PlaceStore(self._db)
 
     def keep_house(self, now: int) -> None:
         """Delete what has had its time: spent mailboxes and their secrets, old log, uploads and notifications, old day
@@ -65,6 +67,7 @@ class State:
         self.addresses.forget(now)
         self.groups.forget(now)
         self.logs.forget(now)
+        self.places.forget(now)
         self.notifications.forget(now)
         self.notifications.forget_cases(self.uploads.forget(now))
         today = day_of(slot_of(now))

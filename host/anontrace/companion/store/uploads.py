@@ -41,6 +41,7 @@ class StoredUpload:
     opens: int = 0  # unix seconds: when the nymserver must have the opening; 0: it said so, or none was sent
     changed: int = 0  # unix seconds: when a fragment was sent last
     moved: bool = False  # it has gone another way before, as a whole perhaps
+    places: bytes = field(default=b"", repr=False)  # what it says of places, until it is done; of an older one nothing
 
     def opening(self) -> encoding.Opening:
         """What the payload begins with. StateError if it is damaged."""
@@ -79,6 +80,7 @@ class UploadStore:
                 row["opens"],
                 row["changed"],
                 bool(row["moved"]),
+                row["places"],
             )
             for row in self._db.rows("SELECT * FROM uploads ORDER BY id")
         ]
@@ -92,14 +94,22 @@ class UploadStore:
         matching = [u for u in self.all() if u.kind == kind and u.subject == subject and u.state != REFUSED]
         return matching[-1] if matching else None
 
-    def add(self, kind: str, subject: bytes, upload_id: bytes, log: bytes, now: int) -> StoredUpload:
+    def add(
+        self, kind: str, subject: bytes, upload_id: bytes, log: bytes, now: int, places: bytes = b""
+    ) -> StoredUpload:
         with self._db.transaction():
             number = self._db.run(
-                "INSERT INTO uploads (kind, state, subject, upload_id, log, made, way)"
-                f" VALUES (?, '{ASKED}', ?, ?, ?, ?, '{MIXES}')",
-                kind, subject, upload_id, log, now,
+                "INSERT INTO uploads (kind, state, subject, upload_id, log, made, way, places)"
+                f" VALUES (?, '{ASKED}', ?, ?, ?, ?, '{MIXES}', ?)",
+                kind, subject, upload_id, log, now, places,
             )  # fmt: skip
-        return StoredUpload(number, kind, ASKED, subject, None, None, upload_id, 0, log)
+        return StoredUpload(number, kind, ASKED, subject, None, None, upload_id, 0, log, places=places)
+
+    def set_log(self, upload: StoredUpload, log: bytes) -> StoredUpload:
+        """The log as it is handed in, with what it says of places sealed behind it."""
+        with self._db.transaction():
+            self._db.run("UPDATE uploads SET log = ? WHERE id = ?", log, upload.number)
+        return replace(upload, log=log)
 
     def set_ready(self, upload: StoredUpload, case_id: bytes, payload: bytes) -> StoredUpload:
         with self._db.transaction():
@@ -143,7 +153,7 @@ class UploadStore:
     def finish(self, upload: StoredUpload, state: str) -> None:
         with self._db.transaction():
             self._db.run(
-                "UPDATE uploads SET state = ?, payload = NULL, unsent = NULL, log = x'' WHERE id = ?",
+                "UPDATE uploads SET state = ?, payload = NULL, unsent = NULL, log = x'', places = x'' WHERE id = ?",
                 state,
                 upload.number,
             )
@@ -158,8 +168,10 @@ class UploadStore:
         return {u.case_id for u in self.all() if u.kind == kind and u.case_id is not None and u.state != REFUSED}
 
     def size(self) -> int:
-        """Bytes of logs and payloads in uploads that are not done."""
-        row = self._db.row("SELECT ifnull(sum(length(log) + ifnull(length(payload), 0)), 0) AS size FROM uploads")
+        """Bytes of logs, payloads and what they say of places in uploads that are not done."""
+        row = self._db.row(
+            "SELECT ifnull(sum(length(log) + ifnull(length(payload), 0) + length(places)), 0) AS size FROM uploads"
+        )
         return int(row["size"]) if row else 0
 
     def forget(self, now: int) -> set[bytes]:
@@ -183,7 +195,7 @@ def _damaged(why: str) -> StateError:
 def _checked(number: int, kind: str, state: str, *rest: Any) -> StoredUpload:
     stored = StoredUpload(number, kind, state, *rest)
     payload, case_id = stored.payload, stored.case_id
-    if not all(isinstance(each, bytes) for each in (stored.subject, stored.upload_id, stored.log)):
+    if not all(isinstance(each, bytes) for each in (stored.subject, stored.upload_id, stored.log, stored.places)):
         raise _damaged("a part of it is no bytes")
     if not all(isinstance(each, int) for each in (stored.sent, stored.opens, stored.changed)):
         raise _damaged("a number of it is none")
