@@ -198,7 +198,8 @@ class Radio:
         """Switch the radio on and register the service. Nothing is sent before `change()`."""
         ble = self._ble
         ble.irq(self._irq)
-        ble.active(True)
+        if not ble.active():  # main.py has switched it on; twice would be off and on
+            ble.active(True)
         ble.config(gap_name="", mtu=_PREFERRED_MTU)
         try:
             ble.config(rxbuf=_RX_BUFFER)

@@ -14,6 +14,7 @@ class BLE:
     last = None
 
     def __init__(self):
+        self.on = False
         self.told = []
         self.written = {}
         self.notified = []
@@ -32,8 +33,12 @@ class BLE:
     def irq(self, handler):
         self.handler = handler
 
-    def active(self, on):
+    def active(self, on=None):
+        if on is None:
+            return self.on
         self._tell("active", on)
+        self.on = on
+        return on
 
     def config(self, asked=None, **settings):
         if asked == "mac":
