@@ -8,7 +8,7 @@ order = []
 
 
 class Badge:
-    class app:  # noqa: N801
+    class app:
         def main():
             order.append("badge")
 
