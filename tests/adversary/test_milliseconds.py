@@ -15,6 +15,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from itertools import combinations
 from math import sqrt
 from pathlib import Path
@@ -27,6 +28,7 @@ import pytest
 from anontrace import clock
 from anontrace.companion.addresses import registration
 from anontrace.companion.exposures.cases import assess
+from anontrace.companion.exposures.looking import GROUPS
 from anontrace.companion.network.servers import Servers as CompanionServers
 from anontrace.companion.reports.journey import unsent
 from anontrace.companion.schedule import run
@@ -38,6 +40,9 @@ from anontrace.companion.store.network import StoredNetwork
 from anontrace.companion.store.state import State
 from anontrace.foreign import exchange
 from anontrace.mixnet import blob, notification, surb
+from anontrace.mixnet.header import GROUPED
+from anontrace.mixnet.sizes import GROUP, MAILBOX, PAYLOAD
+from anontrace.wire import look
 from anontrace_shared.slots import day_of, slot_of
 
 from tests.adversary.milliseconds import Connection, Tap, told_apart
@@ -53,8 +58,10 @@ TASKS = (run.MESSAGES, run.POLL)
 MEETING = 46  # slots: all of it is solved in one look
 FRAGMENTS = 1000
 EACH = int(os.environ.get("ANONTRACE_LINE_CONNECTIONS", "40"))  # connections of each kind
-LEAKY = 25  # of each kind, where the companion leaks
+LEAKY = 25  # of each kind, where the companion or the mailbox server leaks
 LEVEL = Level("line", messages=12, batch=8, looks=8, digests=64, sums=64, window_days=5, receipts=4, renewals=6)
+LARGEST = replace(LEVEL, digests=look.MAX_DIGESTS, sums=look.MAX_SUMS)
+MUCH = 700  # messages
 
 
 def most(count: int) -> float:
@@ -123,13 +130,31 @@ class Wearer:
     def notify(self) -> None:
         """As the nymserver does, for a meeting of four hours; returns when it lies in the mailboxes."""
         content = exposure(secrets.token_bytes(16), secrets.token_bytes(8))
+        blobs = [blob.open(each.address.contact_address, each.address.slot, each.blob) for each in self.made]
+        self._send([(sent, notification.seal(sent.message_key, content)) for sent in map(surb.parse, blobs)])
+
+    def fill(self, count: int) -> None:
+        """So many messages more, which nobody expects, come in one of the wearer's groups."""
+        with (
+            state.changing(self.folder, self.key) as opened,
+            CompanionServers(opened.network, run.DIRECTORY_SECONDS) as directory,
+        ):
+            ((home, (group, *_)),) = opened.groups.live(int(self._now.now), GROUPS).items()
+            blocks = [
+                surb.make(directory.path_to(home), group.address + secrets.token_bytes(MAILBOX - GROUP), version=GROUPED)[0]
+                for _ in range(count)
+            ]
+        self._send([(sent, secrets.token_bytes(PAYLOAD)) for sent in map(surb.parse, blocks)])
+
+    def _send(self, messages: list[tuple[surb.Surb, bytes]]) -> None:
         before = self._servers.count("mailbox", "mailbox_stored")
-        for each in self.made:
-            sent = surb.parse(blob.open(each.address.contact_address, each.address.slot, each.blob))
-            message = sent.header + notification.seal(sent.message_key, content)
-            url = self._servers.url(f"mix-{sent.first_mix}")
-            assert self._servers.http.post(f"{url}/v1/messages", content=message).is_success
-        eventually("all is there", lambda: self._servers.count("mailbox", "mailbox_stored") == before + MEETING)
+        by_first: dict[int, list[bytes]] = {}
+        for sent, payload in messages:
+            by_first.setdefault(sent.first_mix, []).append(sent.header + payload)
+        for first, batch in by_first.items():
+            url = self._servers.url(f"mix-{first}")
+            assert self._servers.http.post(f"{url}/v1/messages", content=b"".join(batch)).is_success
+        eventually("all is there", lambda: self._servers.count("mailbox", "mailbox_stored") == before + len(messages))
 
     def upload(self) -> None:
         """Have a log handed in whose opening is there."""
@@ -138,15 +163,15 @@ class Wearer:
             (stored,) = opened.uploads.all()
             opened.uploads.set_fragments(stored, range(1, 1 + FRAGMENTS), 0, START)
 
-    def trial(self, task: str, folder: Path, holds: bool) -> tuple[int, int]:
+    def trial(self, task: str, folder: Path, holds: bool, level: Level = LEVEL) -> tuple[int, int]:
         """A task by a copy of the state folder; returns how many exposures the wearer knows of then, and how many
         fragments are still to be sent."""
         shutil.copytree(self.folder, folder)
-        outcome = self.do(task, folder, holds)
+        outcome = self.do(task, folder, holds, level)
         shutil.rmtree(folder)
         return outcome
 
-    def do(self, task: str, folder: Path, holds: bool = False) -> tuple[int, int]:
+    def do(self, task: str, folder: Path, holds: bool = False, level: Level = LEVEL) -> tuple[int, int]:
         """The same by this folder, as `run` does it. `holds`: the connection stays open until all that the answer says
         is stored, as up to 0.2."""
         events: list[run.Event] = []
@@ -162,7 +187,7 @@ class Wearer:
 
         running = Run(
             changing, lambda opened: CompanionServers(opened.network, run.DIRECTORY_SECONDS),
-            LEVEL, None, events.append, pause=lambda _: None,
+            level, None, events.append, pause=lambda _: None,
         )  # fmt: skip
         if holds:
             done = running._tasks[task]
@@ -208,7 +233,26 @@ def test_no_connection_shows_what_a_wearer_is_told_or_hands_in(
         for one, other in combinations(KINDS, 2)
     }
     leak = told_apart(seen[run.POLL, "idle", True], seen[run.POLL, "notified", True])
-    print({pair: max((round(area, 3), name) for name, area in areas.items()) for pair, areas in found.items()}, leak)
+    at_once = told_apart(*answered_at_once(servers, wearers, tap, tmp_path))
+    print({pair: max((round(area, 3), name) for name, area in areas.items()) for pair, areas in found.items()}, leak, at_once)
     for pair, areas in found.items():
         assert max(areas.values()) <= most(EACH), (pair, areas)
     assert leak["until it closes"] > most(40), leak
+    assert at_once["until the answer"] > most(40), at_once
+
+
+def answered_at_once(
+    servers: TlsServers, wearers: dict[tuple[str, str], Wearer], tap: Tap, folder: Path
+) -> tuple[list[Connection], list[Connection]]:
+    """The leak of the other side: looks, as large as they may be, of who is idle and of whom much came for, by a
+    mailbox server that answers as soon as it has worked its answer out."""
+    servers.configure("mailbox", "delay = 0.2", "delay = 0.0")
+    assert servers.terminate("mailbox") == 0
+    servers.start("mailbox")
+    wearers[run.POLL, "notified"].fill(MUCH)
+    seen: dict[str, list[Connection]] = {"idle": [], "notified": []}
+    trials = [*seen] * LEAKY
+    for number, kind in enumerate(Random(2).sample(trials, len(trials))):
+        wearers[run.POLL, kind].trial(run.POLL, folder / f"at-once-{number}", False, LARGEST)
+        seen[kind].append(tap.next())
+    return seen["idle"], seen["notified"]
