@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tools import mutants
 from tools.mutants import JUSTIFIED, ROOT, Mutant, Reason
 
@@ -17,6 +19,25 @@ def dumped(outcome: str, worker: str = "normal") -> str:
 def test_what_survived_is_known_by_its_line() -> None:
     lines = [dumped("killed"), dumped("survived"), dumped("killed", "skipped"), json.dumps([{}, None])]
     assert mutants.survivors("\n".join(lines)) == (2, [Mutant(MODULE, "core/Operator", "a < b", "a <= b")])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_the_same"),
+    [
+        ("at = ID + NUMBER", "at = ID | NUMBER", True),
+        ("at = ID + NUMBER", "at = ID - NUMBER", False),
+        ("if a[ID + NUMBER :] == b:", "if a[ID ^ NUMBER :] == b:", True),
+        ("if a[ID + NUMBER :] == b:", "if a[ID ^ NUMBER :] != b:", False),
+        ("at = ID + length", "at = ID | length", False),
+        ("before = 1", "before = 2", False),
+        ("a = ID", "b = ID", False),
+        ("return ID / NUMBER", "return ID % 0", False),
+        ('raise Error(f"{ID + NUMBER} bytes")', 'raise Error(f"{ID ^ NUMBER} bytes")', True),
+        ("x = (", "y = (", False),
+    ],
+)
+def test_a_number_that_is_written_in_another_way_is_no_mutant(before: str, after: str, is_the_same: bool) -> None:
+    assert mutants.is_the_same(Mutant(MODULE, "", before, after), {"ID": 16, "NUMBER": 4}) == is_the_same
 
 
 def test_a_survivor_without_a_reason_and_a_reason_without_a_survivor_are_told() -> None:
