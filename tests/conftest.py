@@ -35,6 +35,7 @@ SLOW = (
     "backend/operating/test_moving_servers.py",
     "backend/discovery/test_discovery.py",
     "adversary/test_observers.py",
+    "adversary/test_milliseconds.py",
     "companion/network/test_proxy.py",
     "backend/store/test_moving.py",
     "backend/test_workers.py",

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from anontrace import clock
 from anontrace.backend.config import MixSettings
+from anontrace.backend.nymserver.nyms import Outgoing
 from anontrace.companion.addresses import registration
 from anontrace.companion.schedule import dummies, run, scheduled_polls
 from anontrace.companion.schedule.levels import Level
@@ -53,11 +54,20 @@ class Message:
 
 @dataclass(frozen=True)
 class Swapped:
-    """A swap as the nymserver sees it: when, for which nym key, and whether that key is new."""
+    """A swap as the nymserver sees it, and when."""
 
     time: float
-    key: bytes
-    is_new: bool
+    swap: Swap
+
+    @property
+    def key(self) -> bytes:
+        """The nym key that it is for."""
+        return self.swap.key
+
+    @property
+    def is_new(self) -> bool:
+        """Whether that key is new."""
+        return self.swap.authentication == NEW
 
 
 @dataclass
@@ -98,7 +108,7 @@ class Watched(PaperNetwork):
 
     def _swap(self, wanted: Swap) -> None:
         assert self._moment is not None  # it was delivered
-        self.swaps.append(Swapped(self._moment, wanted.key, wanted.authentication == NEW))
+        self.swaps.append(Swapped(self._moment, wanted))
         super()._swap(wanted)
 
     def arrive(self, mailbox: bytes, payload: bytes, version: int = GROUPED) -> None:
@@ -150,11 +160,13 @@ class Companion(Wearer):
 
 @dataclass
 class Life:
-    """Some days of one wearer. `told`: nym key and moment of each notification, as the nymserver knows them anyway."""
+    """Some days of one wearer. `told`: nym key and moment of each notification, as the nymserver knows them anyway;
+    `sent`: the notifications themselves."""
 
     number: int
     network: Watched
     told: list[tuple[bytes, float]]
+    sent: list[Outgoing]
     slots: dict[bytes, int]  # slots of the wearer's addresses, by nym key: the truth that guesses are held against
 
 
@@ -202,7 +214,7 @@ def _live(folder: Path, time: Time, patch: pytest.MonkeyPatch, kind: str, number
         if kind == "leaky":
             wearer.leak(own)
         wearer.until(START + chance.uniform(4, 5) * DAY)
-        told = []
+        told, sent = [], []
         if kind != "idle":
             held = {
                 slot: each
@@ -212,9 +224,11 @@ def _live(folder: Path, time: Time, patch: pytest.MonkeyPatch, kind: str, number
             content = replace(exposure(secrets.token_bytes(16), secrets.token_bytes(8)), rule_minutes=5)
             for slot in chance.sample(sorted(held), ADDRESSES_TOLD):
                 told.append((schedule.nym_key(held[slot], slot), time.now))
+                sent.append(Outgoing(held[slot], slot, content.encode()))
                 wearer.network.notify(held[slot], slot, content)
         wearer.until(START + DAYS * DAY)
         found = wearer.addresses(slot_of(START), (DAYS + 3) * 288)
         assert any(event.news for event in wearer.events) == (kind != "idle")
         wearer.close()
-    return Life(number, wearer.network, told, {schedule.nym_key(each, slot): slot for slot, each in found.items()})
+    slots = {schedule.nym_key(each, slot): slot for slot, each in found.items()}
+    return Life(number, wearer.network, told, sent, slots)

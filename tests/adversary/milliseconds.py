@@ -58,6 +58,19 @@ def told_apart(some: Sequence[Connection], others: Sequence[Connection]) -> dict
     return {name: max(area, 1 - area) for name, area in areas.items()}
 
 
+def learnt(some: Sequence[Connection], others: Sequence[Connection]) -> float:
+    """How well one of these scores tells two kinds of wearers apart that was chosen, with its direction, by other
+    connections: by every second one for the rest, and the other way round. 0.5 is chance, whatever was chosen from."""
+    areas = []
+    for at in (0, 1):
+        seen, new = (some[at::2], others[at::2]), (some[1 - at :: 2], others[1 - at :: 2])
+        known = {name: auc(*([score(one) for one in kind] for kind in seen)) for name, score in SCORES.items()}
+        best = max(known, key=lambda name: abs(known[name] - 0.5))
+        area = auc(*([SCORES[best](one) for one in kind] for kind in new))
+        areas.append(area if known[best] >= 0.5 else 1 - area)
+    return sum(areas) / len(areas)
+
+
 class Tap:
     """A tap in front of servers at these ports of this machine."""
 

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from tests.adversary import discovery, first_mix, line, mailbox_server, nymserver, two_servers
+from tests.adversary import any_mix, discovery, first_mix, line, mailbox_server, nymserver, outsider, two_servers
+from tests.adversary.any_mix import Passing
 from tests.adversary.crowd import Crowd
 from tests.adversary.figures import told_apart
 
@@ -36,6 +37,9 @@ def findings(crowd: Crowd) -> list[Finding]:
         worst = max(found.values())
         question = f"{who}: notified or not, AUC"
         made.append(Finding(name, question, worst, 0.5, MAX_AUC, max(leak.values())))
+    worst, leaky = outsider.told_apart(crowd.notified, crowd.idle)
+    question = "an outsider who heard addresses: notified or not, AUC"
+    made.append(Finding("outsider", question, worst, 0.5, MAX_AUC, leaky))
     everybody = [nymserver.arrivals(life) for life in crowd.idle]
     in_order = [nymserver.in_order(each) for each in everybody]
     made.append(Finding(
@@ -54,3 +58,11 @@ def findings(crowd: Crowd) -> list[Finding]:
         named, 1 / len(crowd.notified), 1.0, None,
     ))  # fmt: skip
     return made
+
+
+def of_any_mix(passing: Passing) -> Finding:
+    """The question about real packets."""
+    return Finding(
+        "any_mix", "any mix: messages that have something in common", any_mix.linked(passing.messages), 0.0, 0.0,
+        any_mix.linked([*passing.messages, passing.leak]),
+    )  # fmt: skip

@@ -3,29 +3,17 @@
 A bound that holds for an observer who finds nothing at all is worth nothing, so each is shown a companion that leaks.
 """
 
-import asyncio
-import os
 from math import sqrt
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 from anontrace.backend.config import MixSettings
-from anontrace.backend.nymserver.nyms import Nyms, Outgoing
-from anontrace.backend.observing.counters import Counters
-from anontrace.backend.store import open_store
-from anontrace.mixnet import blob, surb, swap
-from anontrace.mixnet.notification import Kind, Notification
-from anontrace.mixnet.path import Hop
-from anontrace.mixnet.sizes import PAYLOAD
-from anontrace_primitives import x25519_base
-from anontrace_shared.schedule import nym_key
 
-from tests.adversary import any_mix, crowd, discovery, first_mix, line, mailbox_server, nymserver, outsider, two_servers
-from tests.adversary.crowd import DAY, DAYS, Companion, Crowd
+from tests.adversary import any_mix, crowd, discovery, first_mix, line, mailbox_server, nymserver, two_servers
+from tests.adversary.crowd import DAYS, Crowd
 from tests.adversary.figures import auc, told_apart
-from tests.adversary.table import MAX_AUC, MAX_POINTS, findings
-from tests.companion.paper import START
+from tests.adversary.table import MAX_AUC, MAX_POINTS, findings, of_any_mix
 from tools.bench import collusion
 
 
@@ -54,16 +42,11 @@ def test_first_mixes_see_dummies_and_receipts_come_from_the_nymserver_alone(gath
 def test_any_mix_sees_no_two_messages_that_have_anything_in_common(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    time, passing = crowd.scale_down(monkeypatch), any_mix.watch(monkeypatch)
-    wearer = Companion(tmp_path / "state", time, monkeypatch, 1, transparent=False)
-    wearer.until(START + 2 * DAY)
-    wearer.close()
-    messages = [message for seen in passing.seen.values() for message in seen]
-    assert len(passing.seen) > 7 and len(messages) > 400
-    assert any_mix.linked(messages) == 0
-    # The leak: somebody sends once more by a header that was used.
-    used = wearer.network.from_nymserver[0].header
-    assert any_mix.linked([*messages, used + os.urandom(PAYLOAD)]) == 1
+    passing = any_mix.gather(tmp_path, monkeypatch)
+    assert len(passing.seen) > 7 and len(passing.messages) > 400 * crowd.WEARERS
+    found = of_any_mix(passing)
+    assert found.found == found.most == 0
+    assert found.leak == 1
 
 
 def test_the_nymserver_sees_no_network_address(gathered: Crowd) -> None:
@@ -90,7 +73,7 @@ def test_a_re_arm_tells_the_nymserver_nothing_of_the_addresses_to_come(gathered:
 
 def test_the_table_of_the_benchmark_holds_its_bounds_and_each_planted_leak_breaks_them(gathered: Crowd) -> None:
     made = findings(gathered)
-    assert len({each.name for each in made}) == len(made) == 8
+    assert len({each.name for each in made}) == len(made) == 9
     for each in made:
         assert each.found <= each.most, each
         assert each.leak is None or each.leak > each.most, each
@@ -109,34 +92,3 @@ def test_nymserver_and_mailbox_server_together_do_as_well_as_the_model_says(gath
     assert one - 4 * sqrt(one * (1 - one) / trials) < found
     assert found < all_of_them + 4 * sqrt(all_of_them * (1 - all_of_them) / trials)
     assert found > 2 / len(everybody)  # which is why the threat model has their table
-
-
-def test_an_outsider_who_heard_an_address_sees_no_change_when_its_owner_is_notified_and_re_arms(tmp_path: Path) -> None:
-    address, slot = os.urandom(20), 5_900_000
-    key = nym_key(address, slot)
-
-    def a_blob() -> bytes:
-        return blob.seal(address, slot, surb.make([Hop(7, 0, x25519_base(os.urandom(32)))], os.urandom(32))[0])
-
-    async def body() -> None:
-        store = await open_store(tmp_path / "db")
-        nyms = Nyms(store, Counters(), (7,).__contains__, keep_days=45)
-        first, second = a_blob(), a_blob()
-        known = swap.fingerprint(key, first)
-        stranger, informed = [], []
-
-        async def look() -> None:
-            stranger.append(await outsider.ask(nyms, key))
-            informed.append(await outsider.ask(nyms, key, known))
-
-        await nyms.swap(swap.Swap(key, swap.NEW, first))
-        await look()
-        await nyms.send(Outgoing(address, slot, Notification(Kind.NOTIFICATION, report_id=os.urandom(8)).encode()))
-        await look()
-        await nyms.swap(swap.Swap(key, swap.authentication(first), second))
-        await look()
-        await store.close()
-        assert stranger == [False, False, False]
-        assert informed == [True, True, False]  # the leak: the fingerprint, which buckets told up to 0.2
-
-    asyncio.run(body())
