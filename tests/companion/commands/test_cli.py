@@ -174,6 +174,7 @@ def test_the_owner_key_goes_onto_the_badge_and_stays_the_same(nowhere, tmp_path)
     key = (flash / "owner.key").read_bytes()
     assert len(key) == 32
     nowhere.do("badge", "provision", "--usb", str(flash), "--usb-only")
+    assert nowhere.run("badge", "sync").err.endswith("; go on with: anontrace badge provision\n")
     assert (flash / "owner.key").read_bytes() == key
     assert sorted(path.name for path in flash.iterdir()) == ["owner.key"]
     assert nowhere.do("badge", "provision", "--new", "--usb", str(flash), "--usb-only")["badge"] == 2

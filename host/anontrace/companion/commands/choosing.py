@@ -28,6 +28,8 @@ def known(state: "State", number: int | None, provisioned: bool = True) -> "Badg
     found = state.badges.get(number)
     if found is None and number is not None:
         raise SetupError(f"there is no badge {number}; see: anontrace badge list")
+    if found is not None and provisioned and found.provisioned is None and found.keyed:
+        raise SetupError("the badge has its owner key and nothing else yet; go on with: anontrace badge provision")
     if found is None or (provisioned and found.provisioned is None):
         raise SetupError(f"no badge is provisioned yet; begin with: {FIRST}")
     return found
