@@ -62,6 +62,7 @@ FAILURES = [
     (exc.BleakError("Could not get GATT services: Unreachable"), BadgeLinkError, "bring it near"),
     (exc.BleakError("Bleak requires BlueZ >= 5.55."), BluetoothError, "update the system"),
     (exc.BleakError("adapter 'hci0' not found"), BluetoothError, "plug it in"),
+    (exc.BleakError("Bluetooth adapter usb:0 cannot be opened: no such device"), BluetoothError, "--adapter"),
     (exc.BleakError("device 'dev_AA_BB_CC' not found"), BadgeLinkError, "bring it near"),
     (exc.BleakError("failed to discover services, device disconnected"), BadgeLinkError, "bring it near"),
     (exc.BleakError("Failed to write characteristic 3:\n  Error Domain=CBErrorDomain"), BadgeLinkError, "nearer"),

@@ -116,4 +116,6 @@ def explain(error: Exception, doing: str) -> CompanionError:
     if isinstance(error, (ConnectionRefusedError, ConnectionResetError)):
         return BluetoothError(_NOT_ANSWERING)
     said = " ".join(str(error).split()) or type(error).__name__
+    if said.startswith("Bluetooth adapter "):  # of bumble_adapter
+        return BluetoothError(f"{said}; is it there, and is --adapter (or ANONTRACE_BLE) right?")
     return BadgeLinkError(f"{doing}: {said}; try again nearer to the badge")
