@@ -26,6 +26,7 @@ from .radio import Radio
 
 _REFRESH_MS = const(4000)  # and up to 5.1 s more, drawn each time
 _AGAIN_MS = const(2000)
+_MINUTE_MS = const(60000)  # the scan interval of the preset `together`
 _MAX_REFUSALS = const(30)
 _STABLE_MS = const(600000)
 _LAST_RESORT_S = const(60)
@@ -63,9 +64,10 @@ class Badge:
         self._expired = None  # the day (or that since the boot) on which the log was expired last
         self.anchored = self.clock.known  # whether the log tells what the periods since this boot were
         self.turning = asyncio.Lock()
-        self._asking = Asking(self.radio, self.clock, self.contacts, self._may_ask, self.turning)
+        self.asking = Asking(self.radio, self.clock, self.contacts, self._may_ask, self.turning)
         self._changed = asyncio.Event()
         self.later = None  # the task that a request leaves behind
+        self.together = None  # where the badge sleeps between its meetings
         self.hands = None
         if store.owner_key() is None or "board.json" in os.listdir():
             from .hands import Hands
@@ -78,11 +80,17 @@ class Badge:
         self.radio.start()
         tasks = [] if self.hands is None else await self.hands.begin()
         watchdog = health.Watchdog()
-        await asyncio.gather(self._listen(), self._tick(watchdog), self._asking.run(), *tasks)
+        await asyncio.gather(self._listen(), self._tick(watchdog), self.asking.run(), *tasks)
 
     def tune(self):
         """Take over the radio's settings from the state."""
         state = self.state
+        if state.scan_ms == _MINUTE_MS:
+            if self.together is None:
+                from . import together
+
+                self.together = together.begin(self)
+            state = self.together
         self.radio.tune(state.advertising_ms, 0 if self.safe else state.window_ms, state.scan_ms)
 
     async def _listen(self):
@@ -99,7 +107,7 @@ class Badge:
             event = radio.next_event()
             while event is not None:
                 self.links.handle(*event)
-                self._asking.handle(*event[:3])
+                self.asking.handle(*event[:3])
                 event = radio.next_event()
 
     def _hear(self, ring, cell, ticks):
@@ -108,6 +116,8 @@ class Badge:
         if since_ms >= INTERVAL_MS:
             return False
         self.contacts.hear(ring, cell, since_ms)
+        if self.together is not None:
+            self.together.hear(ring, cell, since_ms)
         return True
 
     def catch_up(self):
@@ -119,7 +129,7 @@ class Badge:
             watchdog.feed()
             async with self.turning:
                 if self._refusals:
-                    self._change()
+                    self.change()
                 await self.turn(False)
             if self.state.crashes and self.clock.uptime_ms() > _STABLE_MS:
                 self.state.crashes = 0
@@ -183,12 +193,14 @@ class Badge:
         speaks = known and not self.safe and not self.serving
         self.slot = self._try(self.addresses.enter, number) if speaks else None
         self.links.new_address()
-        self._asking.new_address()
+        self.asking.new_address()
         self.address = self._beacon() if self.slot is None else self.slot.address
-        self._change()
+        self.change()
 
-    def _change(self):
+    def change(self):
         """Send what is to be sent now. Where the radio refuses that is tried again soon, and noted once."""
+        if self.together is not None and not self.together.active:
+            return
         try:
             self.radio.change(self.address)
             self._refusals = 0
@@ -204,7 +216,7 @@ class Badge:
         try:
             self.radio.advertise()
         except OSError:
-            self._change()
+            self.change()
 
     def _beacon(self):
         key = store.owner_key()
@@ -231,6 +243,8 @@ class Badge:
         return requests.answer(self, request, reply, uptime_ms, by_owner)
 
     def _may_ask(self):
+        if self.together is not None:  # then it is done in the meetings
+            return False
         return self.state.mode != store.UNPROVISIONED and not self.safe and not self.links.in_session
 
     def _answer_challenge(self, question):

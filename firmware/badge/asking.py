@@ -67,12 +67,13 @@ class Asking:
         """Challenge whom there is to challenge; never returns."""
         while True:
             await asyncio.sleep_ms(_PAUSE_MS + os.urandom(1)[0] * 32)  # so that two badges do not try at one time
-            if self.asked < _MAX_ASKED and self.idle() and self.clock.known and self.clock.left_ms() > _LEFT_MS:
-                await self._challenge_one()
+            if self.idle() and self.clock.known and self.clock.left_ms() > _LEFT_MS:
+                await self.ask()
 
-    async def _challenge_one(self):
+    async def ask(self):
+        """Challenge the next contact, if there is one to be asked."""
         # A function of its own: its frame, which knows the contact's address, does not outlive the challenge.
-        address = self.contacts.candidate(_THIRDS, _NEAR_DBM)
+        address = self.contacts.candidate(_THIRDS, _NEAR_DBM) if self.asked < _MAX_ASKED else None
         if address is None:
             return
         self.asked += 1

@@ -313,7 +313,7 @@ class Radio:
             cell = _peek(ring)
 
     def tune(self, advertising_ms, window_ms, scan_ms):
-        """Set advertising interval, scan window and scan interval; window 0: no scanning."""
+        """Set advertising interval (0: no adverts), scan window (0: no scanning) and scan interval."""
         self._interval_us = advertising_ms * 1000
         self._scan = (0, scan_ms * 1000, window_ms * 1000, False) if window_ms else None
         if self.advert is not None and not self._reaching:
@@ -348,12 +348,16 @@ class Radio:
         if self._scan is not None and self.advert is not None:
             self._ble.gap_scan(*self._scan)
 
-    def advertise(self):
-        """Advertise again: the chip stops when somebody connects. With no connection left to offer it stays silent."""
-        if self.advert is None:
+    def advertise(self, ms=0):
+        """Advertise again: the chip stops when somebody connects. With no connection left to offer it stays silent.
+
+        Every `ms`, if that is given; else as tuned, which may be not at all.
+        """
+        every = ms * 1000 or self._interval_us
+        if self.advert is None or not every:
             return
         try:
-            self._ble.gap_advertise(self._interval_us, adv_data=self.advert)
+            self._ble.gap_advertise(every, adv_data=self.advert)
         except OSError:
             if not self.connections:
                 raise
@@ -361,6 +365,13 @@ class Radio:
     def sent(self):
         """The 20 bytes on the air; none while nothing is."""
         return (self.advert or b"")[advert.ADDRESS_AT :]
+
+    def stop(self):
+        """Switch the radio off: every connection has gone, and nobody is sought."""
+        self.advert = None
+        self.connections = 0
+        self.forget()
+        self._ble.active(False)
 
     def received(self, size):
         """The bytes written of which the event tells that was fetched last."""

@@ -20,6 +20,7 @@ _MS_OF_2100 = 4102444800000
 _MAX_INTERVAL_MS = const(10240)  # Bluetooth's limit for advertising and for scanning
 _MIN_ADVERTISING_MS = const(20)
 _MIN_SCAN_MS = const(3)
+_MINUTE_MS = const(60000)  # between the meetings of badges that sleep
 _MAX_KEEP_DAYS = const(30)
 _ANSWER_MS = const(1000)  # in which the radio sends an answer
 _SCALAR = b"\x08" * 32  # any: to try whether a key is of low order
@@ -93,6 +94,7 @@ async def _info(badge):
         | (badge_commands.PLACE_BADGE if state.place else 0)
         | (badge_commands.SAFE_MODE if badge.safe else 0)
         | (badge_commands.LOG_WAS_FULL if state.log_was_full else 0)
+        | (badge_commands.TOGETHER if badge.together is not None else 0)
     )
     numbers = logbook.numbers()
     return VERSION + (
@@ -199,7 +201,7 @@ async def _set(badge, setting, value):
     elif setting == badge_commands.SCAN_WINDOW_MS:
         allowed = value == 0 or _MIN_SCAN_MS <= value <= state.scan_ms
     elif setting == badge_commands.SCAN_INTERVAL_MS:
-        allowed = max(_MIN_SCAN_MS, state.window_ms) <= value <= _MAX_INTERVAL_MS
+        allowed = max(_MIN_SCAN_MS, state.window_ms) <= value <= _MAX_INTERVAL_MS or value == _MINUTE_MS
     elif setting == badge_commands.PLACE:
         allowed = value <= 1
     else:

@@ -10,4 +10,5 @@ PRESETS = {
     "always": (250, 1000, 1000),
     "balanced": (500, 150, 1100),
     "saver": (300, 45, 1330),
+    "together": (80, 1100, 60000),  # asleep between the windows, which all badges have at once: see beat.py
 }

@@ -88,20 +88,21 @@ class Wearer:
 
     async def pull(self) -> bytes:
         """The whole log, without freeing it."""
+        return await self.talk(self.pull_from)
 
-        async def task(link: BadgeLink) -> bytes:
-            await link.ask(commands.LOG_ROTATE)
-            (segments,) = await link.ask(commands.LOG_LIST, 0)
-            data = b""
-            for number, size in segments:
-                piece = b""
-                async for chunk in link.stream(commands.LOG_READ, number, 0, size):
-                    piece += chunk
-                assert len(piece) == size
-                data += piece
-            return data
-
-        return await self.talk(task)
+    @staticmethod
+    async def pull_from(link: BadgeLink) -> bytes:
+        """The same within a session."""
+        await link.ask(commands.LOG_ROTATE)
+        (segments,) = await link.ask(commands.LOG_LIST, 0)
+        data = b""
+        for number, size in segments:
+            piece = b""
+            async for chunk in link.stream(commands.LOG_READ, number, 0, size):
+                piece += chunk
+            assert len(piece) == size
+            data += piece
+        return data
 
 
 @dataclass
@@ -112,12 +113,20 @@ class Town:
     folder: Path
 
     async def wearer(
-        self, name: str, *, main: Path | None = None, ppm: int = 0, owned: bool = True, board: str | None = None
+        self,
+        name: str,
+        *,
+        main: Path | None = None,
+        ppm: int = 0,
+        sleep_ppm: int = 0,
+        owned: bool = True,
+        board: str | None = None,
     ) -> Wearer:
         """Switch on a new badge, with its companion's adapter near it.
 
-        Its crystal is `ppm` fast. `main` in place of the firmware's main.py; `board` is its board.json. The heap is
-        locked while an interrupt handler runs: one that allocates is reported in what the badge has `printed`.
+        Its crystal is `ppm` fast, its oscillator in light sleep `sleep_ppm`. `main` in place of the firmware's main.py;
+        `board` is its board.json. The heap is locked while an interrupt handler runs: one that allocates is reported in
+        what the badge has `printed`.
         """
         flash = self.folder / name / "flash"
         flash.mkdir(parents=True)
@@ -126,7 +135,7 @@ class Town:
             (flash / "owner.key").write_bytes(owner_key)
         if board is not None:
             (flash / "board.json").write_text(board)
-        await self.air.start_badge(name, flash, main=main, ppm=ppm, lock_heap=True)
+        await self.air.start_badge(name, flash, main=main, ppm=ppm, sleep_ppm=sleep_ppm, lock_heap=True)
         port = await self.air.add_adapter(name + " desk")
         self.air.set_range(name, name + " desk", -50)
         return Wearer(self.air, name, flash, owner_key, name.encode().ljust(32, b"d"), port)

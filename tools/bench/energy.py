@@ -14,10 +14,15 @@ The processor waits at 80 MHz (firmware/badge/app.py). Sources, all of Espressif
 Between its events the Bluetooth controller sleeps only if the image was built so: ESP-IDF's default is yes for the
 ESP32 (BTDM_CTRL_MODEM_SLEEP) and no for S3 and C3 (BT_CTRL_MODEM_SLEEP), which MicroPython leaves as they are. Awake it
 is taken to need what receiving needs.
+
+The preset `together` sleeps lightly, with Bluetooth off (the same datasheets: 0.8 mA, S3 0.24 mA, C3 0.13 mA), and
+switches it on for each meeting; START_MS, for which it is taken to receive meanwhile, is a guess until somebody has
+measured it (`make chipcheck`).
 """
 
 from dataclasses import dataclass, replace
 
+from anontrace_shared import beat
 from anontrace_shared.presets import PRESETS
 
 from tools.bench.report import Report
@@ -29,6 +34,8 @@ X25519_MS = 410.0  # 43.7 million instructions of a plain ladder at 0.8 a cycle 
 X25519_A_SLOT = 4  # address, ephemeral key, log key, and one for a challenge or a handshake
 SLOT_MS = 300_000.0
 MONTH = 30  # days
+START_MS = 250.0  # in which Bluetooth comes up and goes down
+CHALLENGE_MS = 2500.0  # awake in a slot beside its meetings, to ask a contact and be asked; half of it receiving
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,7 @@ class Chip:
     busy: float
     send: float
     receive: float
+    sleep: float
 
     def radio_awake(self) -> "Chip":
         """The same chip with a controller that never sleeps."""
@@ -48,9 +56,9 @@ class Chip:
         )
 
 
-ESP32 = Chip("ESP32", 20.0, 31.0, 130.0, 97.5)
-ESP32_S3 = Chip("ESP32-S3", 22.0, 28.4, 176.0, 93.0)
-ESP32_C3 = Chip("ESP32-C3", 13.0, 17.0, 170.0, 86.0)
+ESP32 = Chip("ESP32", 20.0, 31.0, 130.0, 97.5, 0.8)
+ESP32_S3 = Chip("ESP32-S3", 22.0, 28.4, 176.0, 93.0, 0.24)
+ESP32_C3 = Chip("ESP32-C3", 13.0, 17.0, 170.0, 86.0, 0.13)
 CHIPS = {
     "esp32": ESP32,
     "s3": ESP32_S3.radio_awake(),
@@ -69,6 +77,29 @@ def mean_current(advertising_ms: float, window_ms: float, scan_ms: float, chip: 
     return chip.idle + speaking + listening + computing
 
 
+def together(chip: Chip = ESP32, people: int = 0) -> float:
+    """Mean current in mA of a badge that sleeps between its meetings, and meets so many; nobody: it searches."""
+    half = beat.half_ms(people)
+    listening = 2.0 * (half + beat.GUARD_MS)
+    searching = 0.0 if people else (2.0 * beat.SEARCH_MS - listening) / (beat.LONELY + 1)
+    challenge = CHALLENGE_MS * beat.PERIOD_MS / SLOT_MS if people else 0.0
+    receiving = START_MS + listening + searching + challenge / 2
+    sent = (beat.adverts(people) + beat.TAIL_ADVERTS) * CHANNELS
+    speaking = sent * (ADVERT_MS * (chip.send - chip.receive) + LISTEN_MS * (chip.receive - chip.idle))
+    waiting = beat.TAIL_MS + challenge / 2
+    awake = receiving * chip.receive + waiting * chip.idle + max(speaking, 0.0)
+    asleep = (beat.PERIOD_MS - receiving - waiting) * chip.sleep
+    computing = X25519_A_SLOT * X25519_MS / SLOT_MS * chip.busy
+    return (awake + asleep) / beat.PERIOD_MS + computing
+
+
+def current(name: str, chip: Chip = ESP32) -> float:
+    """Mean current in mA with a preset; of `together`, of a badge that is alone or with a few, whichever is more."""
+    if name == "together":
+        return max(together(chip), together(chip, 1))
+    return mean_current(*PRESETS[name], chip)
+
+
 def days(milliamperes: float, capacity_mah: float = 1000.0) -> float:
     """How long a battery lasts."""
     return capacity_mah / milliamperes / 24
@@ -78,13 +109,17 @@ def run() -> Report:
     """Each chip with each preset: mean current, days per 1000 mAh, and the battery that lasts for a month."""
     report = Report("Battery, by a model of the chip alone")
     for key, chip in CHIPS.items():
-        for name, preset in PRESETS.items():
-            current = mean_current(*preset, chip)
+        for name in PRESETS:
+            mean = current(name, chip)
             label = f"{chip.name}, {name}"
-            report.add(f"{key}_{name}_current", f"{label}: mean current", current, "mA")
-            report.add(f"{key}_{name}_days", f"{label}: days per 1000 mAh", days(current), "")
-            if name == "saver":
-                report.add(f"{key}_month", f"{label}: battery for {MONTH} days", MONTH * 24 * current, "mAh")
+            report.add(f"{key}_{name}_current", f"{label}: mean current", mean, "mA")
+            report.add(f"{key}_{name}_days", f"{label}: days per 1000 mAh", days(mean), "")
+            if name in ("saver", "together"):
+                key_of_month = f"{key}_month" if name == "saver" else f"{key}_{name}_month"
+                report.add(key_of_month, f"{label}: battery for {MONTH} days", MONTH * 24 * mean, "mAh")
+    for people in (0, 1, 50, 500):
+        mean = together(ESP32, people)
+        report.add(f"together_{people}", f"ESP32, together, {people} others there: mean current", mean, "mA")
     report.remark("By the datasheets that tools/bench/energy.py names, processor at 80 MHz; nothing was measured.")
     report.remark("Own image: MicroPython built with CONFIG_BT_CTRL_MODEM_SLEEP=y, unlike the published ones.")
     return report

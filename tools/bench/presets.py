@@ -3,6 +3,7 @@
 python -m tools.bench --only presets
 """
 
+from anontrace_shared import beat
 from anontrace_shared.presets import PRESETS
 
 from tools.bench import detection, energy
@@ -17,6 +18,8 @@ def run() -> Report:
     """Per preset: probability of detection by length of contact, mean current, days per 1000 mAh."""
     report = Report("Presets")
     for name, preset in PRESETS.items():
+        if preset[2] == beat.PERIOD_MS:
+            continue  # it has a model of its own: --only meetings
         settings = "{}/{}/{} ms".format(*preset)
         for loss, what in ((0.0, ""), (LOSS, ", half of the adverts lost")):
             suffix = "_lossy" if loss else ""
@@ -25,9 +28,13 @@ def run() -> Report:
                 report.add(f"{name}_{minutes}min{suffix}", f"{name}: {minutes} min contact{what}", 100 * found, "%")
             covered = detection.coverage(preset, TRIALS, loss)
             report.add(f"{name}_coverage{suffix}", f"{name}: its thirds of a minute heard{what}", 100 * covered, "%")
-        current = energy.mean_current(*preset)
+        current = energy.current(name)
         report.add(f"{name}_current", f"{name}: mean current ({settings})", current, "mA")
         report.add(f"{name}_days", f"{name}: days per 1000 mAh", energy.days(current), "")
+    current = energy.current("together")
+    report.add("together_current", "together: mean current", current, "mA")
+    report.add("together_days", "together: days per 1000 mAh", energy.days(current), "")
+    report.remark("What `together` hears: --only meetings.")
     report.remark("Current: an ESP32 by its datasheet, not measured; the model and other chips: --only energy.")
     report.remark("Settings: advertising interval / scan window / scan interval.")
     return report

@@ -309,7 +309,7 @@ def test_a_badge_may_be_given_a_list_instead_of_a_key(world):
 
 
 def test_a_preset_is_set_and_nonsense_is_refused(world):
-    for preset in ("always", "saver", "balanced"):  # from each to another: the badge takes no window above its interval
+    for preset in ("always", "together", "balanced"):  # from each to another: no window may be above its interval
         assert world.do("ada", "badge", "set", preset)["preset"] == preset
     assert world.do("ada", "badge", "set", "--place")["place"] is True
     assert "place badge" in world.do("ada", "badge", "info")["flags"]

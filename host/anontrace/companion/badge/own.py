@@ -21,6 +21,7 @@ from anontrace.companion.store.badges import Badge
 from anontrace.companion.store.state import State
 
 ATTEMPTS = 4
+TOGETHER_SECONDS = 65.0  # in which a badge is on the air that is so once a minute
 MAX_SECONDS = 1200.0  # for all that one command has to say to a badge; a sync ends before that by itself
 WRONG_SLOTS = 288  # a day by which the badge's clock may be wrong, because a computer was that set it
 
@@ -51,7 +52,7 @@ async def converse(
 async def in_time(scan_seconds: float) -> AsyncIterator[None]:
     """Around all that has to do with a badge: whatever it does, this ends. BadgeLinkError when the time is over."""
     try:
-        async with asyncio.timeout(MAX_SECONDS + ATTEMPTS * scan_seconds):
+        async with asyncio.timeout(MAX_SECONDS + ATTEMPTS * max(scan_seconds, TOGETHER_SECONDS)):
             yield
     except TimeoutError as error:
         raise BadgeLinkError("the badge takes too long; what was done is kept, try again") from error
@@ -60,6 +61,8 @@ async def in_time(scan_seconds: float) -> AsyncIterator[None]:
 async def _converse(
     state: State, radio: Radio, badge: Badge, task: Callable[[BadgeLink], Awaitable[Answer]], seconds: float
 ) -> Answer:
+    if "together" in badge.info.get("flags", ()):
+        seconds = max(seconds, TOGETHER_SECONDS)
     for attempt in range(1, ATTEMPTS + 1):
         try:
             found = await radio.find(recogniser(state, badge), seconds)

@@ -36,6 +36,7 @@ FLAGS = {
     commands.PLACE_BADGE: "place badge",
     commands.SAFE_MODE: "safe mode",
     commands.LOG_WAS_FULL: "log was full",
+    commands.TOGETHER: "together",
 }
 
 Progress = Callable[[int, int], None]  # bytes done, bytes in all

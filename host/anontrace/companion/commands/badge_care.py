@@ -1,7 +1,6 @@
 """`anontrace badge set | erase | update | forget`: changing how a badge works, and giving it up."""
 
 import sys
-from collections.abc import Coroutine
 from typing import Any
 
 import click
@@ -14,7 +13,8 @@ from anontrace.companion.output import confirm, say
 _PRESETS = {
     "always": "listens all the time, for a badge on a charger",
     "balanced": "the usual one",
-    "saver": "longest on a battery; meetings of a few seconds may be missed",
+    "saver": "longer on a battery; meetings of a few seconds may be missed",
+    "together": "longest: asleep but for a second in each minute, when all badges set so are awake",
 }
 
 
@@ -56,6 +56,7 @@ def set_(
     from anontrace.companion.badge.care import set_up
     from anontrace.companion.badge.link import BadgeLink
     from anontrace.companion.badge.own import converse
+    from anontrace.companion.badge.sync import describe
     from anontrace.companion.errors import SetupError
 
     if preset is None and place is None and keep_days is None:
@@ -66,10 +67,12 @@ def set_(
             if keep_days is not None:  # here first: what the wearer wants gone goes, whether the badge is near or not
                 state.badges.set_keep_days(own, keep_days)
 
-            def todo(link: BadgeLink) -> Coroutine[Any, Any, None]:
-                return set_up(link, preset, place, keep_days)
+            async def todo(link: BadgeLink) -> Any:
+                await set_up(link, preset, place, keep_days)
+                return await link.info()
 
-            asyncio.run(converse(state, context.adapter, own, todo, scan_seconds))
+            info = asyncio.run(converse(state, context.adapter, own, todo, scan_seconds))
+            state.badges.set_info(own, own.info | describe(info))  # how long to look for it depends on the preset
     said = [preset, {True: "place", False: "person", None: None}[place]]
     said.append(None if keep_days is None else f"the log is kept for {keep_days} day{'' if keep_days == 1 else 's'}")
     context.output.show(
