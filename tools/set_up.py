@@ -163,7 +163,7 @@ def set_up() -> None:
     steps = Steps(4)
     steps.begin(f"virtual environment .venv, of Python {now}")
     _make_environment()
-    steps.begin("packages, each held to its hash: some 180 MB to fetch the first time, a few minutes")
+    steps.begin("packages, each held to its hash: some 200 MB to fetch the first time, a few minutes")
     _install(steps)
     steps.begin("anontrace and anontrace-server")
     for _ in _pip("--no-deps", "--no-build-isolation", "--no-index", "--editable", "."):

@@ -1,10 +1,13 @@
 """Cryptographic primitives on the host: libsodium, OpenSSL and hashlib behind the interface that shared code stands on.
 
-docs/protocol.md, table of primitives. The badge has the same names in `firmware/anontrace_primitives`; both answer
-to the same vectors. This package knows no format and keeps no state.
+docs/protocol.md, table of primitives. The badge has the same names in `firmware/anontrace_primitives`, those of batches
+apart; both answer to the same vectors. This package knows no format, and keeps no state but by what it computes batches
+(`x25519_batches`).
 
     x25519(scalar, point) -> 32            RFC 7748; ValueError if the result is all zero (a point of low order)
     x25519_base(scalar) -> 32              the same with the base point 9
+    x25519_many(scalars, points) -> [32]   X25519 of each pair; None in the place of a point of low order
+    x25519_base_many(scalars) -> [32]      the same with the base point 9
     aead_seal(key, nonce, plaintext, aad=b"") -> ciphertext + 16 of tag        RFC 8439
     aead_open(key, nonce, sealed, aad=b"") -> plaintext; ValueError if it does not authenticate
     sha256(data) -> 32                     FIPS 180-4
@@ -26,12 +29,26 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from nacl import bindings
 from nacl.exceptions import CryptoError
 
+from .x25519_batches import x25519_base_many, x25519_many
+
 KEY = 32
 NONCE = 12
 TAG = 16
 Bytes = bytes | bytearray | memoryview
 
-__all__ = ["aead_open", "aead_seal", "equal", "hmac_sha256", "random_bytes", "sha256", "wipe", "x25519", "x25519_base"]
+__all__ = [
+    "aead_open",
+    "aead_seal",
+    "equal",
+    "hmac_sha256",
+    "random_bytes",
+    "sha256",
+    "wipe",
+    "x25519",
+    "x25519_base",
+    "x25519_base_many",
+    "x25519_many",
+]
 
 
 def x25519(scalar: Bytes, point: Bytes) -> bytes:

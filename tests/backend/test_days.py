@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from anontrace.mixnet import keydays, packet
 from anontrace.mixnet.path import Hop
+from anontrace_primitives import x25519_batches
 
 from tests.patience import eventually
 
@@ -93,6 +94,7 @@ def test_a_mailbox_ends_30_days_after_it_was_first_seen_and_keys_roll_over(later
         "first_key_day": today,
         "last_key_day": today + 30,
         "losses": {},
+        "x25519": x25519_batches.choose().name,
     }
     assert later.post(later.mailbox, later.to_mailbox(young, today + 29), later.to_mailbox(old, today)) == 202
     eventually("the young one arrived", lambda: len(later.poll(young)) == 1)

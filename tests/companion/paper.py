@@ -316,8 +316,14 @@ def make_transparent(patch: pytest.MonkeyPatch) -> None:
     def arrives(kept: surb.SurbSecrets, payload: bytes) -> bytes:
         return lioness.decrypt(lioness.keys_from(kept.seeds[0]), payload)
 
-    patch.setattr(packet, "forward", forward)
-    patch.setattr(surb, "make", make)
+    def forward_many(paths: Any, mailbox: bytes, payloads: Any) -> list[bytes]:
+        return [forward(path, mailbox, payload) for path, payload in zip(paths, payloads, strict=True)]
+
+    def make_many(paths: Any, mailboxes: Any, version: int) -> list[tuple[bytes, surb.SurbSecrets]]:
+        return [make(path, mailbox, version) for path, mailbox in zip(paths, mailboxes, strict=True)]
+
+    patch.setattr(packet, "forward_many", forward_many)
+    patch.setattr(surb, "make_many", make_many)
     patch.setattr(surb, "make_reply", make_reply)
     patch.setattr(surb.SurbSecrets, "undo", undo)
     patch.setattr(surb.SurbSecrets, "arrives", arrives)

@@ -64,27 +64,27 @@ def test_the_second_implementation_unwraps_what_this_one_builds(
 @given(paths, st.binary(min_size=32, max_size=32))
 @settings(max_examples=60, deadline=None)
 def test_the_seeds_of_the_client_are_those_of_the_mixes(numbers: list[int], secret: bytes) -> None:
-    seeds = header.seeds_of(path(numbers), blinding.clamp(secret))
+    (hops,) = header.hops_of([path(numbers)], [blinding.clamp(secret)])
     alpha = x25519_base(secret)
-    for number, seed in zip(numbers, seeds, strict=True):
+    for number, (seed, _) in zip(numbers, hops, strict=True):
         assert hop_keys.seed_of(x25519(SECRETS[number], alpha), KEYS[number]) == seed
         alpha = x25519(hop_keys.expand(seed).blinding, alpha)
 
 
 @given(st.binary(min_size=32, max_size=32), st.binary(min_size=32, max_size=32))
-def test_clamping_leaves_a_representative_alone(scalar: bytes, factor: bytes) -> None:
-    product = blinding.times(blinding.clamp(scalar), factor)
-    found = blinding.representative(product)
+def test_clamping_leaves_a_blinded_scalar_alone(secret: bytes, factor: bytes) -> None:
+    found = blinding.scalar(blinding.times(blinding.eighth(blinding.clamp(secret)), factor))
     assert blinding.clamp(found) == found
-    n, x = int.from_bytes(found, "little"), int.from_bytes(product, "little")
-    assert n % blinding.ORDER in (x, blinding.ORDER - x)
-    assert x25519_base(found) == x25519(factor, x25519_base(scalar))
+    n, a, b = (int.from_bytes(each, "little") for each in (found, blinding.clamp(secret), blinding.clamp(factor)))
+    assert n % blinding.ORDER in (a * b % blinding.ORDER, -a * b % blinding.ORDER)
+    assert x25519_base(found) == x25519(factor, x25519_base(secret))
 
 
 def test_a_scalar_without_representative_is_an_error() -> None:
-    m = (1 << 252) + 5
+    factor = blinding.clamp(bytes(32))
+    m = ((1 << 252) + 5) * pow(int.from_bytes(factor, "little"), -1, blinding.ORDER) % blinding.ORDER
     with pytest.raises(ValueError, match="no representative"):
-        blinding.representative((8 * m % blinding.ORDER).to_bytes(32, "little"))
+        blinding.times(m.to_bytes(32, "little"), factor)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])

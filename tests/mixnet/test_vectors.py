@@ -97,19 +97,22 @@ def test_a_message_is_built_as_in_the_vectors(case: dict[str, Any]) -> None:
 @pytest.mark.parametrize("case", MIX["cases"])
 def test_every_intermediate_value_of_a_header_agrees(case: dict[str, Any]) -> None:
     hops = path([each["mix"] for each in case["hops"]])
-    seeds = header.seeds_of(hops, blinding.clamp(h(case["first_secret"])))
-    for number, (each, seed) in enumerate(zip(case["hops"], seeds, strict=True)):
+    (made,) = header.hops_of([hops], [blinding.clamp(h(case["first_secret"]))])
+    for number, (each, (seed, keys)) in enumerate(zip(case["hops"], made, strict=True)):
         public_key = h(MIXES[each["mix"]]["public_key"])
         assert x25519(h(each["scalar"]), public_key) == h(each["shared"])
         assert x25519_base(h(each["scalar"])) == h(each["alpha"])
         assert hop_keys.seed_of(h(each["shared"]), public_key) == seed == h(each["seed"])
-        keys = hop_keys.expand(seed)
-        assert keys == (h(each["tag_key"]), h(each["pad"]), h(each["blinding"]), h(each["lioness_keys"]))
+        assert (
+            keys
+            == hop_keys.expand(seed)
+            == (h(each["tag_key"]), h(each["pad"]), h(each["blinding"]), h(each["lioness_keys"]))
+        )
         assert hop_keys.lioness_keys(seed) == keys.lioness_keys
         assert hop_keys.tag(keys.tag_key, h(each["received"])[packet.ROUTING_FIELD]) == h(each["tag"])
-        if number + 1 < len(seeds):
-            product = blinding.times(h(each["scalar"]), keys.blinding)
-            assert blinding.representative(product) == h(case["hops"][number + 1]["scalar"])
+        if number + 1 < len(made):
+            following = blinding.times(blinding.eighth(h(each["scalar"])), keys.blinding)
+            assert blinding.scalar(following) == h(case["hops"][number + 1]["scalar"])
 
 
 @pytest.mark.parametrize("case", MIX["cases"])

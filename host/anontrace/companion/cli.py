@@ -13,7 +13,7 @@ import click
 
 from anontrace import streams
 from anontrace.companion.context import SYSTEM_ADAPTER, Context
-from anontrace.companion.errors import FAILED, INTERRUPTED, USAGE, CompanionError
+from anontrace.companion.errors import FAILED, INTERRUPTED, USAGE, CompanionError, SetupError
 from anontrace.companion.output import Output, show_error, show_failure
 
 COMMANDS = {
@@ -84,7 +84,19 @@ def _default_folder() -> Path:
 @click.pass_context
 def anontrace(ctx: click.Context, folder: Path | None, as_json: bool, debug: bool, adapter: str) -> None:
     """Be told when you met somebody who tested positive, without anybody learning whom you met."""
+    _check_x25519()
     ctx.obj = Context(folder or _default_folder(), adapter, Output(as_json))
+
+
+def _check_x25519() -> None:
+    """SetupError if the environment names a way to compute X25519 that cannot be had; it is loaded only if it does."""
+    if os.environ.get("ANONTRACE_X25519"):
+        from anontrace_primitives import x25519_batches
+
+        try:
+            x25519_batches.choose()
+        except x25519_batches.UnavailableError as error:
+            raise SetupError(str(error)) from None
 
 
 def run(arguments: list[str]) -> int:

@@ -4,14 +4,15 @@ Pure; keeps nothing.
 """
 
 from hashlib import blake2b
+from struct import Struct
 from typing import NamedTuple
 
 from . import stream
 from .sizes import KEY, LIONESS_KEYS, PAD, STREAM, TAG
 
-_PAD_AT = KEY
-_BLINDING_AT = _PAD_AT + PAD
-_LIONESS_AT = _BLINDING_AT + KEY
+_LAYOUT = Struct(f"{KEY}s{PAD}s{KEY}s{LIONESS_KEYS}s")
+assert _LAYOUT.size == STREAM
+_ONCE = blake2b(digest_size=TAG, person=b"anontrace/1 once")
 
 
 class HopKeys(NamedTuple):
@@ -30,8 +31,7 @@ def seed_of(shared: bytes, public_key: bytes) -> bytes:
 
 def expand(seed: bytes) -> HopKeys:
     """The keys of a hop from its seed."""
-    data = stream.expand(seed, STREAM)
-    return HopKeys(data[:_PAD_AT], data[_PAD_AT:_BLINDING_AT], data[_BLINDING_AT:_LIONESS_AT], data[_LIONESS_AT:])
+    return HopKeys._make(_LAYOUT.unpack(stream.expand(seed, STREAM)))
 
 
 def lioness_keys(seed: bytes) -> bytes:
@@ -46,4 +46,6 @@ def tag(tag_key: bytes, routing: bytes) -> bytes:
 
 def replay_tag(address: bytes) -> bytes:
     """What a mix remembers of an address (108) for as long as the key lives: 16 bytes."""
-    return blake2b(address, digest_size=TAG, person=b"anontrace/1 once").digest()
+    tag = _ONCE.copy()  # quicker than to give size and person anew
+    tag.update(address)
+    return tag.digest()

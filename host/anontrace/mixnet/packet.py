@@ -6,16 +6,16 @@ docs/protocol.md section 6. Never delays, remembers or sends: the uniqueness tes
 import hmac
 import os
 from collections.abc import Sequence
+from struct import Struct
 from typing import NamedTuple
 
+from anontrace_primitives import x25519, x25519_many
 from anontrace_shared.errors import AuthenticationError, FormatError
-from nacl import bindings
-from nacl.exceptions import CryptoError
 
 from . import header, hop_keys, lioness
 from .header import RandomBytes
 from .path import Hop
-from .sizes import HEADER, HOP, KEY, KEY_SELECT, MAILBOX, MESSAGE, PAD, PAYLOAD, TAG
+from .sizes import HEADER, KEY, KEY_SELECT, MAILBOX, MESSAGE, MIX_NUMBER, PAD, PAYLOAD, ROUTING, TAG
 
 # Where a message's fields lie; key select is its first byte.
 ALPHA_FIELD = slice(KEY_SELECT, KEY_SELECT + KEY)
@@ -23,8 +23,13 @@ TAG_FIELD = slice(ALPHA_FIELD.stop, ALPHA_FIELD.stop + TAG)
 ROUTING_FIELD = slice(TAG_FIELD.stop, HEADER)
 ADDRESS_FIELD = slice(TAG_FIELD.start, HEADER)
 PAYLOAD_FIELD = slice(HEADER, MESSAGE)
-_NEXT = 2  # key select and number of the next mix
-_ZEROS = bytes(HOP)
+_MESSAGE_LAYOUT = Struct(f"{KEY_SELECT}s{KEY}s{TAG}s{ROUTING}s{PAYLOAD}s")
+_LOW_ORDER = "the message's key is a point of low order"
+
+# Where the fields of the plain routing lie; the key select of the next mix is its first byte.
+_NEXT_MIX = KEY_SELECT
+_NEXT = KEY_SELECT + MIX_NUMBER
+_MAILBOX_FIELD = slice(_NEXT, _NEXT + MAILBOX)
 
 
 class DroppedMessage(AuthenticationError):
@@ -58,11 +63,29 @@ class Delivery(NamedTuple):
         return "Delivery(...)"
 
 
+Unwrapped = Relay | Delivery | DroppedMessage | FormatError
+
+
 def forward(path: Sequence[Hop], mailbox: bytes, payload: bytes, random_bytes: RandomBytes = os.urandom) -> bytes:
     """A message (380), to be sent to path[0], that brings the payload (239) to the last hop."""
-    check_payload(payload)
-    built, seeds = header.build(path, mailbox, random_bytes)
-    return built + lioness.layers([hop_keys.lioness_keys(seed) for seed in seeds], payload)
+    (message,) = forward_many([path], mailbox, [payload], random_bytes)
+    return message
+
+
+def forward_many(
+    paths: Sequence[Sequence[Hop]],
+    mailbox: bytes,
+    payloads: Sequence[bytes],
+    random_bytes: RandomBytes = os.urandom,
+) -> list[bytes]:
+    """The same for each path and its payload, to one mailbox (32); `random_bytes` as by `header.build_many`."""
+    for payload in payloads:
+        check_payload(payload)
+    built = header.build_many(paths, [mailbox] * len(paths), random_bytes)
+    return [
+        each.header + lioness.layers([keys.lioness_keys for keys in each.keys], payload)
+        for each, payload in zip(built, payloads, strict=True)
+    ]
 
 
 def key_select(message: bytes) -> int:
@@ -82,31 +105,92 @@ def unwrap(secret_key: bytes, public_key: bytes, message: bytes) -> Relay | Deli
     FormatError if the message is not 380 bytes, MacError if its tag does not hold, DroppedMessage if its maker wrote a
     hop that does not exist.
     """
+    alpha, tag, routing, payload = _taken_apart(secret_key, public_key, message)
+    try:
+        shared = x25519(secret_key, alpha)
+    except ValueError:
+        raise MacError(_LOW_ORDER) from None
+    plain, blinding, payload, once = _opened(shared, public_key, tag, routing, payload)
+    if plain[_NEXT_MIX]:
+        return _relay(plain, x25519(blinding, alpha), payload, once)
+    return Delivery(plain[_MAILBOX_FIELD], plain[_MAILBOX_FIELD.stop], payload, once)
+
+
+def unwrap_many(keys: Sequence[tuple[bytes, bytes]], messages: Sequence[bytes]) -> list[Unwrapped]:
+    """What `unwrap` returns or raises for each message and its secret and public key (32 each), in order.
+
+    All of them go through each of the two exchanges at once. What one message is makes no difference to the others.
+    """
+    results: dict[int, Unwrapped] = {}
+    begun: list[tuple[int, bytes, bytes, bytes, bytes]] = []  # number, public key, tag, routing, payload
+    secrets: list[bytes] = []
+    alphas: list[bytes] = []
+    for number, ((secret, public), message) in enumerate(zip(keys, messages, strict=True)):
+        try:
+            alpha, tag, routing, payload = _taken_apart(secret, public, message)
+        except (DroppedMessage, FormatError) as error:
+            results[number] = error
+            continue
+        begun.append((number, public, tag, routing, payload))
+        secrets.append(secret)
+        alphas.append(alpha)
+
+    onward: list[tuple[int, bytes, bytes, bytes]] = []  # number, plain routing, payload, replay tag
+    blindings: list[bytes] = []
+    points: list[bytes] = []
+    for (number, public, tag, routing, payload), alpha, shared in zip(
+        begun, alphas, x25519_many(secrets, alphas), strict=True
+    ):
+        if shared is None:
+            results[number] = MacError(_LOW_ORDER)
+            continue
+        try:
+            plain, blinding, payload, once = _opened(shared, public, tag, routing, payload)
+        except DroppedMessage as error:
+            results[number] = error
+            continue
+        if plain[_NEXT_MIX]:
+            onward.append((number, plain, payload, once))
+            blindings.append(blinding)
+            points.append(alpha)
+        else:
+            results[number] = Delivery(plain[_MAILBOX_FIELD], plain[_MAILBOX_FIELD.stop], payload, once)
+
+    for (number, plain, payload, once), blinded in zip(onward, x25519_many(blindings, points), strict=True):
+        assert blinded is not None  # no clamped scalar takes a point that was not of low order to zero
+        results[number] = _relay(plain, blinded, payload, once)
+    return [results[number] for number in range(len(messages))]
+
+
+def _taken_apart(secret_key: bytes, public_key: bytes, message: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+    """Alpha (32), tag (16), routing (92) and payload (239) of a message. FormatError, MacError as by `unwrap`."""
     _check_message(message)
     if len(secret_key) != KEY or len(public_key) != KEY:
         raise FormatError(f"a mix's keys have {KEY} bytes each")
-    alpha = message[ALPHA_FIELD]
+    _, alpha, tag, routing, payload = _MESSAGE_LAYOUT.unpack(message)
     if alpha[-1] & 0x80:
         raise MacError("the message's key is not in the form that X25519 gives")
-    try:
-        shared = bindings.crypto_scalarmult(secret_key, alpha)  # straight: a mix spends its days here
-    except CryptoError:
-        raise MacError("the message's key is a point of low order") from None
-    keys = hop_keys.expand(hop_keys.seed_of(shared, public_key))
-    routing = message[ROUTING_FIELD]
-    if not hmac.compare_digest(hop_keys.tag(keys.tag_key, routing), message[TAG_FIELD]):
+    return alpha, tag, routing, payload
+
+
+def _opened(
+    shared: bytes, public_key: bytes, tag: bytes, routing: bytes, payload: bytes
+) -> tuple[bytes, bytes, bytes, bytes]:
+    """The plain routing (110), the blinding scalar (32), the payload (239) without this hop's layer, and the replay tag
+    (16). MacError, DroppedMessage as by `unwrap`."""
+    tag_key, pad, blinding, lioness_keys = hop_keys.expand(hop_keys.seed_of(shared, public_key))
+    if not hmac.compare_digest(hop_keys.tag(tag_key, routing), tag):
         raise MacError("the header's tag does not hold")
-    once = hop_keys.replay_tag(message[ADDRESS_FIELD])
-    plain = (int.from_bytes(routing + _ZEROS) ^ int.from_bytes(keys.pad)).to_bytes(PAD)
-    payload = lioness.decrypt(keys.lioness_keys, message[PAYLOAD_FIELD])
-    select, next_mix = plain[0], plain[1]
-    if next_mix:
-        following = plain[:KEY_SELECT] + bindings.crypto_scalarmult(keys.blinding, alpha) + plain[_NEXT:] + payload
-        return Relay(next_mix, following, once)
-    if select:
+    # As many zeros as the routing lacks of the pad stand at its end: the more significant bytes.
+    plain = (int.from_bytes(routing, "little") ^ int.from_bytes(pad, "little")).to_bytes(PAD, "little")
+    if plain[0] and not plain[_NEXT_MIX]:
         raise DroppedMessage("the header names no mix, and not this server either")
-    at = _NEXT + MAILBOX
-    return Delivery(plain[_NEXT:at], plain[at], payload, once)
+    return plain, blinding, lioness.decrypt(lioness_keys, payload), hop_keys.replay_tag(tag + routing)
+
+
+def _relay(plain: bytes, blinded: bytes, payload: bytes, once: bytes) -> Relay:
+    """What goes on, with the blinded alpha (32)."""
+    return Relay(plain[_NEXT_MIX], plain[:KEY_SELECT] + blinded + plain[_NEXT:] + payload, once)
 
 
 def check_payload(payload: bytes) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from anontrace_primitives import x25519_base
+from anontrace_primitives import x25519_base_many
 from anontrace_shared.errors import FormatError
 
 from . import header, hop_keys, lioness, packet
@@ -66,10 +66,23 @@ def make(
 
     `random_bytes` is asked for the message secret (32) first, then as by `header.build`; `version` as there.
     """
-    secret = random_bytes(KEY)
-    built, seeds = header.build(path, mailbox, random_bytes, version)
-    surb = bytes((path[0].number,)) + built + x25519_base(secret)
-    return surb, SurbSecrets(tuple(seeds), secret)
+    (made,) = make_many([path], [mailbox], random_bytes, version)
+    return made
+
+
+def make_many(
+    paths: Sequence[Sequence[Hop]],
+    mailboxes: Sequence[bytes],
+    random_bytes: RandomBytes = os.urandom,
+    version: int = header.ALONE,
+) -> list[tuple[bytes, SurbSecrets]]:
+    """The same for each path and mailbox; `random_bytes` is asked for all message secrets first."""
+    secrets = [random_bytes(KEY) for _ in paths]
+    built = header.build_many(paths, mailboxes, random_bytes, version)
+    return [
+        (bytes((path[0].number,)) + each.header + public, SurbSecrets(tuple(each.seeds), secret))
+        for path, secret, public, each in zip(paths, secrets, x25519_base_many(secrets), built, strict=True)
+    ]
 
 
 def make_reply(

@@ -19,6 +19,7 @@ from .mixes import Mix, usable_key
 ACCUSERS = 3  # more than one in so many mixes have to accuse one before it is left out
 LEFT_OUT = 5  # no more than one in so many mixes is
 _SYSTEM_RANDOM = secrets.SystemRandom()
+_BITS, _ENOUGH = 256, 1 << 128  # drawn at once; what is left has to be so large that its remainders are even
 
 
 class NoPathError(AnontraceError):
@@ -82,10 +83,20 @@ class Paths:
 
     def _drawn(self, numbers: list[int], last: int, count: int) -> list[int] | None:
         """So many of the numbers, in random order, without the last; None if there are too few."""
-        # One more than needed, so that `last` can be left out: who looks it up in all of them for each path is slow.
-        drawn = self._rng.sample(numbers, min(count + 1, len(numbers)))
-        others = [number for number in drawn if number != last][:count]
-        return others if len(others) == count else None
+        size = len(numbers)
+        if size <= count and size - (last in numbers) < count:
+            return None
+        drawn: list[int] = []
+        bits = 0
+        while len(drawn) < count:
+            # One long random number for all draws: asking the system for each takes longer than the draws.
+            if bits < _ENOUGH:
+                bits = self._rng.getrandbits(_BITS)
+            bits, at = divmod(bits, size)
+            number = numbers[at]
+            if number != last and number not in drawn:
+                drawn.append(number)
+        return drawn
 
     def _no_end(self, last: int, minimum_days: int) -> NoPathError:
         known = last in self._mixes

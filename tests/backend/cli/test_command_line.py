@@ -21,6 +21,7 @@ from anontrace.backend.cli import main
 from anontrace.backend.operating.init import Plan, make_network
 from anontrace.backend.operating.nearby import Place
 from anontrace.wire import network
+from anontrace_primitives import multibuffer, x25519_batches
 from anontrace_shared.slots import slot_of
 
 from tests.backend.client import Client
@@ -44,6 +45,20 @@ def one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
         return said
 
     return run
+
+
+def test_a_way_to_compute_that_is_not_known_or_not_to_be_had_is_said_before_anything_is_served(
+    tmp_path: Path, one_line: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_network(tmp_path / "net", Plan())
+    monkeypatch.setenv("ANONTRACE_X25519", "fastest")
+    said = one_line("run", tmp_path / "net" / "mix-1")
+    assert said == "anontrace-server: ANONTRACE_X25519: 'fastest' is none of ifma, hacl, sodium\n"
+    monkeypatch.setattr(multibuffer, "processor_flags", lambda: frozenset(("fpu", "avx2")))
+    x25519_batches.named.cache_clear()
+    monkeypatch.setenv("ANONTRACE_X25519", "ifma")
+    said = one_line("run", tmp_path / "net" / "mix-1")
+    assert said.startswith("anontrace-server: ANONTRACE_X25519: ifma cannot be had here: ")
 
 
 def test_init_makes_a_network_whose_secrets_are_private(tmp_path: Path) -> None:

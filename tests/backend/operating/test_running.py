@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 import httpx
+from anontrace_primitives import x25519_batches
 
 from tests.backend.servers import COMMAND, command
 
@@ -31,4 +32,6 @@ def test_servers_in_one_process_say_ready_when_readyz_does_and_warn_of_nothing(t
         assert process.wait() == 0
         assert process.stdout is not None
         process.stdout.close()
-    assert "does not answer" not in (tmp_path / "log").read_text()
+    logged = (tmp_path / "log").read_text()
+    assert "does not answer" not in logged
+    assert logged.count(f": X25519 in batches by {x25519_batches.choose().name}") == 5  # all that are mixes

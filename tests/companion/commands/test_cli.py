@@ -61,6 +61,13 @@ def nowhere(cli, tmp_path):
     return cli
 
 
+def test_a_way_to_compute_that_is_not_known_is_refused_before_anything_is_done(cli):
+    for name, exit_code in (("fastest", USAGE), ("sodium", 0), ("", 0)):
+        cli.environment["ANONTRACE_X25519"] = name
+        result = cli.run("status")
+        assert (result.code == USAGE and "none of ifma, hacl, sodium" in result.err) == (exit_code == USAGE)
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(cli, command):
     result = cli.run(*command.split(), "--help")

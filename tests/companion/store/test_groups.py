@@ -73,7 +73,7 @@ def test_a_mailbox_is_in_any_group_of_the_last_ten_days_that_lasts_as_long_as_it
         ages = {group.number: age for age, group in enumerate(groups)}
         slot = slot_of(now[0]) + days_ahead * SLOTS_PER_DAY
         return Counter(
-            ages[registration.new_surb(servers, groups, bytes(20), slot, swap.NEW).group] for _ in range(600)
+            ages[registration.new_surbs(servers, groups, [(bytes(20), slot, swap.NEW)])[0].group] for _ in range(600)
         )
 
     assert drawn(0) == {0: 600}
@@ -88,7 +88,8 @@ def test_a_mailbox_is_in_any_group_of_the_last_ten_days_that_lasts_as_long_as_it
     until = {group.number: group.until for group in opened.groups.live(int(now[0]), 32)[SERVER]}
     slot = slot_of(now[0]) + 14 * SLOTS_PER_DAY
     for _ in range(50):
-        made = registration.new_surb(servers, registration.open_groups(opened, servers), bytes(20), slot, swap.NEW)
+        groups = registration.open_groups(opened, servers)
+        (made,) = registration.new_surbs(servers, groups, [(bytes(20), slot, swap.NEW)])
         assert made.until == until[made.group] >= (slot // SLOTS_PER_DAY + registration.NEEDED_DAYS + 1) * DAY
 
 

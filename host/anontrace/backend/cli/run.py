@@ -4,9 +4,11 @@ import asyncio
 from pathlib import Path
 
 import click
+from anontrace_primitives import x25519_batches
 
 from anontrace.backend import config
 from anontrace.backend.config import Server
+from anontrace.backend.errors import ConfigError
 
 
 def _run(servers: list[Server], debug: bool, log_json: bool) -> None:
@@ -24,6 +26,7 @@ def _run(servers: list[Server], debug: bool, log_json: bool) -> None:
     def ready(server: Server) -> None:
         click.echo(f"ready {server.config.name} {server.config.url}")
 
+    _choose_x25519()
     logs.set_up(debug, log_json)
     work = serving.serve(servers, listening, ready)
     try:
@@ -32,6 +35,15 @@ def _run(servers: list[Server], debug: bool, log_json: bool) -> None:
         asyncio.run(work)
     else:
         uvloop.run(work)
+
+
+def _choose_x25519() -> None:
+    """Choose by what this process computes X25519 in batches. ConfigError if the environment names what cannot be
+    had."""
+    try:
+        x25519_batches.choose()
+    except x25519_batches.UnavailableError as error:
+        raise ConfigError(str(error)) from None
 
 
 @click.command()

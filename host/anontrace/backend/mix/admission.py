@@ -6,7 +6,6 @@ filled their share of the queue: refusing it would stop its whole batch, and wit
 sends.
 """
 
-import asyncio
 import time
 from collections.abc import Callable, Collection, Sequence
 
@@ -22,8 +21,7 @@ from anontrace.mixnet.packet import Delivery, DroppedMessage, MacError, Relay
 from . import delays, items
 from .keys import MixKey, MixKeys
 from .room import Room
-
-_FEW = 4  # messages; to hand so few to a thread costs more than to unwrap them
+from .unwrapping import Unwrapping
 
 
 class Admission:
@@ -50,6 +48,7 @@ class Admission:
         self._known_mix = known_mix
         self._stuck = stuck
         self._wake = wake
+        self._unwrapping = Unwrapping()
         self._underway = 0  # messages that were let in and are not in the store yet
 
     async def accept(self, messages: Sequence[bytes]) -> None:
@@ -60,11 +59,7 @@ class Admission:
             raise Overloaded("this mix has no room for more messages now")
         self._underway += len(messages)
         try:
-            state = (Room(self._queue_limit, waiting, self._stuck()), clock.now())
-            if len(messages) <= _FEW:
-                by_key = self._unwrap(messages, *state)
-            else:
-                by_key = await asyncio.to_thread(self._unwrap, messages, *state)
+            by_key = await self._unwrap(messages, Room(self._queue_limit, waiting, self._stuck()), clock.now())
             for key, puts in by_key.items():
                 stored = await self._store.put_if_absent_many(key.table, puts, expires=key.last_day)
                 self._counters.add("accepted", sum(stored))
@@ -74,26 +69,27 @@ class Admission:
         for queue in {put.then.queue for puts in by_key.values() for put in puts if put.then is not None}:
             self._wake(queue)
 
-    def _unwrap(self, messages: Sequence[bytes], room: Room, now: float) -> dict[MixKey, list[Put]]:
+    async def _unwrap(self, messages: Sequence[bytes], room: Room, now: float) -> dict[MixKey, list[Put]]:
         """Undo one hop of each message; those that do not hold are only counted."""
-        by_key: dict[MixKey, list[Put]] = {}
+        known: list[tuple[MixKey, bytes]] = []
         for message in messages:
             key = self._keys.selected(packet.key_select(message), now)
             if key is None:
                 self._counters.add("dropped_key")
-                continue
-            try:
-                result = packet.unwrap(key.secret, key.public, message)
-            except MacError:
+            else:
+                known.append((key, message))
+        results = await self._unwrapping.unwrap(
+            [(key.secret, key.public) for key, _ in known], [message for _, message in known]
+        )
+        by_key: dict[MixKey, list[Put]] = {}
+        for (key, _), result in zip(known, results, strict=True):
+            if isinstance(result, MacError):
                 self._counters.add("dropped_mac")
-                continue
-            except (DroppedMessage, FormatError):
+            elif isinstance(result, (DroppedMessage, FormatError)):
                 self._counters.add("dropped_malformed")
+            elif (entry := self._entry(result, now)) is None:
                 continue
-            entry = self._entry(result, now)
-            if entry is None:
-                continue
-            if entry.queue != items.DELIVER and not room.take(entry.queue):
+            elif entry.queue != items.DELIVER and not room.take(entry.queue):
                 self._counters.add("dropped_full")
             else:
                 by_key.setdefault(key, []).append(Put(result.replay_tag, b"", entry))

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from anontrace_primitives import x25519_batches
 from fastapi import APIRouter
 
 from anontrace import clock
@@ -105,6 +106,7 @@ class MixRole:
         return self._loops.losses
 
     async def start(self) -> None:
+        _log.info("%s: X25519 in batches by %s", self._name, x25519_batches.told())
         self._started = clock.now()
         self._today = keydays.day_at(self._started)
         await self._keys.roll(self._started)
@@ -180,4 +182,5 @@ class MixRole:
             "first_key_day": min(days, default=None),
             "last_key_day": max(days, default=None),
             "losses": dict(self._loops.losses),
+            "x25519": x25519_batches.chosen().name,
         }

@@ -10,6 +10,7 @@ from typing import TypeVar
 from anontrace.companion.network.servers import Servers
 from anontrace.mixnet import packet
 from anontrace.mixnet.header import NO_MAILBOX
+from anontrace.mixnet.path import Hop
 
 MESSAGES_A_REQUEST = 256
 FIRST_MIXES = 2  # a connection costs some kB; who runs a first mix knows the sender's network address anyway
@@ -41,13 +42,19 @@ def _build(
     servers: Servers, payloads: list[tuple[T, bytes]], first_mixes: int
 ) -> list[tuple[int, list[tuple[T, bytes, bytes]]]]:
     """The messages for these, in batches for their first mixes."""
-    by_mix: dict[int, list[tuple[T, bytes, bytes]]] = {}
+    paths: list[list[Hop]] = []
+    first: set[int] = set()
     last = servers.nymserver.number
-    for what, payload in payloads:
+    for _ in payloads:
         path = servers.path_to(last)
-        if path[0].number not in by_mix and len(by_mix) == first_mixes:
-            path = servers.path_from(_random.choice(list(by_mix)), last)
-        by_mix.setdefault(path[0].number, []).append((what, payload, packet.forward(path, NO_MAILBOX, payload)))
+        if path[0].number not in first and len(first) == first_mixes:
+            path = servers.path_from(_random.choice(list(first)), last)
+        first.add(path[0].number)
+        paths.append(path)
+    by_mix: dict[int, list[tuple[T, bytes, bytes]]] = {}
+    messages = packet.forward_many(paths, NO_MAILBOX, [payload for _, payload in payloads])
+    for (what, payload), path, message in zip(payloads, paths, messages, strict=True):
+        by_mix.setdefault(path[0].number, []).append((what, payload, message))
     batches = []
     for mix, batch in by_mix.items():
         _random.shuffle(batch)

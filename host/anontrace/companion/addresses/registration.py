@@ -6,23 +6,25 @@ server: nymserver and mailbox server together know when it was made, and should 
 """
 
 import secrets
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from random import SystemRandom
+from typing import TypeVar
 
+from anontrace_primitives import x25519_base_many
 from anontrace_shared import schedule
 from anontrace_shared.slots import SLOTS_PER_DAY, day_of, slot_of
 
 from anontrace import clock
 from anontrace.companion.errors import SetupError
 from anontrace.companion.network.servers import Servers
-from anontrace.companion.store.addresses import NewSurb, ReceivingSurb
+from anontrace.companion.store.addresses import Address, NewSurb, ReceivingSurb
 from anontrace.companion.store.badges import Badge
 from anontrace.companion.store.groups import MailGroup
 from anontrace.companion.store.state import State
 from anontrace.mixnet import blob, surb, swap
 from anontrace.mixnet.header import GROUPED
 from anontrace.mixnet.keydays import LIFE_DAYS, TELLABLE_DAYS, day_at
+from anontrace.mixnet.path import Hop
 from anontrace.mixnet.sizes import GROUP, MAILBOX
 
 NEEDED_DAYS = TELLABLE_DAYS
@@ -31,9 +33,12 @@ OPEN_DAYS = (
 )
 MAX_SLOTS = 14 * SLOTS_PER_DAY  # beyond that, a SURB's mix keys would expire before it may be needed
 _DAY_SECONDS = 86400
+_AT_ONCE = 32  # SURBs: enough to fill the lanes of X25519, and few enough that progress shows
 _random = SystemRandom()
 
 Progress = Callable[[int, int], None]
+
+T = TypeVar("T")
 
 
 def make(
@@ -55,17 +60,21 @@ def make(
     known = state.addresses.slots(badge.number, first, end)
     if known >= set(range(first, end)):
         return 0
-    made, groups = [], open_groups(state, servers)
-    day, day_key = badge.day, badge.day_key
+    groups, day, day_key = open_groups(state, servers), badge.day, badge.day_key
+    secrets_of: dict[int, bytes] = {}
     for slot in range(first, end):
         if slot in known:
             continue
         if day_of(slot) != day:
             day, day_key = day_of(slot), badge.key_of_day(day_of(slot))
-        contact_address = schedule.address_at(day_key, slot)
-        fresh = new_surb(servers, groups, contact_address, slot, swap.NEW)
-        made.append((slot, contact_address, replace(fresh, leaves=leaves())))
-        progress(slot + 1 - first, end - first)
+        secrets_of[slot] = schedule.slot_secret(day_key, slot)
+    made: list[tuple[int, bytes, NewSurb]] = []
+    for slots in _chunks(list(secrets_of)):
+        publics = x25519_base_many([secrets_of[slot] for slot in slots])
+        wanted = [(schedule.contact_address(each), slot, swap.NEW) for each, slot in zip(publics, slots, strict=True)]
+        for (address, slot, _), fresh in zip(wanted, new_surbs(servers, groups, wanted, leaves), strict=True):
+            made.append((slot, address, fresh))
+        progress(slots[-1] + 1 - first, end - first)
     state.addresses.add(badge.number, made, int(now))
     return len(made)
 
@@ -76,9 +85,8 @@ def rearm(state: State, servers: Servers) -> int:
     if not spent:
         return 0
     groups = open_groups(state, servers)
-    made = [(used.address, successor(servers, groups, used)) for used in spent]
-    state.addresses.add_successors(made, int(clock.now()))
-    return len(made)
+    state.addresses.add_successors(successors(servers, groups, spent), int(clock.now()))
+    return len(spent)
 
 
 def group_of_today(state: State, servers: Servers) -> MailGroup:
@@ -106,26 +114,53 @@ def _until(day: int) -> int:
     return (day + LIFE_DAYS + 1) * _DAY_SECONDS
 
 
-def successor(servers: Servers, groups: Sequence[MailGroup], old: ReceivingSurb) -> NewSurb:
-    """A new SURB for the address of an old one, with another mailbox, authorised by the old one."""
-    return new_surb(servers, groups, old.address.contact_address, old.address.slot, swap.authentication(old.blob))
+def successors(
+    servers: Servers, groups: Sequence[MailGroup], used: Sequence[ReceivingSurb]
+) -> list[tuple[Address, NewSurb]]:
+    """A new SURB for the address of each old one, with another mailbox, authorised by the old one."""
+    made: list[tuple[Address, NewSurb]] = []
+    for some in _chunks(used):
+        wanted = [(old.address.contact_address, old.address.slot, swap.authentication(old.blob)) for old in some]
+        made += zip([old.address for old in some], new_surbs(servers, groups, wanted), strict=True)
+    return made
 
 
-def new_surb(
-    servers: Servers, groups: Sequence[MailGroup], contact_address: bytes, slot: int, authentication: bytes
-) -> NewSurb:
-    """A SURB for an address that leads to a mailbox in one of these groups, drawn from those that last long enough."""
+def new_surbs(
+    servers: Servers,
+    groups: Sequence[MailGroup],
+    wanted: Sequence[tuple[bytes, int, bytes]],
+    leaves: Callable[[], int] = lambda: 0,
+) -> list[NewSurb]:
+    """A SURB for each contact address, slot and authentication, which leads to a mailbox in one of these groups, drawn
+    from those that last long enough."""
     today = day_at(clock.now())
-    needed = max(day_of(slot) - today, 0) + NEEDED_DAYS
-    group = _random.choice([each for each in groups if each.until >= (today + needed + 1) * _DAY_SECONDS])
-    mailbox = mailbox_in(group)
-    made, kept = surb.make(servers.path_to(group.server, needed), mailbox, version=GROUPED)
-    return NewSurb(
-        server=group.server,
-        mailbox=mailbox,
-        until=group.until,
-        authentication=authentication,
-        blob=blob.seal(contact_address, slot, made),
-        secrets=kept.to_bytes(),
-        group=group.number,
-    )
+    chosen: list[MailGroup] = []
+    paths: list[list[Hop]] = []
+    for _, slot, _ in wanted:
+        needed = max(day_of(slot) - today, 0) + NEEDED_DAYS
+        group = _random.choice([each for each in groups if each.until >= (today + needed + 1) * _DAY_SECONDS])
+        chosen.append(group)
+        paths.append(servers.path_to(group.server, needed))
+    mailboxes = [mailbox_in(group) for group in chosen]
+    made = surb.make_many(paths, mailboxes, version=GROUPED)
+    return [
+        NewSurb(
+            server=group.server,
+            mailbox=mailbox,
+            until=group.until,
+            authentication=authentication,
+            blob=blob.seal(contact_address, slot, block),
+            secrets=kept.to_bytes(),
+            group=group.number,
+            leaves=leaves(),
+        )
+        for (contact_address, slot, authentication), group, mailbox, (block, kept) in zip(
+            wanted, chosen, mailboxes, made, strict=True
+        )
+    ]
+
+
+def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """So many at a time as are worth making together."""
+    for at in range(0, len(items), _AT_ONCE):
+        yield items[at : at + _AT_ONCE]

@@ -66,7 +66,8 @@ def send(state: State, servers: Servers, level: Level, rng: Random) -> None:
 def _hand_over(servers: Servers, batch: _Batch, rng: Random) -> None:
     for _ in range(_TRIES):
         first, last = rng.choice(servers.first_mixes), servers.nymserver.number
-        messages = [packet.forward(servers.path_from(first, last), NO_MAILBOX, each) for each in batch.payloads]
+        paths = [servers.path_from(first, last) for _ in batch.payloads]
+        messages = packet.forward_many(paths, NO_MAILBOX, batch.payloads)
         if servers.send_messages(first, messages):
             return
     raise OfflineError("none of the mixes can be reached; nothing is lost, try again when you are online")

@@ -96,7 +96,7 @@ def start(state: State, servers: Servers, level: Level, rng: Random, room: int) 
     if not chosen:
         return 0
     groups = registration.open_groups(state, servers)
-    made = [(old.address, registration.successor(servers, groups, old)) for old in chosen]
+    made = registration.successors(servers, groups, chosen)
     with state.transaction():
         for old in chosen:
             state.renewals.start(old.surb, now)

@@ -78,6 +78,9 @@ class ReceivingSurb:
     secrets: bytes = field(repr=False)
 
 
+_NEW_MAILBOX = "INSERT INTO mailboxes (server, address, until, mail_group) VALUES (?, ?, ?, ?)"
+
+
 class AddressStore:
     # Renewals are few, confirmed SURBs are thousands: `CROSS JOIN` and `+` let SQLite begin with the former.
 
@@ -110,12 +113,11 @@ class AddressStore:
     def add(self, badge: int, made: list[tuple[int, bytes, NewSurb]], now: int) -> None:
         """Store new addresses (slot, K, SURB), all or none."""
         with self._db.transaction():
-            for slot, contact_address, surb in made:
-                address = self._db.run(
-                    "INSERT INTO addresses (badge, slot, contact_address) VALUES (?, ?, ?)",
-                    badge, slot, contact_address,
-                )  # fmt: skip
-                self._insert_surb(address, surb, now)
+            addresses = self._db.run_many(
+                "INSERT INTO addresses (badge, slot, contact_address) VALUES (?, ?, ?) RETURNING id",
+                ((badge, slot, contact_address) for slot, contact_address, _ in made),
+            )
+            self._insert_surbs(addresses, [surb for _, _, surb in made], now)
 
     def add_successors(self, made: list[tuple[Address, NewSurb]], now: int) -> None:
         """Store successors of SURBs, all or none."""
@@ -124,23 +126,24 @@ class AddressStore:
 
     def insert_successors(self, made: list[tuple[Address, NewSurb]], now: int) -> None:
         """The same within the caller's transaction."""
-        for address, surb in made:
-            self._insert_surb(address.number, surb, now)
+        self._insert_surbs([address.number for address, _ in made], [surb for _, surb in made], now)
 
-    def _insert_surb(self, address: int, surb: NewSurb, now: int) -> None:
-        mailbox = self.add_mailbox(surb.server, surb.mailbox, surb.until, surb.group)
-        self._db.run(
+    def _insert_surbs(self, addresses: list[int], surbs: list[NewSurb], now: int) -> None:
+        mailboxes = self._db.run_many(
+            f"{_NEW_MAILBOX} RETURNING id", ((each.server, each.mailbox, each.until, each.group) for each in surbs)
+        )
+        self._db.run_many(
             "INSERT INTO surbs (address, mailbox, state, authentication, blob, secrets, changed, leaves)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            address, mailbox, MADE, surb.authentication, surb.blob, surb.secrets, now, surb.leaves,
-        )  # fmt: skip
+            (
+                (address, mailbox, MADE, surb.authentication, surb.blob, surb.secrets, now, surb.leaves)
+                for address, mailbox, surb in zip(addresses, mailboxes, surbs, strict=True)
+            ),
+        )
 
     def add_mailbox(self, server: int, address: bytes, until: int, group: int | None) -> int:
         """Its number; runs within the caller's transaction. One to which no SURB leads is for what is expected."""
-        return self._db.run(
-            "INSERT INTO mailboxes (server, address, until, mail_group) VALUES (?, ?, ?, ?)",
-            server, address, until, group,
-        )  # fmt: skip
+        return self._db.run(_NEW_MAILBOX, server, address, until, group)
 
     def under_way(self, state: str) -> list[UnderWay]:
         """The SURBs that are made, or those that are sent, but not confirmed; opens no secret."""
@@ -215,12 +218,11 @@ class AddressStore:
     def set_sent(self, surbs: list[int], now: int) -> None:
         """These were sent, for the first time or again."""
         with self._db.transaction():
-            for surb in surbs:
-                self._db.run("UPDATE surbs SET sends = sends + 1 WHERE id = ?", surb)
-                self._db.run(
-                    "UPDATE surbs SET state = ?, changed = ? WHERE id = ? AND state IN (?, ?)",
-                    SENT, now, surb, MADE, SENT,
-                )  # fmt: skip
+            self._db.run_many(
+                "UPDATE surbs SET sends = sends + 1, changed = CASE WHEN state IN (?, ?) THEN ? ELSE changed END,"
+                " state = CASE state WHEN ? THEN ? ELSE state END WHERE id = ?",
+                ((MADE, SENT, now, MADE, SENT, surb) for surb in surbs),
+            )
 
     def set_lost(self, surbs: list[int], now: int, leaves: Callable[[], int]) -> None:
         """These were sent and may not have arrived: they are to be sent again, each not earlier than it `leaves`."""

@@ -8,7 +8,7 @@ Tables belong to the modules of `store`; nothing here knows their meaning.
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -213,6 +213,12 @@ class Database:
         with self._sentences():
             self._connection.execute(statement, values)
             return self._connection.last_insert_rowid()
+
+    def run_many(self, statement: str, values: Iterable[tuple[Any, ...]]) -> list[int]:
+        """Execute one changing statement for each row of values; returns what it gives back by RETURNING, a number for
+        each."""
+        with self._sentences():
+            return [number for (number,) in self._connection.executemany(statement, values)]
 
     def rows(self, statement: str, *values: Any) -> list[Row]:
         with self._sentences():
