@@ -35,6 +35,7 @@ class FlashError(Exception):
 
 SILENT_SECONDS = 300.0  # without a word from esptool or mpremote, of which each has shorter limits of its own
 PIECE = 1024  # bytes of a file that are sent at once, and then confirmed
+_HERE = "here"  # by which they are
 HARDWARE = mpy.ROOT / "firmware" / "boards"
 MAX_HARDWARE = 1000  # bytes of a board's file
 MAX_PIN = 48
@@ -211,7 +212,7 @@ def _copy(port: str, prepare: str, files: dict[str, Path]) -> None:
     Each goes in pieces that the badge confirms, so that even one that takes long is seen to advance. FlashError tells
     how many are there. mpremote's own `fs cp` shows nothing of a file until it is whole, and takes twice the bytes.
     """
-    scripts, begins = [f"{prepare}from binascii import a2b_base64\nprint()\n"], []
+    scripts, begins = [f"{prepare}from binascii import a2b_base64\nprint('{_HERE}')\n"], []
     for path, source in files.items():
         begins.append(len(scripts))
         data = source.read_bytes()
@@ -219,12 +220,13 @@ def _copy(port: str, prepare: str, files: dict[str, Path]) -> None:
         made = [f"f.write(a2b_base64({base64.b64encode(piece)!r}))\n" for piece in pieces]
         made[0] = f"f=open({path!r},'wb')\n{made[0]}"
         made[-1] += "f.close()\n"
-        scripts += [f"{each}print()\n" for each in made]
-    confirmed = 0
+        scripts += [f"{each}print('{_HERE}')\n" for each in made]
+    confirmed, said = 0, ""
 
     def heard(text: str) -> None:
-        nonlocal confirmed
-        for _ in range(text.count("\n")):
+        nonlocal confirmed, said
+        *lines, said = (said + text).split("\n")
+        for _ in [line for line in lines if line.strip() == _HERE]:
             confirmed += 1
             if confirmed in begins:
                 told = begins.index(confirmed)
