@@ -63,23 +63,19 @@ def test_once_fails_by_a_clock_by_which_it_can_do_nothing_and_says_why(member, c
     wrong = type(clock)(tmp_path / "wrong clock")
     wrong.advance(clock.now - START + days * 86400)
     member.environment["ANONTRACE_CLOCK"] = str(wrong.path)
-    for options in ([], ["--json"]):
-        for task in TASKS:
-            set_due(member, task, int(wrong.now))
-        failed = member.run(*options, "run", "--once", "--no-badge")
-        assert (failed.code, failed.err.count("clock right?")) == (FAILED, 1)
-    assert {json.loads(line)["error"] for line in failed.out.splitlines()} == {"directory"}
+    for task in TASKS:
+        set_due(member, task, int(wrong.now))
+    failed = member.run("run", "--once", "--no-badge")
+    assert (failed.code, failed.out, failed.err.count("clock right?")) == (FAILED, "", 1)
 
 
-def test_once_fails_where_no_server_can_be_reached(cli, clock, tmp_path):
+def test_once_fails_where_no_server_can_be_reached(cli, tmp_path):
     path = tmp_path / "network.toml"
     path.write_text(NETWORK)
     cli.do("init", str(path))
-    failed = cli.run("run", "--once", "--no-badge")
-    assert (failed.code, failed.out, failed.err.count("Offline: discovery")) == (OFFLINE, "", 1)
-    set_due(cli, run.TOP_UP, int(clock.now))
-    again = cli.run("--json", "run", "--once", "--no-badge")
-    assert (again.code, json.loads(again.out)["offline"]) == (OFFLINE, True)
+    failed = cli.run("--json", "run", "--once", "--no-badge")
+    assert (failed.code, failed.err.count("Offline: discovery")) == (OFFLINE, 1)
+    assert json.loads(failed.out)["offline"]
     again = cli.run("run", "--once", "--no-badge")
     assert (again.code, again.out, again.err) == (0, "", "")  # nothing is due yet
 
