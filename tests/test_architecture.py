@@ -1,4 +1,5 @@
-"""The rule of imports (docs/design.md, "The rooms"): never up, never in a circle, and the two programs strangers."""
+"""The rule of imports (docs/design.md, "The rooms"): never up, never in a circle, and the two programs strangers. And
+pages that can be read in a terminal."""
 
 import ast
 import re
@@ -94,3 +95,14 @@ def test_shared_modules_import_nothing_of_either_side() -> None:
             if isinstance(node, ast.ImportFrom) and not node.level:
                 names = [node.module or ""]
             assert not [each for each in names if each.split(".")[0] in ("anontrace", "badge", "tools")], path
+
+
+@pytest.mark.parametrize("page", ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])
+def test_a_page_is_wrapped(page: str) -> None:
+    """At 120 characters, but for tables and code."""
+    wide, is_fenced = [], False
+    for number, line in enumerate((ROOT / page).read_text().splitlines(), 1):
+        is_fenced ^= line.startswith("```")
+        if len(line) > 120 and not is_fenced and not line.startswith(("    ", "|", "```")):
+            wide.append(number)
+    assert wide == [], f"lines of {page} are too long"

@@ -1,4 +1,4 @@
-"""The documentation as files: it can be read in a terminal, and what it names is there."""
+"""The documentation as files: what it names is there. That it is wrapped is in test_architecture.py."""
 
 import re
 from collections.abc import Iterator
@@ -8,7 +8,6 @@ from urllib.parse import unquote
 import pytest
 
 ROOT = Path(__file__).parents[1]
-WIDTH = 120
 PAGES = [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if path.is_file()]
 # What a path on a page may begin with; short forms are explained where they are used (docs/design.md).
 BASES = ("", "host/anontrace", "shared/anontrace_shared", "docs", "tests")
@@ -33,17 +32,6 @@ def anchors(page: Path) -> set[str]:
         for _, line, is_code in lines(page)
         if line.startswith("#") and not is_code
     }
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_a_page_is_wrapped(page: Path) -> None:
-    """Tables and code are as wide as they are."""
-    wide = [
-        number
-        for number, line, is_code in lines(page)
-        if len(line) > WIDTH and not is_code and not line.startswith("|")
-    ]
-    assert wide == [], f"{page.name}: lines {wide} have more than {WIDTH} characters"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
