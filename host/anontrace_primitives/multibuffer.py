@@ -30,6 +30,8 @@ from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 
+from .x25519_batches import UnavailableError
+
 KEY = 32
 PACKAGE, VERSION = "ipp-crypto", "2026.2.0"
 SHA256 = "75adfaef19bd54503b1403b34b00a885fb3690235839559ca8119cc608745d0c"  # of its libcrypto_mb.so
@@ -66,10 +68,6 @@ def is_edge(point: bytes) -> bool:
 def has_edges(points: Sequence[bytes]) -> bool:
     """Whether one of them is."""
     return not _EDGES.isdisjoint([point[-4:] for point in points])
-
-
-class UnavailableError(Exception):
-    """This machine cannot compute so; the message says why, in words that follow a colon."""
 
 
 class Lanes:

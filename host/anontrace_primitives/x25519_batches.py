@@ -21,9 +21,6 @@ from typing import NamedTuple
 from nacl import bindings
 from nacl.exceptions import CryptoError
 
-from . import multibuffer
-from .multibuffer import UnavailableError as UnavailableError
-
 ENVIRONMENT = "ANONTRACE_X25519"
 NAMES = ("ifma", "hacl", "sodium")  # the first that can be had is taken, hacl only where it is faster than the last
 KEY = 32
@@ -31,6 +28,10 @@ _SIZES = frozenset((KEY,))
 _ZERO = bytes(KEY)
 _ROUNDS, _CALLS = 5, 6  # of measuring
 _GAIN = 0.97  # what hacl has to stay below to be taken
+
+
+class UnavailableError(Exception):
+    """This machine cannot compute so; the message says why."""
 
 
 class Implementation(NamedTuple):
@@ -114,6 +115,8 @@ def named(name: str) -> Implementation:
 
 
 def _ifma() -> Implementation:
+    from . import multibuffer  # loads slowly, and most commands make no batch
+
     lanes, single = multibuffer.load(), _sodium()
 
     def many(scalars: Sequence[bytes], points: Sequence[bytes]) -> list[bytes | None]:

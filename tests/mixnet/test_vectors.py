@@ -1,7 +1,10 @@
 """The packet format does what the second implementation does, byte for byte."""
 
 import json
+import sys
 from collections.abc import Callable
+from random import Random
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -77,8 +80,36 @@ def test_the_vector_file_is_what_the_reference_makes(name: str) -> None:
 
 def test_keystream_and_expansion() -> None:
     vector = load("lioness.json")
-    assert stream.xor(h(vector["key"]), bytes(302)) == h(vector["keystream"])
+    for xor in {stream.xor, stream.by_aead, stream.of_libsodium() or stream.by_aead}:
+        assert xor(h(vector["key"]), bytes(302)) == h(vector["keystream"])
     assert stream.expand(h(vector["key"]), 302) == h(vector["expanded"])
+
+
+def test_both_keystreams_are_one_whatever_the_length_and_whoever_else_makes_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    by_libsodium = stream.of_libsodium()
+    assert by_libsodium is not None or sys.platform != "linux"
+    wrong: list[int] = []
+
+    def work(seed: int) -> None:
+        drawn = Random(seed)
+        for length in [0, 1, 31, 63, 64, 65, 142, 207, 511, 512, 513, 1000] * 20:
+            key, data = drawn.randbytes(32), drawn.randbytes(length)
+            if by_libsodium is not None and by_libsodium(key, data) != stream.by_aead(key, data):
+                wrong.append(length)
+
+    threads = [Thread(target=work, args=(seed,)) for seed in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert not wrong
+    for xor in (stream.by_aead, by_libsodium or stream.by_aead):
+        with pytest.raises(ValueError, match="32 bytes"):
+            xor(bytes(31), bytes(10))
+    monkeypatch.setattr(stream.util, "find_spec", lambda _: None)
+    assert stream.of_libsodium() is None
 
 
 @pytest.mark.parametrize("case", load("lioness.json")["cases"])
