@@ -177,6 +177,7 @@ def test_an_answer_about_a_nym_that_cannot_be_is_refused(content: bytes) -> None
         lambda: Receipt(NymQuestion(bytes(32), bytes(9)), REPLY).encode(),
         lambda: Receipt(UploadQuestion(bytes(15)), REPLY).encode(),
         lambda: Receipt(UploadQuestion(bytes(16), 1 << 32), REPLY).encode(),
+        lambda: Receipt(UploadQuestion(bytes(16), -1), REPLY).encode(),
         lambda: Receipt(UploadQuestion(bytes(16)), REPLY[:-1]).encode(),
         lambda: Relay(0, bytes(141), bytes(32)).encode(),
         lambda: Relay(256, bytes(141), bytes(32)).encode(),
@@ -196,6 +197,15 @@ def test_an_answer_about_a_nym_that_cannot_be_is_refused(content: bytes) -> None
 def test_what_does_not_fit_is_not_encoded(make: Callable[[], bytes]) -> None:
     with pytest.raises(FormatError):
         make()
+
+
+def test_an_upload_is_asked_about_from_its_first_fragment_on_and_a_number_that_cannot_be_is_told() -> None:
+    assert UploadQuestion(bytes(16)).encode()[17:] == bytes(24)
+    for number in (-1, 1 << 32):
+        with pytest.raises(FormatError, match=f"numbered 0 to 4294967295, not {number}"):
+            UploadQuestion(bytes(16), number).encode()
+        with pytest.raises(FormatError, match=f"numbered 0 to 4294967295, not {number}"):
+            Fragment(bytes(16), number, bytes(218)).encode()
 
 
 def test_a_log_of_no_bytes_has_no_fragments_and_the_last_one_may_be_full() -> None:
