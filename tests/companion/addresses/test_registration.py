@@ -67,6 +67,11 @@ def test_a_sample_that_is_there_speaks_for_a_day_sent_at_once(wearer):
     assert asked == swaps.MIN_SAMPLE == seen
 
 
+def test_looks_for_answers_have_one_size_whatever_came(wearer):
+    settled(wearer)
+    assert {(each.digests, each.sums, each.plain, len(each.groups)) for each in wearer.network.looks} == {(64, 0, 0, 1)}
+
+
 def test_when_some_of_the_sample_got_lost_each_is_looked_for_and_sent_again(wearer, monkeypatch):
     hand_over, dropped = wearer.network._mix, []
 
