@@ -28,12 +28,14 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def copied(servers: Servers, name: str = "copy", with_store: bool = True, with_url: bool = True) -> Path:
-    """A copy of the mailbox server's folder that listens elsewhere, and has the same URL or one of its own."""
-    listen, url = (servers.config("mailbox")[each] for each in ("listen", "url"))
+def copied(
+    servers: Servers, name: str = "copy", of: str = "mailbox", with_store: bool = True, with_url: bool = True
+) -> Path:
+    """A copy of a server's folder that listens elsewhere, and has the same URL or one of its own."""
+    listen, url = (servers.config(of)[each] for each in ("listen", "url"))
     copy = servers.folder / name
     left_out = shutil.ignore_patterns("staff.sock", *([] if with_store else ["store"]))
-    shutil.copytree(servers.folder / "mailbox", copy, ignore=left_out)
+    shutil.copytree(servers.folder / of, copy, ignore=left_out)
     port = free_port()
     servers.configure(name, f'listen = "{listen}"', f'listen = "127.0.0.1:{port}"')
     if not with_url:
@@ -68,6 +70,13 @@ def test_two_copies_are_not_run_by_one_command(servers: Servers) -> None:
     assert f"{servers.folder / 'mailbox'} is the same server" in done.stderr
     checked = command("check", servers.folder / "mailbox", copy)
     assert "has this URL too" in checked.stderr
+
+
+def test_a_copy_of_a_server_that_the_network_file_leads_to_is_not_started_either(servers: Servers) -> None:
+    servers.start("discovery")
+    url = servers.config("discovery")["url"]
+    done = command("check", copied(servers, of="discovery", with_url=False))
+    assert (done.returncode, f"runs already: it answers at {url}" in done.stderr) == (1, True)
 
 
 def shown_url(servers: Servers) -> str | None:

@@ -27,18 +27,21 @@ def running_at(server: Server) -> str | None:
 
 
 def copy_at(server: Server) -> str | None:
-    """Where another instance of a server answers that may have none: at its URL, or where discovery says that this mix
-    is. This one does not run."""
+    """Where another instance of a server answers that may have none: at its URL, or where the network file or discovery
+    leads others. This one does not run."""
     if server.config.store is not None:
         return None
-    place = Place.outside(server)
-    if _answers(place):
-        return place.url
-    described = None if server.config.number is None else _described(server, server.config.number)
-    if described is None or described.url == place.url:
+    config, network = server.config, server.network
+    urls = [config.url]
+    urls += [network.discovery.url] if "discovery" in config.roles else []
+    urls += [network.authority.url] if "authority" in config.roles else []
+    for url in dict.fromkeys(urls):
+        if _answers(Place.in_network(server, url)):
+            return url
+    described = None if config.number is None else _described(server, config.number)
+    if described is None or described.url in urls:
         return None
-    place = Place.in_network(server, described.url)
-    return place.url if _calls_itself(place, described.name) else None
+    return described.url if _calls_itself(Place.in_network(server, described.url), described.name) else None
 
 
 def _described(server: Server, number: int) -> Description | None:
