@@ -37,7 +37,10 @@ _TIMEOUT_SECONDS = 300
 _HEADS = ("---", "+++")  # of a difference
 _FOR_CONSTANTS = (ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop, ast.Constant, ast.Name, ast.expr_context)
 _LEAVES = (ast.Constant, ast.Name)
-_NO_OPERATORS = ["core/ReplaceBinaryOperator_BitOr_.*"]  # mostly in types, which Python does not check
+_NO_OPERATORS = [
+    "core/ReplaceBinaryOperator_BitOr_.*",  # mostly in types, which Python does not check
+    "core/ReplaceComparisonOperator_(Is_Eq|IsNot_NotEq|Eq_Is|NotEq_IsNot)",  # alike for states and small numbers
+]
 
 
 @dataclass(frozen=True)

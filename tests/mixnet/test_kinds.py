@@ -183,6 +183,9 @@ def test_an_answer_about_a_nym_that_cannot_be_is_refused(content: bytes) -> None
         lambda: Relay(256, bytes(141), bytes(32)).encode(),
         lambda: Relay(1, bytes(140), bytes(32)).encode(),
         lambda: Relay(1, bytes(141), bytes(31)).encode(),
+        lambda: Swap(bytes(31), bytes(32), bytes(174)).encode(),
+        lambda: Swap(bytes(31), bytes(32), bytes(175)).encode(),  # together as long as they should be
+        lambda: Swap(bytes(33), bytes(31), bytes(174)).encode(),
         lambda: Fragment(bytes(15), 0, bytes(218)).encode(),
         lambda: Fragment(bytes(15), 0, bytes(219)).encode(),  # together as long as they should be
         lambda: Fragment(bytes(17), 0, bytes(217)).encode(),

@@ -119,8 +119,9 @@ def test_surbs_and_blobs_of_other_sizes_are_refused() -> None:
             blob.seal(ADDRESS, 7, wrong)
     with pytest.raises(FormatError, match="first mix"):
         surb.parse(bytes(174))
-    with pytest.raises(FormatError, match="contact address"):
-        blob.open(bytes(32), 7, bytes(174))
+    for size in (19, 21, 32):
+        with pytest.raises(FormatError, match="contact address"):
+            blob.open(bytes(size), 7, bytes(174))
     for wrong in (b"", bytes(32), bytes(33), bytes(32 * 6)):
         with pytest.raises(FormatError):
             SurbSecrets.from_bytes(wrong)

@@ -35,6 +35,22 @@ def test_all_mixes_come_about_as_often_at_every_place_before_the_last() -> None:
         assert max(counts.values()) < 1.3 * min(counts.values())
 
 
+@pytest.mark.parametrize("last", sorted(MIXES))
+def test_a_path_to_any_mix_passes_all_others(last: int) -> None:
+    paths = Paths(MIXES, NOW, rng=Random(2))
+    passed = {hop.number for _ in range(40) for hop in paths.choose(last)[:-1]}
+    assert passed == MIXES.keys() - {last}
+
+
+def test_a_single_mix_is_found_by_its_newest_live_key_or_said_to_be_missing() -> None:
+    paths = Paths({**MIXES, 5: mix(5, days=DAYS[1:])}, NOW)
+    assert paths.hop(3) == next(hop for hop in choose(3) if hop.number == 3)
+    with pytest.raises(NoPathError, match=r"^mix 5 has no key alive: get"):
+        paths.hop(5)
+    with pytest.raises(NoPathError, match="mix 9 is not in the directory"):
+        paths.hop(9)
+
+
 @pytest.mark.parametrize("hops", [1, 2, 3, 4])
 def test_a_path_is_as_long_as_asked(hops: int) -> None:
     assert len(choose(1, hops=hops)) == hops
@@ -60,6 +76,13 @@ def test_a_mix_not_heard_of_for_long_is_used_by_its_newest_key_while_that_lives(
         choose(1, old, minimum_days=5)
 
 
+def test_a_key_that_dies_tonight_will_do_where_nothing_else_is_asked() -> None:
+    tonight = {**MIXES, 6: mix(6, days=(TODAY - 29,))}
+    assert choose(1, tonight)[-1].number == 6
+    with pytest.raises(NoPathError, match="for 1 more days"):
+        choose(1, tonight, minimum_days=1)
+
+
 def test_a_mix_whose_key_would_die_on_the_way_is_not_passed() -> None:
     old = {**MIXES, 1: mix(1, days=(TODAY - 25,))}
     assert any(1 in {hop.number for hop in choose(seed, old, minimum_days=4)} for seed in range(20))
@@ -79,6 +102,8 @@ def test_excluded_mixes_are_not_passed() -> None:
 def test_too_few_mixes_are_reported() -> None:
     with pytest.raises(NoPathError, match="a path of 4 hops needs 3 mixes besides mix 6; 2 have a key alive"):
         choose(1, exclude=(1, 2, 5))
+    with pytest.raises(NoPathError, match="; 1 have a key alive"):
+        choose(1, exclude=(1, 2, 3, 5))
     with pytest.raises(NoPathError, match="mix 9 is not in the directory"):
         Paths(MIXES, NOW).choose(9)
 
@@ -120,6 +145,20 @@ def test_no_more_than_a_fifth_is_left_out_the_most_accused_first() -> None:
     assert left_out(network(10, accusers)) == {8, 9}
     everybody = {n: tuple(sorted(each % 10 + 1 for each in (n, n + 1))) for n in range(1, 11)}
     assert left_out(network(10, everybody)) == frozenset()  # two of ten accuse each
+
+
+def test_of_twenty_four_are_left_out_and_the_least_accused_stays() -> None:
+    said: dict[int, tuple[int, ...]] = dict.fromkeys(range(1, 21), ())
+    for accused, accusers in {20: 8, 19: 8, 18: 8, 17: 8, 16: 7}.items():
+        free = sorted((n for n in said if n != accused and len(said[n]) < 2), key=lambda n: len(said[n]))
+        said |= {n: (*said[n], accused) for n in free[:accusers]}
+    assert Counter(accused for lossy in said.values() for accused in lossy)[16] == 7
+    assert left_out(network(20, said)) == {17, 18, 19, 20}
+
+
+def test_exactly_a_third_excludes_nobody_and_one_more_does() -> None:
+    assert left_out(network(9, dict.fromkeys((1, 2, 3), (9,)))) == frozenset()
+    assert left_out(network(9, dict.fromkeys((1, 2, 3, 4), (9,)))) == {9}
 
 
 def test_who_is_accused_is_passed_where_there_are_too_few_others() -> None:
