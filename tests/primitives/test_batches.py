@@ -176,6 +176,7 @@ def test_no_secret_stays_in_the_lanes() -> None:
     lanes = multibuffer.load()
     for size in SIZES:
         lanes.many([os.urandom(32) for _ in range(size)], [h(VECTORS["products"][0]["point"])] * size)
+        assert not any(lanes._room._scalars) and not any(lanes._room._results)
         lanes.base_many([os.urandom(32) for _ in range(size)])
         assert not any(lanes._room._scalars) and not any(lanes._room._results)
 

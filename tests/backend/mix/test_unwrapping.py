@@ -2,8 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from threading import Event
 
 import pytest
 from anontrace.backend.mix import unwrapping
@@ -12,9 +12,9 @@ from anontrace.mixnet import packet
 from anontrace.mixnet.packet import Delivery, MacError, Unwrapped
 
 from tests.mixnet.travel import KEYS, NUMBERS, SECRETS, path
+from tests.patience import HANG_SECONDS
 
 KEY = SECRETS[NUMBERS[0]], KEYS[NUMBERS[0]]
-Ask = Callable[[int], Awaitable[list[Unwrapped]]]
 
 
 class Asked:
@@ -22,11 +22,17 @@ class Asked:
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
+        self.broken = False
+        self.go_on = Event()  # until then a batch of MANY is computed
         self._unwrapping = Unwrapping()
         self._compute = packet.unwrap_many
 
     def compute(self, keys: Sequence[tuple[bytes, bytes]], messages: Sequence[bytes]) -> list[Unwrapped]:
         self.sizes.append(len(messages))
+        if len(messages) == MANY:
+            assert self.go_on.wait(HANG_SECONDS)
+            if self.broken:
+                raise RuntimeError("libcrypto_mb: status 0x00000001")
         return self._compute(keys, messages)
 
     async def ask(self, count: int) -> list[Unwrapped]:
@@ -63,10 +69,15 @@ def test_one_that_comes_alone_does_not_wait(asked: Asked) -> None:
 
 def test_what_comes_while_a_batch_is_computed_is_the_next_one(asked: Asked) -> None:
     async def body() -> None:
-        first = asyncio.create_task(asked.ask(MANY))
+        tasks = [asyncio.create_task(asked.ask(MANY))]
         while not asked.sizes:
             await asyncio.sleep(0)
-        await asyncio.gather(first, *(asked.ask(2) for _ in range(5)))
+        for _ in range(5):
+            tasks.append(asyncio.create_task(asked.ask(2)))
+            for _ in range(5):
+                await asyncio.sleep(0)
+        asked.go_on.set()
+        await asyncio.gather(*tasks)
 
     asyncio.run(body())
     assert asked.sizes == [MANY, 10]
@@ -74,6 +85,7 @@ def test_what_comes_while_a_batch_is_computed_is_the_next_one(asked: Asked) -> N
 
 def test_a_batch_ends_before_it_is_too_large_and_no_request_is_split(asked: Asked) -> None:
     async def body() -> None:
+        asked.go_on.set()
         await asyncio.gather(asked.ask(MANY - 1), asked.ask(2), asked.ask(MANY + 5), asked.ask(1))
 
     asyncio.run(body())
@@ -87,23 +99,25 @@ def test_who_goes_away_harms_no_other(asked: Asked) -> None:
         tasks[1].cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         assert [task.cancelled() for task in tasks] == [False, True, False]
+        assert [len(task.result()) for task in (tasks[0], tasks[2])] == [9, 9]
         await asked.ask(1)
 
     asyncio.run(body())
 
 
-def test_a_fault_reaches_who_asked_and_the_next_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(keys: Any, messages: Any) -> Any:
-        raise RuntimeError("libcrypto_mb: status 0x00000001")
-
+def test_a_fault_reaches_who_asked_and_what_came_meanwhile_is_served(asked: Asked) -> None:
     async def body() -> None:
         working = Unwrapping()
-        asks = [working.unwrap([KEY] * count, [bytes(380)] * count) for count in (1, 20)]
-        with monkeypatch.context() as patch:
-            patch.setattr(unwrapping.packet, "unwrap_many", broken)
-            answers = await asyncio.gather(*asks, return_exceptions=True)
+        asks = [asyncio.create_task(working.unwrap([KEY] * count, [bytes(380)] * count)) for count in (1, MANY - 1)]
+        while not asked.sizes:
+            await asyncio.sleep(0)
+        later = asyncio.create_task(working.unwrap([KEY], [bytes(380)]))
+        await asyncio.sleep(0)
+        asked.broken = True
+        asked.go_on.set()
+        answers = await asyncio.gather(*asks, return_exceptions=True)
         assert [type(each) for each in answers] == [RuntimeError] * 2
-        (result,) = await working.unwrap([KEY], [bytes(380)])
+        (result,) = await asyncio.wait_for(later, HANG_SECONDS)
         assert isinstance(result, MacError)
 
     asyncio.run(body())
