@@ -249,7 +249,14 @@ class PaperNetwork:
         if here is None:
             return receipt.UploadAnswer(receipt.UploadState.UNKNOWN)
         end = 1 + fragment.count(upload.parse_opening(here[0]).log_length)
-        missing = [(number, 1) for number in range(max(question.first, 1), end) if number not in here]
+        missing: list[tuple[int, int]] = []
+        for number in range(max(question.first, 1), end):
+            if number in here:
+                continue
+            if missing and sum(missing[-1]) == number:
+                missing[-1] = missing[-1][0], missing[-1][1] + 1
+            else:
+                missing.append((number, 1))
         if missing:
             return receipt.UploadAnswer(receipt.UploadState.RECEIVING, 0, tuple(missing[: receipt.MAX_RANGES]))
         return receipt.UploadAnswer(receipt.UploadState.ACCEPTED)

@@ -97,6 +97,7 @@ def test_the_key_of_tomorrow_is_not_used_today() -> None:
 def test_excluded_mixes_are_not_passed() -> None:
     for seed in range(20):
         assert {hop.number for hop in choose(seed, exclude=(1, 5))} == {2, 3, 4, 6}
+        assert {hop.number for hop in choose(seed, exclude=(1, 5, 6))} == {2, 3, 4, 6}  # as the end of a path it is
 
 
 def test_too_few_mixes_are_reported() -> None:

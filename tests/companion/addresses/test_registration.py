@@ -6,12 +6,15 @@ from anontrace.companion.addresses import confirming, registration, swaps
 from anontrace.companion.addresses.swaps import Swaps
 from anontrace.companion.exposures import polling
 from anontrace.companion.network.servers import Servers
+from anontrace.companion.reports import fragments
 from anontrace.companion.schedule.levels import NORMAL
 from anontrace.companion.store import state
+from anontrace.companion.store.states import ACCEPTED
 from anontrace.mixnet.sizes import MESSAGE
 
 from tests.companion.conftest import Cli, SimulatedClock
 from tests.companion.paper import START, Time, Wearer, make_transparent
+from tests.companion.schedule.test_shape import hand_in
 
 DAY_SLOTS = 288
 
@@ -68,8 +71,18 @@ def test_a_sample_that_is_there_speaks_for_a_day_sent_at_once(wearer):
 
 
 def test_looks_for_answers_have_one_size_whatever_came(wearer):
+    """For swaps 64 digests; for an upload, of which nobody could compute the answer, 16 and as many messages."""
     settled(wearer)
     assert {(each.digests, each.sums, each.plain, len(each.groups)) for each in wearer.network.looks} == {(64, 0, 0, 1)}
+    wearer.network.looks.clear()
+    hand_in(wearer, 40)
+    (stored,) = wearer.state.uploads.all()
+    with wearer._servers(wearer.state) as servers:
+        fragments.send(wearer.state, servers, stored, lambda *_: None, 10.0)
+    assert [each.state for each in wearer.state.uploads.all()] == [ACCEPTED]
+    assert {(each.digests, each.sums, each.plain, len(each.groups)) for each in wearer.network.looks} == {
+        (16, 0, 16, 1)
+    }
 
 
 def test_when_some_of_the_sample_got_lost_each_is_looked_for_and_sent_again(wearer, monkeypatch):
