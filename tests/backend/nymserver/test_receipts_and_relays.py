@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 from anontrace import clock
+from anontrace.backend.nymserver.headers import Headers
 from anontrace.backend.nymserver.nyms import Outcome, Outgoing
 from anontrace.backend.store import Store
 from anontrace.mixnet import blob, keydays, kinds, receipt, relay, surb, swap
@@ -14,7 +15,7 @@ from anontrace.mixnet.receipt import NymAnswer, NymQuestion, Receipt, UploadQues
 from anontrace.mixnet.swap import Swap
 from anontrace_shared.schedule import nym_key
 
-from tests.backend.nymserver.kinds import OTHER, QUEUE_LIMIT, TO_FIRST, Worker, reply_block, way
+from tests.backend.nymserver.kinds import FIRST, OTHER, QUEUE_LIMIT, TO_FIRST, Worker, reply_block, way
 from tests.backend.places import Place, within
 
 ADDRESS, SLOT = bytes(range(20)), 5_900_000
@@ -213,6 +214,29 @@ def test_a_header_is_remembered_as_long_as_its_key_may_live(place: Place, monkey
         assert await worker.sent() == []
         counted = worker.counted()
         assert (counted["relays_repeated"], counted["relays_unusable"]) == (2, 1)
+
+    within(place, body)
+
+
+def test_a_header_that_a_notification_has_claimed_is_its_own_after_a_crash_and_is_forgotten_with_its_key(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body(store: Store) -> None:
+        headers, today = Headers(store, lambda _: True), keydays.day_at(clock.now())
+        for _ in range(20):
+            used, own, other = (surb.parse(a_surb()[0]).header, os.urandom(20), os.urandom(20))
+            assert await headers.claim(used, own)
+            assert await headers.claim(used, own)  # the same notification, once more
+            assert not await headers.claim(used, other)
+            assert await headers.is_claimed(used, own) and not await headers.is_claimed(used, other)
+            entry = headers.entry(FIRST, used, os.urandom(239))
+            assert entry is not None and not await headers.send(used, entry)
+        late = today + keydays.LIFE_DAYS
+        await store.expire(late)
+        assert not await headers.claim(used, other)
+        await store.expire(late + 1)
+        monkeypatch.setattr(clock, "now", lambda: (late + 1) * 86400.0)
+        assert await headers.claim(used, other)
 
     within(place, body)
 
