@@ -3,9 +3,15 @@
     python -m tools.bench.servers
 
 A network on the loopback without delays. What posts the messages, the mix that is measured, and the mixes behind it
-share the processor cores. Figures in one table come from one run.
+share the processor cores, so what a hop costs is told in processor time of the measured mix's process, as a multiple of
+one X25519 of libsodium, which is timed between the rounds. Nobody asks the measured mix for anything meanwhile: that
+all messages went through is seen at the mix behind it. Where their processor time goes is sampled in a round of its own
+(shares.py), since sampling costs some, too. Figures in one table come from one run.
 """
 
+import json
+import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,30 +28,37 @@ import httpx
 from anontrace.backend import config
 from anontrace.backend.keys import keyfiles
 from anontrace.backend.operating.nearby import Place
-from anontrace.mixnet.packet import forward
+from anontrace.mixnet.packet import forward_many
 from anontrace.mixnet.path import Hop
 from anontrace.mixnet.sizes import MAILBOX, PAYLOAD
 from anontrace.wire import network
 from anontrace.wire.choosing_paths import Paths
+from nacl import bindings
 from rich.console import Console
 
+from tools.bench import shares
 from tools.bench.network import mixes_of
 from tools.bench.report import Report
 from tools.redis import MissingRedis
 from tools.redis_cluster import RedisCluster
 
 _COMMAND = Path(sys.executable).with_name("anontrace-server")
+_REPOSITORY = Path(__file__).parents[2]
 _MESSAGES = 4096
 _IN_ONE_POST, _SENDERS = 256, 4
+_ROUNDS = 5
 _PATIENCE = 300.0
+_LOOK_SECONDS = 0.05
 _MEASURED = "mix-1"
 
 
 class _Network:
-    """A network of processes in a folder. `store`: the line of mix-1's server.toml, and the cluster's password."""
+    """A network of processes in a folder. `store`: the line of mix-1's server.toml, and the cluster's password.
+    `sampled`: where the measured mix is to write what its time went into."""
 
-    def __init__(self, folder: Path, store: tuple[str, str] | None) -> None:
+    def __init__(self, folder: Path, store: tuple[str, str] | None, sampled: Path | None) -> None:
         self.folder = folder
+        self._sampled = sampled
         self._command("init", str(folder), "--delay", "0")
         self.pinned = network.load(folder / "network.toml")
         self.http = httpx.Client(trust_env=False, timeout=60)
@@ -65,9 +78,12 @@ class _Network:
         """One process for the measured mix, one for all others; until all know each other."""
         names = sorted(path.parent.name for path in self.folder.glob("*/server.toml"))
         for group in ([name for name in names if name != _MEASURED], [_MEASURED]):
-            command = [str(_COMMAND), "run", *(str(self.folder / name) for name in group)]
+            command = [str(_COMMAND)]
+            if group == [_MEASURED] and self._sampled is not None:
+                command = [sys.executable, "-m", "tools.bench.shares", str(self._sampled)]
+            command += ["run", *(str(self.folder / name) for name in group)]
             silent = subprocess.DEVNULL  # they say that the others are not there yet
-            self._processes.append(subprocess.Popen(command, stdout=silent, stderr=silent))
+            self._processes.append(subprocess.Popen(command, stdout=silent, stderr=silent, cwd=_REPOSITORY))
         until("the mixes know each other", lambda: len(self.hops()) == len(self.pinned.pins) and self.ready())
 
     def ready(self) -> bool:
@@ -89,6 +105,14 @@ class _Network:
 
     def url(self, number: int) -> str:
         return self._urls[number]
+
+    def spent(self) -> float:
+        """Seconds of processor time that the measured mix's process has used."""
+        return time.clock_gettime((~self._processes[-1].pid << 3) | 2)  # Linux: the clock of a process by its id
+
+    def begin_samples(self) -> None:
+        """Count from now on what the measured mix's time goes into."""
+        self._processes[-1].send_signal(signal.SIGUSR1)
 
     def counters(self, number: int) -> dict[str, Any]:
         homes = (path.parent for path in self.folder.glob("*/server.toml"))
@@ -120,26 +144,34 @@ def until(what: str, check: Callable[[], object]) -> None:
     while not check():
         if time.monotonic() > deadline:
             raise TimeoutError(f"still not so after {_PATIENCE:.0f} s: {what}")
-        threading.Event().wait(0.01)
+        threading.Event().wait(_LOOK_SECONDS)
 
 
 def through(net: _Network, way: Sequence[int]) -> tuple[float, float]:
-    """Messages a second that mix 1 took in, and that left it, on their way along `way`."""
+    """Seconds of the measured mix's processor time for each message on their way along `way`, which begins there; and
+    messages a second that reached its end."""
     hops = net.hops()
     path = [hops[number] for number in way]
-    messages = [forward(path, urandom(MAILBOX), urandom(PAYLOAD)) for _ in range(_MESSAGES)]
-    last, counter = (way[0], "forwarded") if len(way) == 2 else (way[-1], "delivered")
-    before = net.counters(last).get(counter, 0)
-    start = time.perf_counter()
+    messages = forward_many([path] * _MESSAGES, urandom(MAILBOX), [urandom(PAYLOAD) for _ in range(_MESSAGES)])
+    last = way[-1]
+    before, spent, start = net.counters(last).get("accepted", 0), net.spent(), time.perf_counter()
     net.post(messages)
-    taken = time.perf_counter()
-    until("all went through", lambda: net.counters(last).get(counter, 0) >= before + _MESSAGES)
-    return _MESSAGES / (taken - start), _MESSAGES / (time.perf_counter() - start)
+    until("all went through", lambda: net.counters(last).get("accepted", 0) >= before + _MESSAGES)
+    return (net.spent() - spent) / _MESSAGES, _MESSAGES / (time.perf_counter() - start)
+
+
+def x25519_seconds() -> float:
+    """Of processor time, by libsodium."""
+    scalar, point = urandom(32), bindings.crypto_scalarmult_base(urandom(32))
+    begin = time.thread_time()
+    for _ in range(_MESSAGES):
+        bindings.crypto_scalarmult(scalar, point)
+    return (time.thread_time() - begin) / _MESSAGES
 
 
 @contextmanager
-def _running(folder: Path, store: tuple[str, str] | None) -> Iterator[_Network]:
-    net = _Network(folder, store)
+def _running(folder: Path, store: tuple[str, str] | None, sampled: Path | None = None) -> Iterator[_Network]:
+    net = _Network(folder, store, sampled)
     try:
         net.start()
         yield net
@@ -157,6 +189,7 @@ def run() -> Report:
             mailbox = net.pinned.with_role("mailbox")[0]
             _, whole = through(net, [1, 2, 3, mailbox])
             report.add("rocksdb_four_hops", "rocksdb: through four hops into mailboxes, a second", whole, "")
+        _shares(folder / "sampled", report)
         try:
             cluster = RedisCluster(folder / "redis-nodes")
         except MissingRedis as error:
@@ -167,17 +200,39 @@ def run() -> Report:
                 _hop(net, "redis", report)
         finally:
             cluster.close()
-    ratio = report["redis_hop"] / report["rocksdb_hop"]
-    report.add("redis_to_rocksdb_hop", "Redis to RocksDB: hops", ratio, "")
+    ratio = report["redis_hop_cost"] / report["rocksdb_hop_cost"]
+    report.add("redis_to_rocksdb_hop", "Redis to RocksDB: processor time of a hop, without Redis' own", ratio, "")
     report.remark(f"{_MESSAGES} messages, {_IN_ONE_POST} a request, {_SENDERS} requests at once; one process a mix.")
+    report.remark(f"The middle of {_ROUNDS} rounds. Whole hops a second: everything on this machine, sender included.")
     return report
 
 
 def _hop(net: _Network, name: str, report: Report) -> None:
     through(net, [1, 2])  # connections, scripts, column families
-    taken, whole = through(net, [1, 2])
-    report.add(f"{name}_in", f"{name}: messages taken in durably, a second", taken, "")
-    report.add(f"{name}_hop", f"{name}: whole hops (HTTP in, durable, HTTP out) a second", whole, "")
+    ratios, spent, rates = [], [], []
+    for _ in range(_ROUNDS):
+        measure = x25519_seconds()
+        cost, rate = through(net, [1, 2])
+        spent.append(cost)
+        rates.append(rate)
+        ratios.append(2 * cost / (measure + x25519_seconds()))
+    middle = statistics.median
+    report.add(f"{name}_hop_cost", f"{name}: a hop (HTTP in, unwrap, durable, HTTP out)", middle(ratios), "X25519")
+    report.add(f"{name}_hop_time", f"{name}: the same in processor time", middle(spent) * 1e6, "us")
+    report.add(f"{name}_hop", f"{name}: whole hops a second", middle(rates), "")
+
+
+def _shares(folder: Path, report: Report) -> None:
+    """What the time of a hop goes into."""
+    written = folder.with_suffix(".json")
+    with _running(folder, None, written) as net:
+        through(net, [1, 2])
+        net.begin_samples()
+        for _ in range(_ROUNDS):
+            through(net, [1, 2])
+    found = json.loads(written.read_text())
+    for number, name in enumerate(shares.NAMES):
+        report.add(f"rocksdb_hop_share_{number}", f"rocksdb: of a hop's processor time: {name}", 100 * found[name], "%")
 
 
 def main() -> None:
