@@ -1,7 +1,7 @@
 """The badge: wires the owners of radio, clock, state and log together and turns from slot to slot.
 
-Turning: end the interval, change the address on the air, seal what was heard, make the next address ahead, and
-overwrite what the memory still holds of it. Sleeps until something is due or heard.
+Turning: fall silent, end the interval, seal what was heard, make the next address ahead, overwrite what the memory still
+holds of it, and speak again under the new address. Sleeps until something is due or heard.
 """
 
 import asyncio
@@ -31,6 +31,7 @@ _MAX_REFUSALS = const(30)
 _STABLE_MS = const(600000)
 _LAST_RESORT_S = const(60)
 _DAY_MS = const(86400000)
+_SILENCE_MS = const(10000)  # at most, before a turn and after it: half of a third of a minute stays to be heard in
 _WAITING_HZ = const(80000000)  # the least that Bluetooth works with; most of a badge's current is the waiting processor
 _TALKING_HZ = const(160000000)
 
@@ -60,6 +61,7 @@ class Badge:
         self.interval = None
         self.slot = None  # the Slot being broadcast; None: a beacon
         self.address = None  # what is sent
+        self._until = 0, 0  # with so many ms of the interval left it is silent no longer, and again
         self._refusals = 0  # in a row, of the radio to send it
         self._expired = None  # the day (or that since the boot) on which the log was expired last
         self.anchored = self.clock.known  # whether the log tells what the periods since this boot were
@@ -128,14 +130,12 @@ class Badge:
         while True:
             watchdog.feed()
             async with self.turning:
-                if self._refusals:
-                    self.change()
                 await self.turn(False)
+                left = self._speak()
             if self.state.crashes and self.clock.uptime_ms() > _STABLE_MS:
                 self.state.crashes = 0
                 self.state.save()
             self._changed.clear()
-            left = self.clock.left_ms()
             pause = _AGAIN_MS if self._refusals else _REFRESH_MS + os.urandom(1)[0] * 20
             try:
                 await asyncio.wait_for_ms(self._changed.wait(), max(min(left, pause), 1))
@@ -158,6 +158,10 @@ class Badge:
         if known:
             self._try(self.addresses.pass_days, number, self.clock.sure_day() is not None)
         self._broadcast(known, number)
+        # Clocks differ, and would tell by the moment of turning which old address goes with which new one. So each
+        # silence is drawn anew. Whoever asks for another address has it at once: its moment tells nothing of the clock.
+        self._until = INTERVAL_MS if renew or ended is None else INTERVAL_MS - _rest(), _rest()
+        self._speak()
         self.catch_up()
         if ended is not None and ended != self.interval:
             await self._seal(ended)
@@ -192,10 +196,28 @@ class Badge:
             self.slot.wipe()
         speaks = known and not self.safe and not self.serving
         self.slot = self._try(self.addresses.enter, number) if speaks else None
+        self._hush()
+        self.address = self._beacon() if self.slot is None else self.slot.address
+
+    def _speak(self):
+        """Speak or be silent, as it is time to; milliseconds until the next that is to be done."""
+        left = self.clock.left_ms()
+        first, last = self._until
+        if left > first:
+            return left - first
+        if left > last:
+            if not self.radio.sent():
+                self.change()
+            return left - last
+        if self.radio.sent():
+            self._hush()
+        return left
+
+    def _hush(self):
+        """End what strangers hold and send nothing more. Listens on."""
         self.links.new_address()
         self.asking.new_address()
-        self.address = self._beacon() if self.slot is None else self.slot.address
-        self.change()
+        self.radio.leave()
 
     def change(self):
         """Send what is to be sent now. Where the radio refuses that is tried again soon, and noted once."""
@@ -231,7 +253,9 @@ class Badge:
         if state.mode == store.UNPROVISIONED:
             self.contacts.discard()
         else:
-            self.dropped += await sealer.seal(self.contacts, self.logbook, state.log_key, state.boot, *interval)
+            self.dropped += await sealer.seal(
+                self.contacts, self.logbook, state.log_key, state.boot, *interval, self._speak  # a crowd's takes seconds
+            )
 
     def report(self, error):
         """Note an exception in the crash log."""
@@ -284,6 +308,10 @@ class Badge:
             self.catch_up()
             self.dropped += self.contacts.close()
             await self._seal(self.interval)
+
+
+def _rest():
+    return int.from_bytes(os.urandom(2), "little") * _SILENCE_MS >> 16
 
 
 def main():

@@ -118,7 +118,7 @@ class Links:
         if link.session is not None:
             link.session.close()
         if self._owner is link:
-            self._owner = None
+            self._owner = self.radio.connection = None
         link.wake.set()
 
     def _end(self, link):
@@ -171,6 +171,7 @@ class Links:
                 if self._owner is not None:
                     self._end(self._owner)
                 self._owner = link
+                self.radio.connection = link.connection
 
             async def reply(response):
                 await self._send(link, self.radio.outbox, link.session.send(response))

@@ -3,7 +3,7 @@
 The interrupt handler copies into buffers allocated at boot, sets a flag and returns; it allocates nothing but what the
 port itself does where an attribute that was written is read. That has to be done there: the port empties the attribute
 before it copies, and what its task writes meanwhile would take the place of what was there. The contact address and the
-BLE address change together: nothing is on the air in between. Never knows what an address means.
+BLE address change together, and nothing is sent in between. Never knows what an address means.
 """
 
 import array
@@ -48,6 +48,9 @@ _HEARD = const(2)
 _IRQ_SCAN_RESULT = const(5)
 _ADV_IND = const(0)
 _EVENTS = const(32)
+_IRQ_GET_SECRET = const(29)
+_OUR_IRK = const(10)  # asked for at the start; all other secrets, when somebody wants to pair
+_MAX_HANDLES = const(16)
 
 _FLAG_WRITE_NO_RESPONSE = const(0x0004)
 _FLAG_WRITE = const(0x0008)
@@ -179,6 +182,7 @@ class Radio:
     def __init__(self):
         self.activity = asyncio.ThreadSafeFlag()
         self.connections = 0  # a bit for each that stands, by its handle
+        self.connection = None  # the owner's
         self.lost = False  # an event was: nothing is sure about connections any more
         self.ring = _RING
         self.ring[:8] = advert.PREFIX
@@ -238,6 +242,11 @@ class Radio:
                 else:
                     self.connections &= ~(1 << (connection & 15))
             self._note(event, connection, 0)
+        elif event == _IRQ_GET_SECRET and data[0] != _OUR_IRK:
+            # NimBLE pairs with anybody, and tells them the chip's own address. It asks for their keys first.
+            for connection in range(_MAX_HANDLES):
+                if self.connections >> connection & 1 and connection != self.connection:
+                    self.disconnect(connection)
         elif event == IRQ_GATTC_CHARACTERISTIC_RESULT:
             connection, _, value, _, _ = data
             self._note(event, connection, value)
@@ -343,9 +352,15 @@ class Radio:
         self._ble.gap_advertise(None)
         self._ble.gap_scan(None)
 
+    def leave(self):
+        """Send nothing more until `change()`, and listen on."""
+        if self.advert is not None:
+            self.advert = None
+            self._ble.gap_advertise(None)
+
     def _speak(self):
         self.advertise()
-        if self._scan is not None and self.advert is not None:
+        if self._scan is not None:
             self._ble.gap_scan(*self._scan)
 
     def advertise(self, ms=0):

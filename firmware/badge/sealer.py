@@ -9,8 +9,11 @@ import asyncio
 from anontrace_shared import badge_log, errors
 
 
-async def seal(contacts, logbook, log_key, boot, known, number):
-    """Seal all that waits in `contacts` for the interval (known, number). The number of contacts lost: none, or all."""
+async def seal(contacts, logbook, log_key, boot, known, number, function):
+    """Seal all that waits in `contacts` for the interval (known, number), and call `function` each time.
+
+    The number of contacts lost: none, or all.
+    """
     count = contacts.waiting
     if not count:
         return 0
@@ -26,6 +29,7 @@ async def seal(contacts, logbook, log_key, boot, known, number):
         while contacts.waiting:
             address, figures = contacts.take()
             logbook.append(sealer.record(address, figures))
+            function()
             await asyncio.sleep_ms(0)
         logbook.append(sealer.end())
         logbook.commit()

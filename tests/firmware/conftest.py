@@ -17,6 +17,7 @@ from tests.patience import HANG_SECONDS
 from tools.simulator.air import Air
 
 START = 1_750_000_200  # the first second of a slot
+SILENCE = 10  # seconds at most, before a turn and after it
 LOG_SECRET = bytes(range(1, 33))
 Answer = TypeVar("Answer")
 

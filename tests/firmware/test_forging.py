@@ -14,7 +14,7 @@ from anontrace.companion.badge.radio import Radio
 from anontrace_shared import challenge, commands, schedule, slots
 from bleak import BleakClient
 
-from tests.firmware.conftest import Play, Town, Wearer
+from tests.firmware.conftest import SILENCE, Play, Town, Wearer
 from tests.firmware.test_on_air import SECRET, challenge_answer, contacts
 
 FORGER = Path(__file__).parent / "on_badge" / "forging_main.py"
@@ -145,7 +145,7 @@ def test_a_connection_of_one_slot_asks_nothing_in_the_next(play: Play) -> None:
         ada = await town.wearer("ada")
         await ada.provision()
         slot = slots.slot_of(air.now) + 1
-        await air.run_until(slots.slot_start(slot + 1) - 8)
+        await air.run_until(slots.slot_start(slot + 1) - SILENCE - 3)
         name = f"tcp-client:127.0.0.1:{ada.port}"
         gone = asyncio.Event()
         air.realtime(2)
@@ -156,8 +156,8 @@ def test_a_connection_of_one_slot_asks_nothing_in_the_next(play: Play) -> None:
             answers: list[bytes] = []
             await client.start_notify(commands.CHALLENGE, lambda _, data: answers.append(bytes(data)))
             assert slots.slot_of(air.now) == slot
-            await asyncio.wait_for(gone.wait(), 30)  # at the turn, well before a stranger's 15 seconds are over
-            assert slots.slot_start(slot + 1) <= air.now < slots.slot_start(slot + 1) + 3
+            await asyncio.wait_for(gone.wait(), 30)  # before the turn, and before a stranger's 15 seconds are over
+            assert slots.slot_start(slot + 1) - SILENCE - 1 < air.now < slots.slot_start(slot + 1) + 1
             with pytest.raises(Exception, match="connect"):
                 await client.write_gatt_char(commands.CHALLENGE, challenge.question(SECRET), response=True)
             assert answers == []

@@ -6,10 +6,11 @@ python -m tools.bench --only privacy
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pytest
 from anontrace.companion.schedule.levels import HIGH, LOW, NORMAL
 
-from tests.adversary import any_mix, crowd, table
+from tests.adversary import any_mix, crowd, listener, table
 from tools.bench import collusion
 from tools.bench.report import Report
 
@@ -56,6 +57,16 @@ def run() -> Report:
             report.limit(each.name, each.most)
             if each.leak is not None:
                 report.add(f"{each.name}_leak", f"{each.question}: with the planted leak", each.leak, "")
+    for badges in (8, 30):
+        for spread, limit in ((listener.SPREAD, True), (9.0, False)):
+            for how, silence in (("", listener.SILENCE), (", without silences", 0.0)):
+                heard = listener.crowd(badges, 100, np.random.default_rng(badges), silence, spread=spread)
+                name = f"turns_{badges}_{spread:g}s{how.replace(', ', '_').replace(' ', '_')}"
+                label = f"a listener: addresses of {badges} badges linked over a turn, clocks within {spread:g} s{how}"
+                share = max(listener.shares(heard).values())
+                report.add(name, f"{label} (chance {100 / badges:.1f})", round(100 * share, 1), "%")
+                if limit and not how:
+                    report.limit(name, 100 / badges + 100 * table.MAX_POINTS)
     report.remark(
         f"AUC, shares, network addresses: {crowd.WEARERS} companions over {crowd.DAYS} days (tests/adversary)."
     )

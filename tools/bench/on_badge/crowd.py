@@ -135,6 +135,7 @@ def start():
         in_crowd = [used - before, most - before]
         most = used = 0
         await sleep(2)
+        await sleep(9)  # the silence after the turn is over
         if measures:
             handler(1, (_CONNECTION, 1, b"abcdef"))
             handler(21, (_CONNECTION, 247))
@@ -144,7 +145,7 @@ def start():
         await crowd(handler, 700, seconds, 3, measures)
         if measures:
             handler(2, (_CONNECTION, 1, b"abcdef"))
-        await sleep(298 - seconds)
+        await sleep(289 - seconds)
         await sleep(2)
         while badge.contacts.waiting:
             mark(True)
