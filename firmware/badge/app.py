@@ -1,7 +1,7 @@
 """The badge: wires the owners of radio, clock, state and log together and turns from slot to slot.
 
-Turning: fall silent, end the interval, seal what was heard, make the next address ahead, overwrite what the memory still
-holds of it, and speak again under the new address. Sleeps until something is due or heard.
+Turning: fall silent, end the interval, seal what was heard, make the next address ahead, overwrite what the memory
+still holds of it, and speak again under the new address. Sleeps until something is due or heard.
 """
 
 import asyncio
@@ -254,7 +254,12 @@ class Badge:
             self.contacts.discard()
         else:
             self.dropped += await sealer.seal(
-                self.contacts, self.logbook, state.log_key, state.boot, *interval, self._speak  # a crowd's takes seconds
+                self.contacts,
+                self.logbook,
+                state.log_key,
+                state.boot,
+                *interval,
+                self._speak,  # a crowd's takes seconds
             )
 
     def report(self, error):

@@ -6,6 +6,7 @@ order in which badges send. Then it makes the best assignment as a whole. `crowd
 sends it; `tests/adversary/test_listener.py` holds that against the firmware itself.
 """
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -28,7 +29,7 @@ SPREAD = 2.4  # seconds over which clocks are spread evenly: of eight badges, 0.
 
 @dataclass(frozen=True)
 class Slot:
-    """What is heard of each badge in one slot, in seconds since the slot began; not in any order that tells anything."""
+    """What is heard of each badge in one slot, in seconds since the slot began."""
 
     first: Times
     last: Times
@@ -146,7 +147,7 @@ WAYS: dict[str, Callable[[Slot, Slot], Times]] = {
 def linked(heard: list[Slot], way: Callable[[Slot, Slot], Times], random: np.random.Generator) -> NDArray[np.bool_]:
     """For each turn, whether each badge's old address was assigned its own new one."""
     turns = []
-    for old, new in zip(heard, heard[1:], strict=False):
+    for old, new in itertools.pairwise(heard):
         cost = way(old, new)
         order = random.permutation(len(cost))  # so that what is alike is not assigned by its place
         _, column = linear_sum_assignment(cost[:, order])

@@ -1,4 +1,4 @@
-"""Whoever hears all badges turn cannot tell which new address is whose; of a badge with a rhythm of its own they can."""
+"""Whoever hears all badges turn cannot tell which new address is whose; of one with a rhythm of its own they can."""
 
 import numpy as np
 import pytest

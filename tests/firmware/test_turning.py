@@ -36,9 +36,7 @@ async def set_going(wearer: Wearer, behind: float) -> None:
             horizon = slots.slot_of(air.now) + 1000
             await link.ask(
                 commands.PROVISION,
-                commands.Provision(
-                    commands.RATCHET, x25519_base(LOG_SECRET), horizon, wearer.day, wearer.day_key
-                ),
+                commands.Provision(commands.RATCHET, x25519_base(LOG_SECRET), horizon, wearer.day, wearer.day_key),
             )
 
 

@@ -78,6 +78,7 @@ class Irq(enum.IntEnum):
     GATTC_INDICATE = 19
     GATTS_INDICATE_DONE = 20
     MTU_EXCHANGED = 21
+    GET_SECRET = 29
     CONNECTION_UPDATE = 27
     POWER = 254
     PIN = 255

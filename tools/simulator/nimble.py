@@ -17,6 +17,7 @@ from bumble.device import AdvertisingType, Connection, Device, DeviceConfigurati
 from bumble.device import LegacyAdvertiser as HostAdvertiser
 from bumble.host import Host
 from bumble.keys import KeyStore
+from bumble.pairing import PairingConfig, PairingDelegate
 from bumble.transport.common import AsyncPipeSink
 
 from tools.simulator.arguments import (
@@ -45,6 +46,25 @@ _CONNECTION_INTERVAL = (24, 40)  # units of 1.25 ms
 _SUPERVISION = 256  # units of 10 ms
 _LOST_HANDLE = 3  # of a connection that never came up
 _LATE = 8_000_000  # virtual microseconds
+_HANDLER = 1000  # virtual microseconds that the badge's handler is given; the stack waits for it
+_PEER_SECRET = 2  # the kind of secret that is asked for: a peer's
+
+
+class _Pairing(PairingDelegate):
+    """Accepts whoever wants to pair, as NimBLE does by default: once the badge's handler, which it asks for the keys of
+    those that it is bonded with before it answers, has returned."""
+
+    def __init__(self, stack: "Nimble", connection: Connection) -> None:
+        super().__init__()
+        self._stack = stack
+        self._connection = connection
+
+    async def accept(self) -> bool:
+        self._stack.post(Irq.GET_SECRET, bytes((_PEER_SECRET, 0)), True)
+        handled = asyncio.Event()
+        self._stack.radio.clock.after(_HANDLER, handled.set)
+        await handled.wait()
+        return self._stack.stands(self._connection)
 
 
 class Loss(enum.Enum):
@@ -77,6 +97,7 @@ class Nimble:
         config = DeviceConfiguration(name=self.name.decode(), gap_service_enabled=False, gatt_service_enabled=False)
         self.device = Device(config=config, host=host)
         self.device.keystore = KeyStore()
+        self.device.pairing_config_factory = lambda connection: PairingConfig(delegate=_Pairing(self, connection))
         self.device.on(Device.EVENT_CONNECTION, self._on_connection)
         self._client = GattClient(self._connection, self._start, post)
         self._server = GattServer(self.device, self._connection, self._start, post, radio.clock.activity)
@@ -292,6 +313,10 @@ class Nimble:
             self.post(Irq.MTU_EXCHANGED, struct.pack("<HH", connection.handle, connection.att_mtu), True)
 
         connection.on(Connection.EVENT_CONNECTION_ATT_MTU_UPDATE, mtu_exchanged)
+
+    def stands(self, connection: Connection) -> bool:
+        """Whether a connection stands, and the badge has not ended it."""
+        return connection.handle in self.device.connections and connection.handle not in self._ending
 
     def lose_connection(self, course: Loss) -> None:
         """A connection never comes up (disconnect reason 0x3E), as at the edge of range."""

@@ -74,7 +74,9 @@ class Life:
         if entered is not None:
             self.note("broadcast", entered)
         lost = asyncio.run(
-            sealer.seal(Heard(slot - 1), self.logbook, self.state.log_key, self.state.boot, True, slot - 1, lambda: None)
+            sealer.seal(
+                Heard(slot - 1), self.logbook, self.state.log_key, self.state.boot, True, slot - 1, lambda: None
+            )
         )
         assert not lost
         self.note("logged", slot - 1)

@@ -98,7 +98,7 @@ def _store(entry, data):
 
 
 def _arguments(number, body):
-    count = _FIELDS[number]
+    count = _FIELDS[number] if number < len(_FIELDS) else 0
     at = 2 * count
     fields = struct.unpack_from("<%dH" % count, body, 0)
     if number == 5:
@@ -107,6 +107,8 @@ def _arguments(number, body):
         _data[:size] = body[9:]
         rssi = body[8]
         return (body[0], memoryview(_address), body[7], rssi - 256 if rssi > 127 else rssi, _data_view[:size])
+    if number == _GET_SECRET:
+        return (body[0], body[1], None)
     if number in (1, 2, 7, 8):
         _address[:] = body[3:9]
         return fields + (body[2], memoryview(_address))
@@ -125,18 +127,22 @@ def _call_handler(number, arguments):
     global _handler
     if _handler is None:
         return None
-    _air.enter_handler()
+    locks = number != _GET_SECRET  # whose answer may be made there
+    if locks:
+        _air.enter_handler()
     try:
         result = _handler(number, arguments)
     except Exception as error:
-        _air.leave_handler()
+        if locks:
+            _air.leave_handler()
         import sys
 
         print("Unhandled exception in IRQ callback handler")
         sys.print_exception(error, sys.stdout)
         _handler = None  # as the port does
         return None
-    _air.leave_handler()
+    if locks:
+        _air.leave_handler()
     return result
 
 
