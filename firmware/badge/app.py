@@ -118,8 +118,6 @@ class Badge:
         if since_ms >= INTERVAL_MS:
             return False
         self.contacts.hear(ring, cell, since_ms)
-        if self.together is not None:
-            self.together.hear(ring, cell, since_ms)
         return True
 
     def catch_up(self):
@@ -272,8 +270,6 @@ class Badge:
         return requests.answer(self, request, reply, uptime_ms, by_owner)
 
     def _may_ask(self):
-        if self.together is not None:  # then it is done in the meetings
-            return False
         return self.state.mode != store.UNPROVISIONED and not self.safe and not self.links.in_session
 
     def _answer_challenge(self, question):

@@ -382,10 +382,8 @@ class Radio:
         return (self.advert or b"")[advert.ADDRESS_AT :]
 
     def stop(self):
-        """Switch the radio off: every connection has gone, and nobody is sought."""
+        """Switch the radio off, where nobody is connected."""
         self.advert = None
-        self.connections = 0
-        self.forget()
         self._ble.active(False)
 
     def received(self, size):

@@ -83,12 +83,24 @@ class Together:
                 hands._button.irq(trigger=pin.WAKE_HIGH if hands._pressed else pin.WAKE_LOW, wake=machine.SLEEP)
             except ValueError:
                 pass  # this pin cannot end a sleep: it has to be held until the badge wakes
+        # In place of two of the badge's own, so that other presets do not pay for them.
+        self._count = badge._hear
+        self._may_ask, badge.asking.idle = badge.asking.idle, self._never
+        badge._hear = self._hear
         self._task = asyncio.create_task(self._run())
 
-    def hear(self, ring, cell, since_ms):
-        """An advert, counted already, was heard so many ms after the interval began."""
+    @staticmethod
+    def _never():
+        """Contacts are challenged in the meetings only."""
+        return False
+
+    def _hear(self, ring, cell, ticks):
+        """Count an advert as the badge does; and who keeps to meetings tells how far off this one is."""
+        if not self._count(ring, cell, ticks):
+            return False
         if self._centre is not None:
-            self._beat.hear(ring, cell, since_ms - self._centre)
+            self._beat.hear(ring, cell, self._badge.clock.since_ms(ticks) - self._centre)
+        return True
 
     async def _run(self):
         badge = self._badge
@@ -104,6 +116,7 @@ class Together:
                 if self._start(centre is not None) and centre is not None:
                     await self._meet(centre, searching)
             badge.together = None
+            badge._hear, badge.asking.idle = self._count, self._may_ask
             badge.tune()
         except Exception as error:
             badge.report(error)
@@ -182,6 +195,7 @@ class Together:
     def _stop(self):
         if self.active:
             self.active = False
+            self._badge.radio.forget()
             self._badge.radio.stop()
             gc.collect()  # what the stack gave back is in the way otherwise when it comes up again
 

@@ -17,7 +17,7 @@ is taken to need what receiving needs.
 
 The preset `together` sleeps lightly, with Bluetooth off (the same datasheets: 0.8 mA, S3 0.24 mA, C3 0.13 mA), and
 switches it on for each meeting; START_MS, for which it is taken to receive meanwhile, is a guess until somebody has
-measured it (`make chipcheck`).
+measured it.
 """
 
 from dataclasses import dataclass, replace
