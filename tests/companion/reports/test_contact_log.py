@@ -1,10 +1,12 @@
 """The sealed log as it is handed on: whole blocks, each once, none of people who could not be told in time."""
 
-from anontrace.companion.reports.contact_log import count, gather, summarise
+from anontrace.companion.reports.contact_log import HANDED_IN_DAYS, count, gather, summarise
 from anontrace.companion.reports.periods import parse
+from anontrace.companion.schedule import run
+from anontrace.mixnet import keydays
 from anontrace_primitives import x25519_base
 from anontrace_shared import figures, log
-from anontrace_shared.slots import slot_of
+from anontrace_shared.slots import SLOTS_PER_DAY, slot_of
 
 NOW = 1_800_000_000
 SLOT = slot_of(NOW)
@@ -33,6 +35,13 @@ def test_a_block_that_was_fetched_twice_is_sent_once():
 def test_blocks_of_people_who_could_not_be_told_in_time_and_empty_ones_stay_behind():
     old, young, empty = block(SLOT - 11 * 288 - 1), block(SLOT - 11 * 288), block(SLOT, records=0)
     assert gather([[old + young + empty]], NOW) == young
+
+
+def test_what_is_handed_in_can_still_be_told_when_staff_have_decided():
+    """A reply block that was made five days ahead lives until the last day on which its contact may be told."""
+    assert (keydays.TELLABLE_DAYS, keydays.DECIDING_DAYS) == (14, 3)
+    assert HANDED_IN_DAYS + keydays.DECIDING_DAYS == keydays.TELLABLE_DAYS
+    assert run.AHEAD_SLOTS // SLOTS_PER_DAY + keydays.TELLABLE_DAYS < keydays.LIFE_DAYS
 
 
 def test_a_damaged_segment_is_sent_as_far_as_it_holds():
