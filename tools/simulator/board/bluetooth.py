@@ -127,7 +127,7 @@ def _call_handler(number, arguments):
     global _handler
     if _handler is None:
         return None
-    locks = number != _GET_SECRET  # whose answer may be made there
+    locks = number != _GET_SECRET or arguments[0] == _OUR_IRK  # an answer for a peer may be made there
     if locks:
         _air.enter_handler()
     try:
