@@ -15,8 +15,6 @@ _PORT_EPOCH = 946684800 if time.gmtime(0)[0] == 2000 else 0  # the ESP32 counts 
 _PLAUSIBLE = const(1735689600)  # 2025: an RTC that says less has lost the time
 _UNITS = const(10000000)  # of the rate, in one
 _MAX_RATE = const(500)  # 50 ppm: a bad crystal in the cold
-_MINUTE_MS = const(60000)  # the scan interval of a badge that sleeps,
-_WORSE = const(20)  # whose oscillator is so much worse: 1,000 ppm
 _SLACK_MS = const(2000)  # by which two of the companion's messages may differ in how long they took
 _HOUR_MS = const(3600000)
 _DAY_S = const(86400)
@@ -83,16 +81,12 @@ class Clock:
 
     def _learn(self, correction, unix):
         """Correct the rate by what the clock has gone wrong since the last sync: by all of it after a day or more, else
-        by its part of a day, since a message may be late; by nothing if it is more than a crystal can do, or the
-        oscillator."""
+        by its part of a day, since a message may be late; by nothing if it is more than a crystal can do."""
         state = self.state
         passed = unix - state.synced
-        most = _WORSE if state.scan_ms == _MINUTE_MS else 1
-        worst = passed * most // 10 + _SLACK_MS
-        if self._offset is not None and state.synced and 0 < passed and abs(correction) <= worst:
+        if self._offset is not None and state.synced and 0 < passed and abs(correction) <= passed // 10 + _SLACK_MS:
             rate = state.rate + correction * 10000 // max(passed, _DAY_S)
-            most *= _MAX_RATE
-            state.rate = min(max(rate, -most), most)
+            state.rate = min(max(rate, -_MAX_RATE), _MAX_RATE)
         state.synced = unix
 
     def keep(self):

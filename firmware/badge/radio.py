@@ -381,11 +381,6 @@ class Radio:
         """The 20 bytes on the air; none while nothing is."""
         return (self.advert or b"")[advert.ADDRESS_AT :]
 
-    def stop(self):
-        """Switch the radio off, where nobody is connected."""
-        self.advert = None
-        self._ble.active(False)
-
     def received(self, size):
         """The bytes written of which the event tells that was fetched last."""
         data = bytearray(size)

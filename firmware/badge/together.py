@@ -25,6 +25,9 @@ _ONCE_MS = const(10000)  # an advertising interval of which there is only the be
 _SCAN_MS = const(1000)  # window and interval: the receiver is always on
 _LEAD_MS = const(50)  # beside what the radio took last time to come up
 _MAX_FAILURES = const(3)
+_MAX_RATE = const(10000)  # of the clock, in tenths of ppm: the oscillator that keeps the time asleep
+_SLACK_MS = const(2000)
+_DAY_S = const(86400)
 
 # The contacts' table: where its entries begin, where in them the thirds of a minute are (a bit each), their size, each
 # in 16-bit words; and how many there are. As in contacts.py.
@@ -83,11 +86,21 @@ class Together:
                 hands._button.irq(trigger=pin.WAKE_HIGH if hands._pressed else pin.WAKE_LOW, wake=machine.SLEEP)
             except ValueError:
                 pass  # this pin cannot end a sleep: it has to be held until the badge wakes
-        # In place of two of the badge's own, so that other presets do not pay for them.
+        # In place of three of the badge's own, so that other presets do not pay for them.
+        badge.clock._learn = self._learn
         self._count = badge._hear
         self._may_ask, badge.asking.idle = badge.asking.idle, self._never
         badge._hear = self._hear
         self._task = asyncio.create_task(self._run())
+
+    def _learn(self, correction, unix):
+        """As the clock does of a crystal: its rate, by what it has gone wrong since the last sync."""
+        state = self._badge.state
+        passed = unix - state.synced
+        if self._badge.clock.known and state.synced and 0 < passed and abs(correction) <= 2 * passed + _SLACK_MS:
+            rate = state.rate + correction * 10000 // max(passed, _DAY_S)
+            state.rate = min(max(rate, -_MAX_RATE), _MAX_RATE)
+        state.synced = unix
 
     @staticmethod
     def _never():
@@ -117,6 +130,7 @@ class Together:
                     await self._meet(centre, searching)
             badge.together = None
             badge._hear, badge.asking.idle = self._count, self._may_ask
+            del badge.clock._learn
             badge.tune()
         except Exception as error:
             badge.report(error)
@@ -195,8 +209,10 @@ class Together:
     def _stop(self):
         if self.active:
             self.active = False
-            self._badge.radio.forget()
-            self._badge.radio.stop()
+            radio = self._badge.radio
+            radio.forget()
+            radio.leave()
+            radio._ble.active(False)  # here, so that nobody else pays for it
             gc.collect()  # what the stack gave back is in the way otherwise when it comes up again
 
     def _start(self, meeting=False):
@@ -211,7 +227,7 @@ class Together:
                 badge.report(error)
                 if self._failures >= _MAX_FAILURES:
                     self._give_up()
-                badge.radio.stop()
+                badge.radio._ble.active(False)
                 return False
             self._failures = 0
             self._lead = time.ticks_diff(time.ticks_ms(), began) + _LEAD_MS

@@ -202,6 +202,24 @@ def test_its_memory_is_the_same_after_a_hundred_meetings(play: Play) -> None:
     play(story)
 
 
+def test_its_clock_learns_the_rate_of_an_oscillator_that_is_worse_than_any_crystal(play: Play) -> None:
+    async def story(town: Town) -> None:
+        ada = await sleeper(town, "ada", sleep_ppm=-1000)
+        corrections = []
+
+        async def task(link: BadgeLink) -> None:
+            (correction,) = await link.ask(commands.SET_TIME, round(town.air.now * 1000))
+            corrections.append(correction)
+
+        for _ in range(2):
+            await town.air.run_for(4500)
+            await say(ada, task)
+        assert 3500 < corrections[0] < 5500
+        assert corrections[1] < corrections[0] - 150  # by a part of a day it learns a part
+
+    play(story)
+
+
 def test_it_says_that_it_meets_others_and_goes_from_preset_to_preset(play: Play) -> None:
     async def story(town: Town) -> None:
         ada = await sleeper(town, "ada")
