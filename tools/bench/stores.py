@@ -3,7 +3,8 @@
     python -m tools.bench --only stores
 
 Both stores run in one run, on one machine: RocksDB in a folder, and a Redis Cluster of six processes that shares the
-processor cores with what measures it. Compare the ratios, not the figures of two machines.
+processor cores with what measures it. Compare the ratios, not the figures of two machines. Costs are processor time of
+this process (all threads of RocksDB, none of Redis' own), as multiples of one X25519 of libsodium in the same rounds.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from anontrace.backend.mailbox.boxes import Mailboxes
@@ -34,6 +35,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from tools.bench.report import Report
+from tools.bench.servers import x25519_seconds
 from tools.redis import MissingRedis
 from tools.redis_cluster import RedisCluster
 
@@ -47,9 +49,18 @@ _ROUNDS = 3
 _FILL = 1000
 
 
-async def _rate(works: Sequence[Callable[[], Awaitable[object]]]) -> float:
-    """Works done a second, TOGETHER at once."""
-    start = time.perf_counter()
+@dataclass(frozen=True)
+class _Speed:
+    """Works a second, and the processor time of one in X25519."""
+
+    rate: float
+    cost: float
+
+
+async def _speed(works: Sequence[Callable[[], Awaitable[object]]]) -> _Speed:
+    """Of works done TOGETHER at once."""
+    measure = x25519_seconds()
+    start, spent = time.perf_counter(), time.process_time()
     waiting = iter(works)
 
     async def worker() -> None:
@@ -57,7 +68,8 @@ async def _rate(works: Sequence[Callable[[], Awaitable[object]]]) -> float:
             await work()
 
     await asyncio.gather(*(worker() for _ in range(TOGETHER)))
-    return len(works) / (time.perf_counter() - start)
+    spent = time.process_time() - spent
+    return _Speed(len(works) / (time.perf_counter() - start), spent / len(works) / measure)
 
 
 async def _fill(name: str, store: Store, nyms: Nyms, number: int) -> None:
@@ -76,17 +88,18 @@ async def _fill(name: str, store: Store, nyms: Nyms, number: int) -> None:
             progress.advance(shown, len(rows))
 
 
-async def _median(round_of: Callable[[], Awaitable[float]]) -> float:
+async def _median(round_of: Callable[[], Awaitable[_Speed]]) -> _Speed:
     """The middle of some rounds: a store that writes its memory to disk meanwhile has slow ones."""
-    return statistics.median([await round_of() for _ in range(_ROUNDS)])
+    rounds = [await round_of() for _ in range(_ROUNDS)]
+    return _Speed(*(statistics.median(getattr(each, name) for each in rounds) for name in ("rate", "cost")))
 
 
-async def _swaps(nyms: Nyms) -> float:
+async def _swaps(nyms: Nyms) -> _Speed:
     wanted = [Swap(os.urandom(32), swap.NEW, os.urandom(BLOB)) for _ in range(_SWAPS)]
-    return await _rate([lambda each=each: nyms.swap(each) for each in wanted])  # type: ignore[misc]
+    return await _speed([lambda each=each: nyms.swap(each) for each in wanted])  # type: ignore[misc]
 
 
-async def _sends(nyms: Nyms) -> float:
+async def _sends(nyms: Nyms) -> _Speed:
     path = [Hop(number, keydays.day_at(time.time()) % 256, x25519_base(os.urandom(32))) for number in range(1, 5)]
     slot = slot_of(time.time())
     told = Notification(
@@ -101,12 +114,12 @@ async def _sends(nyms: Nyms) -> float:
     async def send(each: Outgoing) -> None:
         outcomes.append((await nyms.send(each))[0])
 
-    rate = await _rate([lambda each=each: send(each) for each in outgoing])  # type: ignore[misc]
+    speed = await _speed([lambda each=each: send(each) for each in outgoing])  # type: ignore[misc]
     assert set(outcomes) == {Outcome.SENT}
-    return rate
+    return speed
 
 
-async def _looks(store: Store) -> float:
+async def _looks(store: Store) -> _Speed:
     """Looks of 32 groups with 1024 messages, one tenth of them new, each wearer's another."""
     boxes = Mailboxes(store, Counters(), 255, 4096)
     asked = []
@@ -116,7 +129,7 @@ async def _looks(store: Store) -> float:
             [Arrived(each + os.urandom(GROUP), os.urandom(PAYLOAD), GROUPED) for each in groups for _ in range(_EACH)]
         )
         asked.append(Look(192, 10, 0, os.urandom(SEED), [Group(each, 0, _EACH - _EACH // 10) for each in groups]))
-    return await _rate([lambda each=each: boxes.answer(each) for each in asked])  # type: ignore[misc]
+    return await _speed([lambda each=each: boxes.answer(each) for each in asked])  # type: ignore[misc]
 
 
 async def _measure(name: str, store: Store, size: Callable[[], int], sizes: Sequence[int], report: Report) -> None:
@@ -128,13 +141,18 @@ async def _measure(name: str, store: Store, size: Callable[[], int], sizes: Sequ
         label = f"{name}, {wanted:,} addresses"
         key = f"{name}_{wanted}"
         report.add(f"{key}_bytes", f"{label}: bytes each", (size() - begin) / filled, "bytes")
-        report.add(f"{key}_swaps", f"{label}: swaps a second", await _median(lambda: _swaps(nyms)), "")
+        _add(report, f"{key}_swap", f"{label}: swap", await _median(lambda: _swaps(nyms)))
         filled += _ROUNDS * _SWAPS
-    growth = report[f"{name}_{sizes[-1]}_swaps"] / report[f"{name}_{sizes[0]}_swaps"]
-    report.add(f"{name}_growth", f"{name}: swaps at {sizes[-1]:,} to those at {sizes[0]:,}", growth, "")
-    report.add(f"{name}_sends", f"{name}: sends a second", await _median(lambda: _sends(nyms)), "")
-    looks = await _median(lambda: _looks(store))
-    report.add(f"{name}_looks", f"{name}: looks at {_GROUPS * _EACH} messages a second", looks, "")
+    for what, label in (("swaps", "swaps a second"), ("swap_cost", "cost of a swap")):
+        growth = report[f"{name}_{sizes[-1]}_{what}"] / report[f"{name}_{sizes[0]}_{what}"]
+        report.add(f"{name}_{what}_growth", f"{name}: {label} at {sizes[-1]:,} to that at {sizes[0]:,}", growth, "")
+    _add(report, f"{name}_send", f"{name}: send", await _median(lambda: _sends(nyms)))
+    _add(report, f"{name}_look", f"{name}: look at {_GROUPS * _EACH} messages", await _median(lambda: _looks(store)))
+
+
+def _add(report: Report, name: str, label: str, speed: _Speed) -> None:
+    report.add(f"{name}s", f"{label}, how many a second", speed.rate, "")
+    report.add(f"{name}_cost", f"{label}, processor time", speed.cost, "X25519")
 
 
 async def _both(sizes: Sequence[int], report: Report) -> None:
@@ -157,7 +175,7 @@ async def _both(sizes: Sequence[int], report: Report) -> None:
             await store.close()
         finally:
             cluster.close()
-    compared = {"sends": "sends", "polls": "polls"}
+    compared = {"sends": "sends", "looks": "looks"}
     for each in sizes:
         kinds = {"bytes": "bytes", "swaps": "swaps"}
         compared |= {f"{each}_{kind}": f"{each:,} addresses: {label}" for kind, label in kinds.items()}
@@ -172,7 +190,7 @@ def _on_disk(folder: Path) -> int:
 
 def measure(sizes: Sequence[int]) -> Report:
     """Both stores at each size."""
-    report = Report("Stores: swaps, sends, polls")
+    report = Report("Stores: swaps, sends, looks")
     asyncio.run(_both(sizes, report))
     report.remark("Addresses are registered on one day, which keeps the million short.")
     report.remark(

@@ -16,7 +16,7 @@ from tests.backend.places import Place, SharedCluster
 def test_leases_that_are_renewed_for_ever_leave_nothing_behind() -> None:
     queues = DelayQueues()
     for identity in (b"first", b"busy"):
-        queues.add("q", identity, 0.0)
+        queues.add([("q", identity, 0.0)])
     for turn in range(5000):
         queues.again("q", [b"busy"], 1.0 + turn)  # all behind the one that waits at the head
     assert queues.lengths() == {"q": 2}

@@ -4,7 +4,7 @@ Belongs to RocksStore, which makes entries durable before they appear here. Safe
 """
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from threading import Lock
 
 _MAX_SPARE = 64
@@ -20,17 +20,19 @@ class DelayQueues:
         self._heaps: dict[str, list[tuple[float, bytes]]] = {}
         self._due: dict[str, dict[bytes, float]] = {}
 
-    def add(self, queue: str, identity: bytes, due: float) -> None:
+    def add(self, entries: Iterable[tuple[str, bytes, float]]) -> None:
+        """Queue, id and due time of each."""
         with self._lock:
-            self._due.setdefault(queue, {})[identity] = due
-            heapq.heappush(self._heaps.setdefault(queue, []), (due, identity))
+            for queue, identity, due in entries:
+                self._due.setdefault(queue, {})[identity] = due
+                heapq.heappush(self._heaps.setdefault(queue, []), (due, identity))
 
     def find(self, queue: str, identity: bytes, due: float) -> None:
         """Add an entry that was found on disk, unless it is known."""
         with self._lock:
             known = identity in self._due.get(queue, {})
         if not known:
-            self.add(queue, identity, due)
+            self.add([(queue, identity, due)])
 
     def take(self, queue: str, now: float, limit: int, lease: float) -> tuple[list[bytes], float | None]:
         """Ids due by `now`, leased; and the due time of the first entry that was not taken (or of the first lease)."""
@@ -64,10 +66,11 @@ class DelayQueues:
                     heapq.heappush(heap, (when, identity))
             _tidy(heap, due)
 
-    def forget(self, queue: str, identity: bytes) -> None:
+    def forget(self, queue: str, identities: Sequence[bytes]) -> None:
         with self._lock:
             due = self._due.get(queue, {})
-            due.pop(identity, None)
+            for identity in identities:
+                due.pop(identity, None)
             if not due:
                 self._due.pop(queue, None)
                 self._heaps.pop(queue, None)

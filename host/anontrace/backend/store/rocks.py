@@ -15,6 +15,7 @@ from .elements import join, split
 from .interface import Entry, Put, Taken, Taking
 from .partitions import Partitions
 from .queues import DelayQueues
+from .reads import Reads
 from .soundness import as_store_error
 from .writer import Changes, Writer, failed
 
@@ -29,6 +30,7 @@ class RocksStore:
         self._queues = DelayQueues()
         self._find_queued()
         self._readers = ThreadPoolExecutor(2, "store-read")
+        self._reads = Reads(self._readers, self._values)
         self._writer = Writer(partitions, self._find_queued)
 
     def _find_queued(self) -> None:
@@ -55,8 +57,16 @@ class RocksStore:
     def fault(self) -> str | None:
         return None  # a folder that cannot be written to can be read; each call says what it finds
 
-    async def _change(self, work: Callable[[Changes], _T], sync: bool = True, alone: bool = False) -> _T:
-        return await asyncio.wrap_future(self._writer.call(work, sync, alone))
+    async def _change(
+        self,
+        work: Callable[[Changes], _T],
+        table: str = "",
+        keys: Sequence[bytes] = (),
+        sync: bool = True,
+        alone: bool = False,
+    ) -> _T:
+        """Have work done that looks at these keys of a table."""
+        return await self._writer.call(work, sync, alone, table, keys)
 
     async def _read(self, work: Callable[[], _T]) -> _T:
         try:
@@ -70,30 +80,30 @@ class RocksStore:
         return [None if each is None else each[1] for each in self._partitions.find(table, keys)]
 
     async def get_many(self, table: str, keys: Sequence[bytes]) -> list[bytes | None]:
-        return await self._read(lambda: self._values(table, keys))
+        return await self._reads.get(table, keys) if keys else []
 
     async def put_many(self, table: str, items: Sequence[tuple[bytes, bytes]], expires: int | None = None) -> None:
         def work(changes: Changes) -> None:
-            changes.look_up(table, [key for key, _ in items])
             for key, value in items:
                 changes.put(table, key, value, expires, changes.find(table, key)[0])
 
-        await self._change(work)
+        await self._change(work, table, [key for key, _ in items])
 
     async def put_if_absent_many(self, table: str, puts: Sequence[Put], expires: int | None = None) -> list[bool]:
         def work(changes: Changes) -> list[bool]:
-            changes.look_up(table, [put.key for put in puts])
             stored: list[bool] = []
+            entries: list[Entry] = []
             for put in puts:
                 absent = changes.find(table, put.key)[0] is None
                 if absent:
                     changes.put(table, put.key, put.value, expires, None)
                     if put.then is not None:
-                        self._enter(changes, put.then)
+                        entries.append(put.then)
                 stored.append(absent)
+            self._enter(changes, entries)
             return stored
 
-        return await self._change(work)
+        return await self._change(work, table, [put.key for put in puts])
 
     async def compare_and_swap(
         self,
@@ -112,11 +122,10 @@ class RocksStore:
                 changes.put(table, key, new, expires, where)
             elif where is not None:
                 changes.delete(key, where)
-            for entry in then:
-                self._enter(changes, entry)
+            self._enter(changes, then)
             return True
 
-        return await self._change(work)
+        return await self._change(work, table, [key])
 
     async def delete_many(self, table: str, keys: Sequence[bytes]) -> None:
         def work(changes: Changes) -> None:
@@ -125,13 +134,12 @@ class RocksStore:
                 if where is not None:
                     changes.delete(key, where)
 
-        await self._change(work)
+        await self._change(work, table, keys)
 
     async def append_many(
         self, table: str, items: Sequence[tuple[bytes, bytes]], limit: int, expires: int | None = None
     ) -> list[bool]:
         def work(changes: Changes) -> list[bool]:
-            changes.look_up(table, [key for key, _ in items])
             kept: list[bool] = []
             for key, element in items:
                 where, value = changes.find(table, key)
@@ -142,7 +150,7 @@ class RocksStore:
                     changes.put(table, key, (value or b"") + join(element), expires, where)
             return kept
 
-        return await self._change(work)
+        return await self._change(work, table, [key for key, _ in items])
 
     async def get_lists(self, table: str, keys: Sequence[bytes]) -> list[list[bytes]]:
         return [split(value) if value else [] for value in await self.get_many(table, keys)]
@@ -164,23 +172,20 @@ class RocksStore:
 
     # -- queues ------------------------------------------------------------------------------------------------------
 
-    def _enter(self, changes: Changes, entry: Entry) -> None:
-        identity = os.urandom(queuerows.ID)
-        changes.put(
-            queuerows.TABLE, queuerows.key(entry.queue, identity), queuerows.value(entry.due, entry.item), None, None
-        )
-        changes.afterwards.append(lambda: self._queues.add(entry.queue, identity, entry.due))
-
-    def _leave(self, changes: Changes, name: str, identity: bytes) -> None:
-        changes.delete_from(queuerows.TABLE, queuerows.key(name, identity))
-        changes.afterwards.append(lambda: self._queues.forget(name, identity))
+    def _enter(self, changes: Changes, entries: Sequence[Entry]) -> None:
+        if not entries:
+            return
+        where = changes.place(queuerows.TABLE, None)
+        numbers = os.urandom(queuerows.ID * len(entries))
+        entered: list[tuple[str, bytes, float]] = []
+        for at, entry in zip(range(0, len(numbers), queuerows.ID), entries, strict=True):
+            identity = numbers[at : at + queuerows.ID]
+            changes.write(queuerows.key(entry.queue, identity), queuerows.value(entry.due, entry.item), where)
+            entered.append((entry.queue, identity, entry.due))
+        changes.afterwards.append(lambda: self._queues.add(entered))
 
     async def enqueue(self, entries: Sequence[Entry]) -> None:
-        def work(changes: Changes) -> None:
-            for entry in entries:
-                self._enter(changes, entry)
-
-        await self._change(work)
+        await self._change(lambda changes: self._enter(changes, entries))
 
     async def take(self, queue: str, now: float, limit: int, lease: float) -> Taking:
         identities, next_due = self._queues.take(queue, now, limit, lease)
@@ -197,8 +202,10 @@ class RocksStore:
 
     async def done(self, queue: str, ids: Sequence[bytes]) -> None:
         def work(changes: Changes) -> None:
+            where = changes.place(queuerows.TABLE, None)
             for identity in ids:
-                self._leave(changes, queue, identity)
+                changes.write(queuerows.key(queue, identity), None, where)
+            changes.afterwards.append(lambda: self._queues.forget(queue, ids))
 
         # Not synchronised: an entry that comes back after a crash is repeated, and repeating is harmless.
         await self._change(work, sync=False)

@@ -1,15 +1,17 @@
 """The writing thread of the embedded store: atomic calls, group commit.
 
-It takes all calls that wait, evaluates them in order against the database and each other, makes their changes durable
-with one write, and only then answers them. After a failed write it refuses all calls until the database could be opened
-again, which takes room on the disk. Never interprets values.
+It takes all calls that wait, reads at once what they are going to look at, evaluates them in order against that and
+each other, makes their changes durable with one write, and only then answers them, all with one wake-up of the event
+loop. After a failed write it refuses all calls until the database could be opened again, which takes room on the disk.
+Never interprets values.
 """
 
+import asyncio
 import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -24,13 +26,14 @@ _T = TypeVar("_T")
 _MAX_IN_ONE_COMMIT = 512
 _SECONDS_BETWEEN_TRIES = 1.0
 
-_Rows = dict[tuple[bytes, bytes], tuple[Partition, bytes | None]]
+_Rows = dict[bytes, tuple[Partition, bytes | None]]
 _Newest = dict[tuple[str, bytes], tuple[Partition, bytes | None]]
+_Known = dict[tuple[str, bytes], tuple[Partition, bytes] | None]
 
 
 @dataclass(slots=True)
 class _Pending:
-    """What a commit writes: by partition's prefix and key, and what of that holds now, by table and key."""
+    """What a commit writes: by whole key, and what of that holds now, by table and key."""
 
     rows: _Rows = field(default_factory=dict)
     newest: _Newest = field(default_factory=dict)
@@ -41,20 +44,16 @@ class _Pending:
 
 
 class Changes:
-    """What one call changes, on top of what the calls before it in the same commit change."""
+    """What one call changes, on top of what the calls before it in the same commit change. `known`: what the database
+    held of the keys that the calls of this commit look at."""
 
-    def __init__(self, partitions: Partitions, pending: _Pending) -> None:
+    def __init__(self, partitions: Partitions, pending: _Pending, known: _Known) -> None:
         self._partitions = partitions
         self._pending = pending
+        self._known = known
+        self._places: dict[tuple[str, int | None], Partition] = {}
         self.own = _Pending()
-        self._known: dict[tuple[str, bytes], tuple[Partition, bytes] | None] = {}
         self.afterwards: list[Callable[[], None]] = []  # to be done once this is durable
-
-    def look_up(self, table: str, keys: Sequence[bytes]) -> None:
-        """Have many keys at hand for `find`."""
-        if len(keys) > 1:
-            found = self._partitions.find(table, keys)
-            self._known |= {(table, key): each for key, each in zip(keys, found, strict=True)}
 
     def find(self, table: str, key: bytes) -> tuple[Partition | None, bytes | None]:
         """Where a key lives and its value; (None, None) if it is absent."""
@@ -68,27 +67,39 @@ class Changes:
 
     def put(self, table: str, key: bytes, value: bytes, expires: int | None, where: Partition | None) -> None:
         """Write where the key lives, or, if it lives nowhere, to the day on which it is to expire."""
-        self._set(key, where or self._partitions.get(table, expires), value)
+        self._set(key, where or self.place(table, expires), value)
 
     def delete(self, key: bytes, where: Partition) -> None:
         self._set(key, where, None)
 
     def _set(self, key: bytes, where: Partition, value: bytes | None) -> None:
-        self.own.rows[where.prefix, key] = self.own.newest[where.table, key] = (where, value)
+        self.own.rows[where.prefix + key] = self.own.newest[where.table, key] = (where, value)
 
-    def delete_from(self, table: str, key: bytes) -> None:
-        """Delete from a table that does not expire."""
-        self.delete(key, self._partitions.get(table, None))
+    def place(self, table: str, expires: int | None) -> Partition:
+        """Where a new key goes."""
+        found = self._places.get((table, expires))
+        if found is None:
+            found = self._places[table, expires] = self._partitions.get(table, expires)
+        return found
+
+    def write(self, key: bytes, value: bytes | None, where: Partition) -> None:
+        """Write, or delete (None), in a table that no call looks into."""
+        self.own.rows[where.prefix + key] = (where, value)
 
 
 @dataclass(slots=True)
 class _Call:
-    """A piece of work. `alone`: it drops whole days, so nothing may be pending."""
+    """A piece of work. `alone`: it drops whole days, so nothing may be pending. `keys` of `table`: what it looks at."""
 
     work: Callable[[Changes], object]
-    result: "Future[object]"
+    result: "asyncio.Future[object]"
     sync: bool
     alone: bool
+    table: str
+    keys: Sequence[bytes] = field(repr=False)
+
+
+_Answer = tuple["asyncio.Future[object]", object, StoreError | None]
 
 
 class Writer:
@@ -104,10 +115,18 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="store-write", daemon=True)
         self._thread.start()
 
-    def call(self, work: Callable[[Changes], _T], sync: bool = True, alone: bool = False) -> "Future[_T]":
-        """Have a piece of work done; its result, once what it changed is durable. StoreError if that failed."""
-        result: Future[_T] = Future()
-        self._calls.put(_Call(work, result, sync, alone))  # type: ignore[arg-type]  # Future is invariant
+    def call(
+        self,
+        work: Callable[[Changes], _T],
+        sync: bool = True,
+        alone: bool = False,
+        table: str = "",
+        keys: Sequence[bytes] = (),
+    ) -> "asyncio.Future[_T]":
+        """Have a piece of work done, which looks at these keys of a table; its result, once what it changed is durable.
+        StoreError if that failed. Work whose future was cancelled before it began is not done. For the event loop."""
+        result: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
+        self._calls.put(_Call(work, result, sync, alone, table, keys))  # type: ignore[arg-type]  # Future is invariant
         return result
 
     def stop(self) -> None:
@@ -136,35 +155,47 @@ class Writer:
 
     def _commit(self, calls: Sequence[_Call]) -> None:
         """Evaluate the calls in order, write once, then answer them: nobody hears of a change that is not durable."""
+        calls = [call for call in calls if not call.result.cancelled()]  # else whoever asked has gone away
         if self._failure is not None and not self._mend():
-            for call in calls:
-                if call.result.set_running_or_notify_cancel():
-                    call.result.set_exception(StoreError(str(self._failure)))
+            _answer([(call.result, None, StoreError(str(self._failure))) for call in calls])
             return
-        pending = _Pending()
-        answered: list[tuple[_Call, object, Changes]] = []
+        pending, known = _Pending(), self._look_up(calls)
+        answers: list[_Answer] = []
+        done: list[tuple[_Call, object, Changes]] = []
         for call in calls:
-            if not call.result.set_running_or_notify_cancel():
-                continue  # whoever asked has gone away
-            changes = Changes(self._partitions, pending)
+            changes = Changes(self._partitions, pending, known)
             try:
                 value = call.work(changes)
             except Exception as error:
-                call.result.set_exception(failed(error))
+                answers.append((call.result, None, failed(error)))
                 continue
             pending.add(changes.own)
-            answered.append((call, value, changes))
+            done.append((call, value, changes))
         try:
-            self._write(pending.rows, any(call.sync for call, _, _ in answered))
+            self._write(pending.rows, any(call.sync for call, _, _ in done))
         except Exception as error:
             self._failure = failed(error)
-            for call, _, _ in answered:
-                call.result.set_exception(failed(error))
+            _answer([*answers, *((call.result, None, failed(error)) for call, _, _ in done)])
             return
-        for call, value, changes in answered:
+        for call, value, changes in done:
             for action in changes.afterwards:
                 action()
-            call.result.set_result(value)
+            answers.append((call.result, value, None))
+        _answer(answers)
+
+    def _look_up(self, calls: Sequence[_Call]) -> _Known:
+        """What the database holds of all that these calls look at, in as few reads as there are tables and days. What
+        cannot be read here is read, and told of, by the call that needs it."""
+        wanted: dict[str, dict[bytes, None]] = {}
+        for call in calls:
+            wanted.setdefault(call.table, {}).update(dict.fromkeys(call.keys))
+        known: _Known = {}
+        for table, unique in wanted.items():
+            keys = list(unique)
+            with suppress(Exception):
+                found = self._partitions.find(table, keys) if keys else []
+                known.update({(table, key): each for key, each in zip(keys, found, strict=True)})
+        return known
 
     def _mend(self) -> bool:
         """Open the database again, at most once a second; whether it can be written to."""
@@ -184,17 +215,39 @@ class Writer:
         if not pending:
             return
         batch = WriteBatch(raw_mode=True)
-        for (prefix, key), (partition, value) in pending.items():
+        emptied: dict[bytes, Partition] = {}
+        for key, (partition, value) in pending.items():
             if value is None:
-                batch.delete(prefix + key, partition.handle)
+                batch.delete(key, partition.handle)
+                emptied[partition.prefix] = partition
             else:
-                batch.put(prefix + key, value, partition.handle)
+                batch.put(key, value, partition.handle)
         options = WriteOptions()
         options.sync = sync
         self._partitions.database.write(batch, options)
-        self._partitions.note_deleted(partition for partition, value in pending.values() if value is None)
+        self._partitions.note_deleted(emptied.values())
         if sync:
             self._partitions.acknowledge()
+
+
+def _answer(answers: Sequence[_Answer]) -> None:
+    """Tell whoever asked, all of one event loop at once."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Answer]] = {}
+    for each in answers:
+        by_loop.setdefault(each[0].get_loop(), []).append(each)
+    for loop, its in by_loop.items():
+        with suppress(RuntimeError):  # it is closed: nobody waits any more
+            loop.call_soon_threadsafe(_tell, its)
+
+
+def _tell(answers: Sequence[_Answer]) -> None:
+    for future, value, error in answers:
+        if future.done():  # cancelled
+            continue
+        if error is None:
+            future.set_result(value)
+        else:
+            future.set_exception(error)
 
 
 def failed(error: Exception) -> StoreError:
