@@ -5,6 +5,7 @@ only while there is room for it; whatever is dropped is counted. Repeatable: wha
 nothing, and no message goes out twice.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from anontrace_shared.errors import FormatError
@@ -69,8 +70,18 @@ class Deliveries:
                 await handler(by_kind[kind])
 
     async def _swap(self, payloads: Sequence[bytes]) -> None:
-        for payload in payloads:
-            queue = await self._nyms.swap(Swap.decode(payload))
+        """All at once, which the store does for less; those for one key in the order in which they came."""
+        by_key: dict[bytes, list[Swap]] = {}
+        for wanted in map(Swap.decode, payloads):
+            by_key.setdefault(wanted.key, []).append(wanted)
+        ended = await asyncio.gather(*map(self._swap_in_turn, by_key.values()), return_exceptions=True)
+        for error in ended:
+            if error is not None:
+                raise error  # once none is under way any more
+
+    async def _swap_in_turn(self, swaps: Sequence[Swap]) -> None:
+        for wanted in swaps:
+            queue = await self._nyms.swap(wanted)
             if queue is not None:
                 self._wake_mix(queue)
 

@@ -1,0 +1,79 @@
+"""Swaps that arrive together are stored together, and none of them harms another."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from anontrace.backend.errors import StoreError
+from anontrace.backend.store import Store
+from anontrace.mixnet import swap
+from anontrace.mixnet.receipt import NymQuestion
+from anontrace.mixnet.sizes import BLOB
+from anontrace.mixnet.swap import Swap
+
+from tests.backend.nymserver.kinds import Worker
+from tests.backend.places import Place, within
+
+
+class Watched:
+    """A store that knows how many compare-and-swaps are under way, and refuses those of some keys."""
+
+    def __init__(self, store: Store, refused: tuple[bytes, ...] = ()) -> None:
+        self._store = store
+        self._refused = refused
+        self.under_way = self.most = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def compare_and_swap(self, table: str, key: bytes, *rest: Any) -> bool:
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        try:
+            if key in self._refused:
+                raise StoreError("no room")
+            return await self._store.compare_and_swap(table, key, *rest)
+        finally:
+            self.under_way -= 1
+
+
+def new(key: bytes | None = None) -> Swap:
+    return Swap(key or os.urandom(32), swap.NEW, os.urandom(BLOB))
+
+
+async def held(worker: Worker, wanted: Swap) -> bool:
+    question = NymQuestion(wanted.key, swap.fingerprint(wanted.key, wanted.blob))
+    return (await worker.nyms.answer(question)).held
+
+
+def test_swaps_of_many_keys_are_under_way_at_once_and_those_of_one_key_in_turn(tmp_path: Path) -> None:
+    async def body(store: Store) -> None:
+        watched = Watched(store)
+        worker = Worker(watched)
+        first, others = new(), [new() for _ in range(40)]
+        second = Swap(first.key, swap.authentication(first.blob), os.urandom(BLOB))
+        third = Swap(first.key, swap.authentication(second.blob), os.urandom(BLOB))
+        await worker.take(*(each.encode() for each in [first, *others[:20], second, *others[20:], third]))
+        assert worker.counted() == {"swap_new": 41, "swap_replaced": 2}
+        assert all([await held(worker, each) for each in [third, *others]])
+        assert watched.most > 20
+
+    within(Place(tmp_path / "db"), body)
+
+
+def test_a_swap_that_cannot_be_stored_is_told_of_once_all_others_are(tmp_path: Path) -> None:
+    async def body(store: Store) -> None:
+        swaps = [new() for _ in range(20)]
+        watched = Watched(store, refused=(swaps[3].key,))
+        worker = Worker(watched)
+        with pytest.raises(StoreError):
+            await worker.take(*(each.encode() for each in swaps))
+        assert watched.under_way == 0
+        assert [await held(worker, each) for each in swaps] == [each is not swaps[3] for each in swaps]
+        repaired = Worker(store)
+        await repaired.take(*(each.encode() for each in swaps))  # the queue hands all of them over again
+        assert all([await held(repaired, each) for each in swaps])
+        assert repaired.counted() == {"swap_new": 1, "swap_repeated": 19}
+
+    within(Place(tmp_path / "db"), body)
