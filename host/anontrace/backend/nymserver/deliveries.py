@@ -6,7 +6,8 @@ nothing, and no message goes out twice.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
+from typing import Any
 
 from anontrace_shared.errors import FormatError
 
@@ -70,14 +71,11 @@ class Deliveries:
                 await handler(by_kind[kind])
 
     async def _swap(self, payloads: Sequence[bytes]) -> None:
-        """All at once, which the store does for less; those for one key in the order in which they came."""
+        """All at once, but those for one key in the order in which they came."""
         by_key: dict[bytes, list[Swap]] = {}
         for wanted in map(Swap.decode, payloads):
             by_key.setdefault(wanted.key, []).append(wanted)
-        ended = await asyncio.gather(*map(self._swap_in_turn, by_key.values()), return_exceptions=True)
-        for error in ended:
-            if error is not None:
-                raise error  # once none is under way any more
+        await _together(map(self._swap_in_turn, by_key.values()))
 
     async def _swap_in_turn(self, swaps: Sequence[Swap]) -> None:
         for wanted in swaps:
@@ -90,30 +88,34 @@ class Deliveries:
 
     async def _relay(self, payloads: Sequence[bytes]) -> None:
         room = await self._room()
-        for payload in payloads:
-            try:
-                wanted = Relay.decode(payload)
-            except FormatError:
-                self._counters.add("relays_malformed")
-                continue
-            await self._send("relays", room, wanted.first_mix, wanted.header, wanted.payload())
+        await _together(self._relay_one(payload, room) for payload in payloads)
+
+    async def _relay_one(self, payload: bytes, room: Room) -> None:
+        try:
+            wanted = Relay.decode(payload)
+        except FormatError:
+            self._counters.add("relays_malformed")
+            return
+        await self._send("relays", room, wanted.first_mix, wanted.header, wanted.payload())
 
     async def _answer(self, payloads: Sequence[bytes]) -> None:
         room = await self._room()
-        for payload in payloads:
-            try:
-                wanted = Receipt.decode(payload)
-            except FormatError:
-                self._counters.add("receipts_malformed")
-                continue
-            reply, question = wanted.parsed(), wanted.question
-            answer: Answer
-            if isinstance(question, NymQuestion):
-                answer = await self._nyms.answer(question)
-            else:
-                answer = await self._fragments.answer(question)
-            sealed = receipt.seal(reply.message_key, answer)
-            await self._send("receipts", room, reply.first_mix, reply.header, sealed)
+        await _together(self._answer_one(payload, room) for payload in payloads)
+
+    async def _answer_one(self, payload: bytes, room: Room) -> None:
+        try:
+            wanted = Receipt.decode(payload)
+        except FormatError:
+            self._counters.add("receipts_malformed")
+            return
+        reply, question = wanted.parsed(), wanted.question
+        answer: Answer
+        if isinstance(question, NymQuestion):
+            answer = await self._nyms.answer(question)
+        else:
+            answer = await self._fragments.answer(question)
+        sealed = receipt.seal(reply.message_key, answer)
+        await self._send("receipts", room, reply.first_mix, reply.header, sealed)
 
     async def _room(self) -> Room:
         return Room(self._queue_limit, await self._store.backlog(), self._stuck())
@@ -129,3 +131,10 @@ class Deliveries:
             self._wake_mix(entry.queue)
         else:
             self._counters.add(f"{what}_repeated")
+
+
+async def _together(works: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """All at once, which the store does for less. The first error of any, once none is under way any more."""
+    for error in await asyncio.gather(*works, return_exceptions=True):
+        if error is not None:
+            raise error

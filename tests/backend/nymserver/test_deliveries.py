@@ -1,23 +1,25 @@
-"""Swaps that arrive together are stored together, and none of them harms another."""
+"""What arrives together is stored together, and none of it harms another."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from anontrace.backend.errors import StoreError
 from anontrace.backend.store import Store
-from anontrace.mixnet import swap
-from anontrace.mixnet.receipt import NymQuestion
+from anontrace.mixnet import relay, swap
+from anontrace.mixnet.receipt import NymQuestion, Receipt
 from anontrace.mixnet.sizes import BLOB
 from anontrace.mixnet.swap import Swap
 
-from tests.backend.nymserver.kinds import Worker
+from tests.backend.nymserver.kinds import Worker, reply_block
 from tests.backend.places import Place, within
 
 
 class Watched:
-    """A store that knows how many compare-and-swaps are under way, and refuses those of some keys."""
+    """A store that knows how many changes are under way, and refuses the compare-and-swaps of some keys."""
 
     def __init__(self, store: Store, refused: tuple[bytes, ...] = ()) -> None:
         self._store = store
@@ -28,12 +30,21 @@ class Watched:
         return getattr(self._store, name)
 
     async def compare_and_swap(self, table: str, key: bytes, *rest: Any) -> bool:
-        self.under_way += 1
-        self.most = max(self.most, self.under_way)
-        try:
+        with self._counted():
             if key in self._refused:
                 raise StoreError("no room")
             return await self._store.compare_and_swap(table, key, *rest)
+
+    async def put_if_absent_many(self, *call: Any) -> list[bool]:
+        with self._counted():
+            return await self._store.put_if_absent_many(*call)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        try:
+            yield
         finally:
             self.under_way -= 1
 
@@ -75,5 +86,23 @@ def test_a_swap_that_cannot_be_stored_is_told_of_once_all_others_are(tmp_path: P
         await repaired.take(*(each.encode() for each in swaps))  # the queue hands all of them over again
         assert all([await held(repaired, each) for each in swaps])
         assert repaired.counted() == {"swap_new": 1, "swap_repeated": 19}
+
+    within(Place(tmp_path / "db"), body)
+
+
+@pytest.mark.parametrize("kind", ["receipts", "relays"])
+def test_answers_are_queued_at_once_and_each_reply_block_still_sends_one(tmp_path: Path, kind: str) -> None:
+    async def body(store: Store) -> None:
+        watched = Watched(store)
+        worker = Worker(watched)
+        asked = [reply_block()[0] for _ in range(20)]
+        if kind == "receipts":
+            made = [Receipt(NymQuestion(os.urandom(32), os.urandom(8)), each).encode() for each in asked]
+        else:
+            made = [relay.of(each, os.urandom(32)).encode() for each in asked]
+        await worker.take(*made, *made)
+        assert worker.counted() == {f"{kind}_sent": 20, f"{kind}_repeated": 20}
+        assert len({message[:141] for message in await worker.sent()}) == 20
+        assert watched.most > 20
 
     within(Place(tmp_path / "db"), body)
