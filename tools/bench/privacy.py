@@ -40,7 +40,7 @@ def run() -> Report:
                 f"later_{seconds}s_{hours}h", f"mixes hold {delay}: messages that take over {hours} h", late, "%"
             )
     for exposure, messages in EXPOSURES.items():
-        for how, spread in (("at once", 0.0), ("spread over 6 h", 6 * 3600.0)):
+        for how, spread in (("at once", 0.0), ("spread over 10 h", 10 * 3600.0)):
             for days in (1, 14):
                 found = collusion.counted(
                     300, messages, spread, batches=NORMAL.messages, dummies=MESSAGES_A_DAY, days=days

@@ -101,7 +101,7 @@ class MixSettings(_Section):
 class NymserverSettings(_Section):
     """How a nymserver behaves."""
 
-    spread: Seconds = 21600.0  # over which the notifications of a decision leave, each at a random moment
+    spread: Seconds = 36000.0  # over which the notifications of a decision leave, each at a random moment
     pace: Seconds = 0.2  # mean seconds between two notifications
     bucket_bits: Annotated[int, Field(ge=0, le=32)] = 8
     keep_days: Annotated[int, Field(ge=1, le=366)] = 45  # from when a key was first seen

@@ -79,7 +79,7 @@ def test_init_proposes_a_delay_of_minutes_and_loops_wait_for_it(tmp_path: Path) 
     make_network(tmp_path, Plan())
     made = config.load(tmp_path / "mix-1").config.mix
     assert made.delay == 300.0
-    assert config.load(tmp_path / "nymserver").config.nymserver.spread == 6 * 3600.0
+    assert config.load(tmp_path / "nymserver").config.nymserver.spread == 10 * 3600.0
     for given, spread in ((Plan(pace=1.0), 0.0), (Plan(pace=1.0, spread=5.0), 5.0)):
         home = tmp_path / f"spread {spread}"
         make_network(home, given)

@@ -20,7 +20,7 @@ from anontrace.backend.operating.init import MAX_MIXES, MIN_MIXES, Plan, make_ne
               help="Mean delay of a message at each mix: 300, unless given; 1 or less to try things out, "
                    "which hides nothing from whoever runs both nymserver and mailbox server.")  # fmt: skip
 @click.option("--spread", type=click.FloatRange(0), metavar="SECONDS",
-              help="Time over which a decision's notifications leave: six hours; 0 if --pace is given.")  # fmt: skip
+              help="Time over which a decision's notifications leave: ten hours; 0 if --pace is given.")  # fmt: skip
 @click.option("--pace", type=click.FloatRange(0), metavar="SECONDS", help="Mean time between two notifications.")
 @click.option("--loops", type=click.FloatRange(0), metavar="SECONDS", help="Mean time between decoy loops; 0: none.")
 @click.option("--name", default="local", show_default=True, help="Name of the network.")
