@@ -309,9 +309,9 @@ class Radio:
         at = self._read
         if at == self._write:
             return None
-        event = tuple(self.events[at : at + 4])
+        # First: the handler adds to an event that is not fetched. One cell stays empty, so this one is not written to.
         self._read = 0 if at + 4 == 4 * _EVENTS else at + 4
-        return event
+        return tuple(self.events[at : at + 4])
 
     def drain(self, hear):
         """Hand adverts to `hear(ring, cell, ticks)`, by place in the ring and time; one it answers False to stays."""
