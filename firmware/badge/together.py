@@ -131,6 +131,8 @@ class Together:
             badge.together = None
             badge._hear, badge.asking.idle = self._count, self._may_ask
             del badge.clock._learn
+            badge.state.rate = 0  # of the other oscillator: more than a crystal can do is not unlearned
+            badge.state.save()
             badge.tune()
         except Exception as error:
             badge.report(error)
@@ -182,7 +184,7 @@ class Together:
         """Sleep until it is time to switch the radio on; the uptime of the centre, None if somebody came first."""
         badge, clock = self._badge, self._badge.clock
         while True:
-            if clock.left_ms() == 0:
+            if clock.left_ms() == 0 or badge.turning.locked():  # or another task turns: wait for it, asleep
                 async with badge.turning:
                     await badge.turn(False)
             left = clock.left_ms()
@@ -244,6 +246,7 @@ class Together:
         badge = self._badge
         state = badge.state
         state.advertising_ms, state.window_ms, state.scan_ms = self.advertising_ms, self.window_ms, self.scan_ms
+        state.rate = 0
         state.save()
         badge.report("the preset `together` does not work here: `balanced` from now on")
         machine.reset()
