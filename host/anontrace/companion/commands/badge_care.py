@@ -14,7 +14,7 @@ _PRESETS = {
     "always": "listens all the time, for a badge on a charger",
     "balanced": "the usual one",
     "saver": "longer on a battery; meetings of a few seconds may be missed",
-    "together": "longest: asleep but for a second in each minute, when all badges set so are awake",
+    "together": "longest: asleep but for two seconds of each minute, when all badges set so are awake",
 }
 
 
