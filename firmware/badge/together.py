@@ -267,7 +267,7 @@ class Together:
         reach = beat.SEARCH_MS if searching else self._reach()
         for moment in moments:
             await self._until(moment)
-            radio.advertise(_ONCE_MS)
+            self._send()
         await self._until(centre + reach)
         badge.catch_up()
         self._centre = None
@@ -284,12 +284,18 @@ class Together:
             part = beat.TAIL_MS // (2 * beat.TAIL_ADVERTS)
             for number in range(beat.TAIL_ADVERTS):
                 await self._until(centre + reach + part * (2 * number + 1) + self._random(part))
-                radio.advertise(_ONCE_MS)
+                self._send()
             await self._until(centre + reach + beat.TAIL_MS)
         if self._idle() and not asking.done():
             asking.cancel()  # whoever it sought was not heard
         if not self._idle():
             badge.tune()
+
+    def _send(self):
+        try:
+            self._badge.radio.advertise(_ONCE_MS)
+        except OSError:
+            pass  # one advert of ten
 
     async def _until(self, uptime):
         left = uptime - self._badge.clock.uptime_ms()
