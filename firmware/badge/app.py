@@ -138,7 +138,7 @@ class Badge:
             try:
                 await asyncio.wait_for_ms(self._changed.wait(), max(min(left, pause), 1))
             except asyncio.TimeoutError:
-                if pause < left and not self._refusals:
+                if pause < left and not self._refusals and not self.turning.locked():
                     self._refresh()
 
     async def turn(self, renew):

@@ -50,7 +50,7 @@ _ADV_IND = const(0)
 _EVENTS = const(32)
 _IRQ_GET_SECRET = const(29)
 _OUR_IRK = const(10)  # asked for at the start; all other secrets, when somebody wants to pair
-_MAX_HANDLES = const(16)
+_HANDLE_BITS = const(16)
 
 _FLAG_WRITE_NO_RESPONSE = const(0x0004)
 _FLAG_WRITE = const(0x0008)
@@ -244,7 +244,7 @@ class Radio:
             self._note(event, connection, 0)
         elif event == _IRQ_GET_SECRET and data[0] != _OUR_IRK:
             # NimBLE pairs with anybody, and tells them the chip's own address. It asks for their keys first.
-            for connection in range(_MAX_HANDLES):
+            for connection in range(_HANDLE_BITS):
                 if self.connections >> connection & 1 and connection != self.connection:
                     self.disconnect(connection)
         elif event == IRQ_GATTC_CHARACTERISTIC_RESULT:

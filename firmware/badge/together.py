@@ -238,7 +238,7 @@ class Together:
             badge.radio.tune(0, _SCAN_MS, _SCAN_MS)
         else:
             badge.tune()
-        badge.change()
+        badge._speak()  # not within the silence around a turn, whoever has come
         return True
 
     def _give_up(self):

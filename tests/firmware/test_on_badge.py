@@ -13,7 +13,8 @@ from tools import micropython, mpy
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 HEAP = 1 << 20  # the tests keep more than the firmware does; a module with a HEAP of its own has that
-SOURCES = [HERE / "on_badge", HERE / "doubles", ROOT / "firmware", ROOT / "shared"]
+DOUBLES = [HERE / "doubles", HERE / "doubles" / "memory"]
+SOURCES = [HERE / "on_badge", *DOUBLES, ROOT / "firmware", ROOT / "shared"]
 TESTS = [
     (path.stem, name)
     for path in sorted((HERE / "on_badge").glob("try_*.py"))
@@ -29,7 +30,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("compiled")
     name = mpy.ARCHITECTURES[int(architecture)]
     mpy.build(name, folder)
-    for path in (HERE / "doubles").glob("*.py"):  # so that they weigh little
+    for path in (path for folder in DOUBLES for path in folder.glob("*.py")):  # so that they weigh little
         mpy.compile_module(name, path, path.stem, folder / f"{path.stem}.mpy")
     return folder
 

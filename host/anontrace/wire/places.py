@@ -57,6 +57,11 @@ class Places:
     def __bool__(self) -> bool:
         return bool(self.name or self.notes)
 
+    def within(self, first: int, last: int) -> "Places":
+        """The same without notes that begin before the slot `first` or end after `last`."""
+        notes = tuple(each for each in self.notes if first <= each.first and each.first + each.slots - 1 <= last)
+        return Places(self.name, self.kind, notes)
+
     def at(self) -> Mapping[int, str]:
         """The label of each slot that has one."""
         return {slot: each.label for each in self.notes for slot in range(each.first, each.first + each.slots)}

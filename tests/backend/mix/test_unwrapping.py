@@ -121,3 +121,35 @@ def test_a_fault_reaches_who_asked_and_what_came_meanwhile_is_served(asked: Aske
         assert isinstance(result, MacError)
 
     asyncio.run(body())
+
+
+def test_when_the_server_stops_whoever_waits_is_told_and_nothing_begins(asked: Asked) -> None:
+    async def body() -> None:
+        waiting = [asyncio.create_task(asked.ask(MANY)), asyncio.create_task(asked.ask(MANY))]
+        while not asked.sizes:
+            await asyncio.sleep(0)
+        worker = asked._unwrapping._worker
+        assert worker is not None
+        worker.cancel()
+        asked.go_on.set()
+        told = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), HANG_SECONDS)
+        assert all(isinstance(each, asyncio.CancelledError) for each in told)
+        assert asked.sizes == [MANY] and asked._unwrapping._worker is None
+
+    asyncio.run(body())
+
+
+def test_what_nobody_waits_for_any_more_is_not_computed(asked: Asked) -> None:
+    async def body() -> None:
+        first = asyncio.create_task(asked.ask(MANY))
+        while not asked.sizes:
+            await asyncio.sleep(0)
+        gone, other = asyncio.create_task(asked.ask(20)), asyncio.create_task(asked.ask(30))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.sleep(0)
+        asked.go_on.set()
+        await asyncio.gather(first, other)
+        assert gone.cancelled() and asked.sizes == [MANY, 30]
+
+    asyncio.run(body())

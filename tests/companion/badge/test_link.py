@@ -506,6 +506,7 @@ def test_a_conversation_has_its_time(opened, monkeypatch):
     radio = PaperRadio(badge)
     monkeypatch.setattr(own, "Radio", radio)
     monkeypatch.setattr(own, "MAX_SECONDS", 0.2)
+    monkeypatch.setattr(own, "TOGETHER_SECONDS", 0.0)  # that the search for one asleep may take is added
 
     async def for_ever(link: BadgeLink) -> None:
         while True:

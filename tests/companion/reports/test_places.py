@@ -266,3 +266,9 @@ def test_notes_are_forgotten_after_14_days(wearer, clock):
         opened._db.run("UPDATE places SET document = x'00'")
         with pytest.raises(StateError, match="places is damaged"):
             opened.places.get()
+
+
+def test_what_is_noted_of_other_times_than_a_log_can_be_of_is_left_out():
+    notes = places.of_slots(dict.fromkeys((10, 11, 20, 21, 30), CAFE), CAFE, "shop")
+    assert notes.within(11, 29).at() == {20: CAFE, 21: CAFE} and notes.within(11, 29).name == CAFE
+    assert notes.within(10, 30) == notes and notes.within(31, 40).notes == ()

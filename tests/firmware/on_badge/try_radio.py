@@ -155,15 +155,44 @@ def test_what_two_write_at_once_stays_apart_and_more_than_there_is_room_for_is_t
             assert (event, attribute) == (IRQ_GATTS_WRITE, 12)
             got[connection] += radio.received(size)
         assert radio.next_event() is None and got == wrote
-    for connection, size in ((3, 1000), (4, 25), (4, 24), (3, 1), (4, 100)):
+    for connection, size in ((3, 1000), (4, 25), (3, 24), (3, 1), (4, 100)):
         ble.written[12] = bytes((connection,)) * size
         ble.handler(3, (connection, 12))
     assert radio.next_event() == (IRQ_GATTS_WRITE, 3, 12, 1000) and radio.received(1000) == bytes((3,)) * 1000
     assert radio.next_event() == (IRQ_GATTS_WRITE, 4, 12, 0) and radio.received(0) == b""
-    assert radio.next_event() == (IRQ_GATTS_WRITE, 4, 12, 24) and radio.received(24) == bytes((4,)) * 24
+    assert radio.next_event() == (IRQ_GATTS_WRITE, 3, 12, 24) and radio.received(24) == bytes((3,)) * 24
     assert radio.next_event() == (IRQ_GATTS_WRITE, 3, 12, 0)
     assert radio.next_event() == (IRQ_GATTS_WRITE, 4, 12, 0)
     assert radio.next_event() is None and not radio.lost
+
+
+def test_a_write_that_comes_while_an_event_is_fetched_is_told_too():
+    radio, ble = started()
+
+    class Interrupted:
+        """The events, in the midst of fetching which the handler runs."""
+
+        def __init__(self, events):
+            self.events = events
+
+        def __setitem__(self, at, value):
+            self.events[at] = value
+
+        def __getitem__(self, at):
+            if isinstance(at, slice) and wrote:
+                ble.written[12] = wrote.pop()
+                ble.handler(3, (3, 12))
+            return self.events[at]
+
+    wrote = []
+    radio.events = Interrupted(radio.events)
+    ble.written[12] = b"first"
+    ble.handler(3, (3, 12))
+    wrote.append(b"second")
+    got = b""
+    while (event := radio.next_event()) is not None:
+        got += radio.received(event[3])
+    assert got == b"firstsecond"
 
 
 def test_where_no_memory_is_left_to_read_what_was_written_that_is_told():

@@ -55,6 +55,11 @@ class Unwrapping:
                     if not request.results.done():  # else nobody waits any more
                         request.results.set_result(results[begin:end])
                     begin = end
+        except asyncio.CancelledError:  # the server stops: whoever waits is told, and nothing begins
+            for request in (*batch, *self._arrived):
+                request.results.cancel()
+            self._arrived.clear()
+            raise
         except Exception as error:
             for request in batch:
                 if not request.results.done():
@@ -63,6 +68,7 @@ class Unwrapping:
             self._worker = asyncio.create_task(self._work()) if self._arrived else None
 
     def _next(self) -> list[_Request]:
+        self._arrived = [request for request in self._arrived if not request.results.done()]  # who still waits
         count = size = 0
         for request in self._arrived:
             size += len(request.messages)

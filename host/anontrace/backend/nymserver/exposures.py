@@ -37,6 +37,12 @@ class Heard:
     figures: Figures = field(repr=False)
 
 
+def dated(now: float) -> tuple[int, int]:
+    """The first and last slot of which something in a log is believed."""
+    oldest = (keydays.day_at(now) - OLDEST_DAYS) * slots.SLOTS_PER_DAY
+    return oldest, slots.slot_of(now) + 1  # a badge's clock may be ahead by a little
+
+
 def read(log_secret: bytes, log: bytes, now: float) -> tuple[list[Heard], Tally]:
     """Open every record that can be opened. CPU-bound: two scalar multiplications a block."""
     tally = Tally()
@@ -46,8 +52,7 @@ def read(log_secret: bytes, log: bytes, now: float) -> tuple[list[Heard], Tally]
     if len(found) > _MAX_READ:
         del found[_MAX_READ:]
         tally.damaged += 1
-    oldest = (keydays.day_at(now) - OLDEST_DAYS) * slots.SLOTS_PER_DAY
-    newest = slots.slot_of(now) + 1  # a badge's clock may be ahead by a little
+    oldest, newest = dated(now)
     opened_blocks = 0
     for block in logs.resolve(item for item in found if not isinstance(item, logs.Damage)):
         if tally.records + len(block.records) > _MAX_RECORDS or opened_blocks >= _MAX_BLOCKS:

@@ -62,7 +62,7 @@ class Opener:
             else:
                 log, block = places.split(found.log)
                 heard, tally = await asyncio.to_thread(exposures.read, self._log_secret, log, clock.now())
-                said = self._said(block, tally)
+                said = await asyncio.to_thread(self._said, block, tally)
                 contacts = await exposures.match(heard, self._nyms.registered, tally, self._tx_correction)
                 await self._reports.add(
                     report_id, origin.case_id, origin.generation, origin.disease, contacts, tally, said
@@ -72,10 +72,11 @@ class Opener:
     def _said(self, block: bytes | None, tally: Tally) -> Places:
         """What the log says of places; what makes no sense is counted as unreadable."""
         try:
-            return places.NOWHERE if block is None else places.unseal(self._log_secret, block)
+            said = places.NOWHERE if block is None else places.unseal(self._log_secret, block)
         except AnontraceError:
             tally.damaged += 1
             return places.NOWHERE
+        return said.within(*exposures.dated(clock.now()))
 
     async def _origin(self, complete: Upload, upload_id: bytes) -> Origin | None:
         if isinstance(complete.authorization, ChainAuthorization):

@@ -121,7 +121,7 @@ class Report(BaseModel):
     state: State = State.PENDING
     exposures: list[Exposure]
     log: Tally
-    place: Place | None = None  # this and the notes until it is decided
+    place: Place | None = None  # this and the notes until it is decided, or 60 days
     notes: list[PlaceNote] = Field(default_factory=list)
 
     def without_places(self) -> "Report":

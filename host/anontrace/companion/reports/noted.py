@@ -48,4 +48,5 @@ def _made(labels: dict[int, str], said: Places) -> Places:
     try:
         return places.of_slots(labels, said.name, said.kind)
     except FormatError as error:
-        raise SetupError(f"{error}; forget some: anontrace place forget --when 2026-01-31") from None
+        what = "forget some (anontrace place forget --when 2026-01-31), or hand in --without places"
+        raise SetupError(f"{error}; {what}") from None
