@@ -70,8 +70,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One worker more than cores: a test of real processes waits for them a quarter of its time."""
-    return (os.cpu_count() or 1) + 1
+    """Two workers more than cores: a test of real processes waits for them for a good part of its time."""
+    return (os.cpu_count() or 1) + 2
 
 
 @pytest.fixture(scope="session", autouse=True)

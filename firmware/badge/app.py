@@ -24,7 +24,7 @@ from .links import Links
 from .logbook import Logbook
 from .radio import Radio
 
-_REFRESH_MS = const(4000)  # and up to 5.1 s more, drawn each time
+_REFRESH_MS = const(7000)  # and up to 2.5 s more, drawn each time
 _AGAIN_MS = const(2000)
 _MINUTE_MS = const(60000)  # the scan interval of the preset `together`
 _MAX_REFUSALS = const(30)
@@ -134,7 +134,7 @@ class Badge:
                 self.state.crashes = 0
                 self.state.save()
             self._changed.clear()
-            pause = _AGAIN_MS if self._refusals else _REFRESH_MS + os.urandom(1)[0] * 20
+            pause = _AGAIN_MS if self._refusals else _REFRESH_MS + os.urandom(1)[0] * 10
             try:
                 await asyncio.wait_for_ms(self._changed.wait(), max(min(left, pause), 1))
             except asyncio.TimeoutError:

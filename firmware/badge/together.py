@@ -27,6 +27,7 @@ _LEAD_MS = const(50)  # beside what the radio took last time to come up
 _MAX_FAILURES = const(3)
 _MAX_RATE = const(10000)  # of the clock, in tenths of ppm: the oscillator that keeps the time asleep
 _SLACK_MS = const(2000)
+_LEFT_MS = const(30000)  # of a slot, that a challenge may need, as in asking.py
 _DAY_S = const(86400)
 
 # The contacts' table: where its entries begin, where in them the thirds of a minute are (a bit each), their size, each
@@ -39,20 +40,15 @@ _OLD = const(0x8000)
 
 
 @micropython.viper
-def _fill(table: ptr8):  # noqa: F821
-    """Who was heard in a minute was there for all three of its thirds: one meeting stands for a minute."""
+def _fill(table: ptr8, minute: int):  # noqa: F821
+    """Who was heard in a minute (the bits of its three thirds) was there for all of it: one meeting stands for it."""
     words = ptr16(table)  # noqa: F821
     at = _ENTRIES + _THIRDS
     end = at + _CONTACTS * _ENTRY
     while at < end:
         heard = int(words[at])
-        if heard and not heard & _OLD:
-            minute = 7
-            while minute < _OLD:
-                if heard & minute:
-                    heard |= minute
-                minute <<= 3
-            words[at] = heard
+        if heard & minute and not heard & _OLD:
+            words[at] = heard | minute
         at += _ENTRY
 
 
@@ -127,7 +123,11 @@ class Together:
                 searching = self._expect()
                 centre = await self._sleep(beat.SEARCH_MS if searching else self._reach())
                 if self._start(centre is not None) and centre is not None:
-                    await self._meet(centre, searching)
+                    try:
+                        await self._meet(centre, searching)
+                        self._failures = 0
+                    except MemoryError as error:
+                        self._fail(error)
             badge.together = None
             badge._hear, badge.asking.idle = self._count, self._may_ask
             del badge.clock._learn
@@ -225,13 +225,9 @@ class Together:
             try:
                 badge.radio.start()
             except (OSError, MemoryError) as error:
-                self._failures += 1
-                badge.report(error)
-                if self._failures >= _MAX_FAILURES:
-                    self._give_up()
+                self._fail(error)
                 badge.radio._ble.active(False)
                 return False
-            self._failures = 0
             self._lead = time.ticks_diff(time.ticks_ms(), began) + _LEAD_MS
             self.active = True
         if meeting:
@@ -240,6 +236,12 @@ class Together:
             badge.tune()
         badge._speak()  # not within the silence around a turn, whoever has come
         return True
+
+    def _fail(self, error):
+        self._failures += 1
+        self._badge.report(error)
+        if self._failures >= _MAX_FAILURES:
+            self._give_up()
 
     def _give_up(self):
         """Bluetooth does not come up, or something else is wrong with sleeping: be `balanced`, from a fresh start."""
@@ -260,7 +262,9 @@ class Together:
             self._slot = slot
             self._dither = self._random(beat.DITHER_MS)
         self._beat.begin(struct.unpack("<H", os.urandom(2))[0], crowd)
-        asking = asyncio.create_task(badge.asking.ask())
+        asking = None
+        if badge.clock.left_ms() > _LEFT_MS:
+            asking = asyncio.create_task(badge.asking.ask())
         half = beat.half_ms(crowd)
         moments = [centre + self._dither + self._random(half) for _ in range(beat.adverts(crowd))]
         moments.sort()
@@ -270,8 +274,8 @@ class Together:
             self._send()
         await self._until(centre + reach)
         badge.catch_up()
+        _fill(contacts._TABLE, 7 << 3 * (min(max(self._centre, 0), _INTERVAL_MS - 1) // 60000))
         self._centre = None
-        _fill(contacts._TABLE)
         heard = badge.contacts.heard
         self._crowd = max(heard, self._crowd * 3 // 4)
         if self._beat.settle(self._crowd, searching, badge.clock.unix() - badge.state.synced):
@@ -286,7 +290,7 @@ class Together:
                 await self._until(centre + reach + part * (2 * number + 1) + self._random(part))
                 self._send()
             await self._until(centre + reach + beat.TAIL_MS)
-        if self._idle() and not asking.done():
+        if self._idle() and asking is not None and not asking.done():
             asking.cancel()  # whoever it sought was not heard
         if not self._idle():
             badge.tune()
