@@ -42,12 +42,14 @@ def _keep_day(key, slot, addresses):
     """Seal addresses for the slots from this one on, all of one day, under the key of that day."""
     path = _path(slots.day_of(slot))
     try:
-        file = open(path, "r+b")
+        os.stat(path)
+        mode = "r+b"
     except OSError:
-        file = open(path, "w+b")
-        for _ in range(slots.SLOTS_PER_DAY):
-            file.write(bytes(_ENTRY))
-    with file:
+        mode = "w+b"
+    with open(path, mode) as file:
+        if mode == "w+b":
+            for _ in range(slots.SLOTS_PER_DAY):
+                file.write(bytes(_ENTRY))
         file.seek(slot % slots.SLOTS_PER_DAY * _ENTRY)
         for address in addresses:
             salt = os.urandom(_SALT)

@@ -64,14 +64,21 @@ async def answer(badge, request, reply, uptime_ms, by_owner):
 
 
 async def _stream(op, pieces, left, reply):
-    """Pieces of `left` bytes in all, every one but the last as MORE; none is held beside the next."""
-    for piece in pieces:
-        left -= len(piece)
-        if left <= 0:
-            break
-        await reply(badge_commands.encode_response(op, badge_commands.MORE, piece))
-    else:
-        piece = b""  # there was nothing, or less than there should be
+    """Pieces of `left` bytes in all, every one but the last as MORE; none is held beside the next.
+
+    The file that they come from is closed at the last piece, and if nobody takes one: a file that is left to the
+    collector is in littlefs's list of open ones until then, also when it is to be removed.
+    """
+    try:
+        for piece in pieces:
+            left -= len(piece)
+            if left <= 0:
+                break
+            await reply(badge_commands.encode_response(op, badge_commands.MORE, piece))
+        else:
+            piece = b""  # there was nothing, or less than there should be
+    finally:
+        pieces.close()
     await reply(badge_commands.encode_response(op, badge_commands.DONE, piece))
 
 
