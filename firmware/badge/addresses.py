@@ -7,7 +7,8 @@ What it needs of a list is in lists.py, which is loaded only where there is one.
 """
 
 from anontrace_primitives import wipe
-from anontrace_shared import names, schedule, slots
+from anontrace_shared import badge_schedule as schedule
+from anontrace_shared import names, slots
 
 from . import store
 

@@ -12,7 +12,8 @@ import time
 import esp32
 import machine
 from anontrace_primitives import memory
-from anontrace_shared import challenge, errors, names, schedule, slots
+from anontrace_shared import badge_schedule as schedule
+from anontrace_shared import challenge, errors, names, slots
 from micropython import const
 
 from . import guests, health, sealer, store

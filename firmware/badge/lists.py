@@ -10,7 +10,8 @@ import binascii
 import os
 
 from anontrace_primitives import hmac_sha256
-from anontrace_shared import schedule, slots
+from anontrace_shared import badge_schedule as schedule
+from anontrace_shared import slots
 from micropython import const
 
 from . import store

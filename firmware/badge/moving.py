@@ -9,7 +9,8 @@ import os
 import struct
 
 import flashbdev
-from anontrace_shared import names, schedule, slots
+from anontrace_shared import badge_schedule as schedule
+from anontrace_shared import names, slots
 from micropython import const
 
 from . import defaults, lists, store

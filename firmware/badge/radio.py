@@ -12,7 +12,8 @@ import time
 
 import bluetooth
 import micropython
-from anontrace_shared import advert, names
+from anontrace_shared import badge_advert as advert
+from anontrace_shared import names
 from micropython import const
 
 IRQ_CENTRAL_CONNECT = 1

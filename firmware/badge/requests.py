@@ -9,7 +9,8 @@ import os
 
 import machine
 from anontrace_primitives import x25519
-from anontrace_shared import badge_commands, badge_log, errors, schedule, slots
+from anontrace_shared import badge_commands, badge_log, errors, slots
+from anontrace_shared import badge_schedule as schedule
 from micropython import const
 
 from . import board, health, store

@@ -27,7 +27,7 @@ _LEAD_MS = const(50)  # beside what the radio took last time to come up
 _MAX_FAILURES = const(3)
 _MAX_RATE = const(10000)  # of the clock, in tenths of ppm: the oscillator that keeps the time asleep
 _SLACK_MS = const(2000)
-_LEFT_MS = const(30000)  # of a slot, that a challenge may need, as in asking.py
+_LEFT_MS = const(30000)  # of a slot, that a challenge may need: it seeks no longer than a meeting lasts
 _DAY_S = const(86400)
 
 # The contacts' table: where its entries begin, where in them the thirds of a minute are (a bit each), their size, each

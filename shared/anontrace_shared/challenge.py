@@ -6,8 +6,8 @@ Deniable: whoever can check the answer could have made it. Never decides whom to
 from anontrace_primitives import equal, hmac_sha256, x25519, x25519_base
 
 from . import hkdf
+from .badge_schedule import contact_address
 from .errors import AuthenticationError, FormatError
-from .schedule import contact_address
 from .slots import SLOT_LIMIT, slot_bytes
 
 QUESTION = 32

@@ -1,55 +1,15 @@
 """What a badge broadcasts when: day key, slot secret, contact address, beacon (docs/protocol.md, sections 1 and 2).
 
-Pure derivations. Never keeps a key: whoever ratchets a day key forward overwrites the old one.
+The badge's half is in `badge_schedule` and stands here too; here is what looks for its addresses and beacons.
 """
 
-from anontrace_primitives import equal, hmac_sha256, sha256, x25519_base
+# ruff: noqa: F403, F405
+from anontrace_primitives import equal, hmac_sha256, sha256
 
-from . import hkdf
-from .errors import FormatError
+from .badge_schedule import *
 from .slots import slot_bytes
 
-DAY_KEY = 32
-ADDRESS = 20
 NYM_KEY = 32
-NONCE = 8
-MAC = 12
-MAX_DAYS = 3660  # ten years: a wild date must not keep a badge hashing for hours
-
-
-def next_day_key(day_key: bytes) -> bytes:
-    """D(day + 1) from D(day). There is no way back."""
-    if len(day_key) != DAY_KEY:
-        raise FormatError("a day key is 32 bytes")
-    return hkdf.expand(day_key, b"anontrace/1 day key", DAY_KEY)
-
-
-def day_key(key: bytes, from_day: int, to_day: int) -> bytes:
-    """D(to_day) from D(from_day), at most MAX_DAYS later; FormatError if to_day is earlier, or further off."""
-    if to_day < from_day:
-        raise FormatError("a day key cannot be turned back to an earlier day")
-    if to_day - from_day > MAX_DAYS:
-        raise FormatError("that day is more than ten years after the day key's")
-    for _ in range(to_day - from_day):
-        key = next_day_key(key)
-    return key
-
-
-def slot_secret(key_of_day: bytes, slot: int) -> bytes:
-    """k(slot), an X25519 scalar (clamped by X25519 itself), from the day key of the slot's own day."""
-    if len(key_of_day) != DAY_KEY:
-        raise FormatError("a day key is 32 bytes")
-    return hkdf.expand(key_of_day, b"anontrace/1 slot secret" + slot_bytes(slot), 32)
-
-
-def public_key(secret: bytes) -> bytes:
-    """P of a slot secret."""
-    return x25519_base(secret)
-
-
-def contact_address(slot_public_key: bytes) -> bytes:
-    """K (20) of a slot public key."""
-    return sha256(b"anontrace/1 contact address" + slot_public_key)[:ADDRESS]
 
 
 def address_at(key_of_day: bytes, slot: int) -> bytes:
@@ -60,18 +20,6 @@ def address_at(key_of_day: bytes, slot: int) -> bytes:
 def nym_key(address: bytes, slot: int) -> bytes:
     """The key (32) under which the nymserver stores the SURB of this contact address."""
     return sha256(b"anontrace/1 nym key" + address + slot_bytes(slot))
-
-
-def beacon_key(owner_key: bytes) -> bytes:
-    """The key by which a companion recognises its own badge's beacons."""
-    return hkdf.expand(owner_key, b"anontrace/1 beacon key", 32)
-
-
-def beacon(key: bytes, nonce: bytes) -> bytes:
-    """A beacon (20), of a nonce (8) that is drawn afresh with each BLE address."""
-    if len(nonce) != NONCE:
-        raise FormatError("a beacon's nonce is 8 bytes")
-    return nonce + hmac_sha256(key, nonce)[:MAC]
 
 
 def is_beacon(key: bytes, data: bytes) -> bool:

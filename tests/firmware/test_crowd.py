@@ -1,6 +1,6 @@
 """The whole firmware in a crowd: 500 badges and 2,000 adverts a second for a minute, then twice 700.
 
-Within 77 kB of heap, or 102 kB where MicroPython's words have 64 bits.
+Within 76 kB of heap, or 100 kB where MicroPython's words have 64 bits.
 
 Its companion pulls the log in the middle of the last. The heap is locked while the interrupt handler runs. Figures:
 `python -m tools.bench --only crowd`.

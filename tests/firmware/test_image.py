@@ -207,8 +207,7 @@ def test_nothing_on_the_badge_opens_an_ended_slot(tmp_path: Path, monkeypatch: p
             blocks, heard = logged(lea)
             assert len(blocks) >= 5 and len(asked["lea"].questions) >= 5
             verified = {contact.address for contact in heard if contact.figures.verified}
-            own = {ada.address(slot) for slot in past[1:]}
-            assert len(own - verified) <= 1, "it can ask, though it cannot answer"  # two may have tried each other
+            assert verified >= {ada.address(slot) for slot in past[1:]}, "it can ask, though it cannot answer"
             secrets = sealing_secrets(blocks) | challenge_secrets(asked["lea"], "lea", ada, last)
             secrets |= {f"ada's address of slot {slot}": ada.address(slot) for slot in past}
             secrets |= {f"own address of slot {slot}": given[slot] for slot in past if slots.day_of(slot) == yesterday}

@@ -171,7 +171,7 @@ def start():
     gc.threshold(16384)  # as main.py
 
     from anontrace_primitives import x25519_base
-    from anontrace_shared import advert
+    from anontrace_shared import badge_advert as advert
     from badge import health, store
     from badge.app import Badge
 
