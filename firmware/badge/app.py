@@ -244,8 +244,12 @@ class Badge:
         if key is None:
             if not self.serving:
                 return os.urandom(schedule.ADDRESS)
-            key = names.NO_OWNER
-        return schedule.beacon(schedule.beacon_key(key), os.urandom(schedule.NONCE))
+            return schedule.beacon(schedule.beacon_key(names.NO_OWNER), os.urandom(schedule.CONTENT))
+        _, number = self.interval
+        if self.serving:  # its wearer has just asked for it: it is to be found though its clock is wrong
+            number = self.clock.uptime_ms() // INTERVAL_MS
+        data = number.to_bytes(4, "little") + self.state.boot.to_bytes(2, "little") + os.urandom(2)
+        return schedule.beacon(schedule.beacon_key(key), data)
 
     async def _seal(self, interval):
         state = self.state

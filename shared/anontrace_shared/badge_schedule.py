@@ -12,7 +12,7 @@ from .slots import slot_bytes
 
 DAY_KEY = 32
 ADDRESS = 20
-NONCE = 8
+CONTENT = 8  # of a beacon
 MAC = 12
 MAX_DAYS = 3660  # ten years: a wild date must not keep a badge hashing for hours
 
@@ -54,11 +54,20 @@ def contact_address(slot_public_key: bytes) -> bytes:
 
 def beacon_key(owner_key: bytes) -> bytes:
     """The key by which a companion recognises its own badge's beacons."""
-    return hkdf.expand(owner_key, b"anontrace/1 beacon key", 32)
+    return hkdf.expand(owner_key, b"anontrace/2 beacon key", 32)
 
 
-def beacon(key: bytes, nonce: bytes) -> bytes:
-    """A beacon (20), of a nonce (8) that is drawn afresh with each BLE address."""
-    if len(nonce) != NONCE:
-        raise FormatError("a beacon's nonce is 8 bytes")
-    return nonce + hmac_sha256(key, nonce)[:MAC]
+def beacon(key: bytes, data: bytes) -> bytes:
+    """A beacon (20), which tells its 8 bytes to whoever has the key: number (4), boot (2), random (2).
+
+    The number is a slot; of a badge that shall be found whatever its clock says, how many periods it is since its boot.
+    """
+    if len(data) != CONTENT:
+        raise FormatError("a beacon holds 8 bytes")
+    mac = hmac_sha256(key, data)[:MAC]
+    return xor(data, hmac_sha256(key, mac)[:CONTENT]) + mac
+
+
+def xor(a: bytes, b: bytes) -> bytes:
+    """Of what a beacon holds and its mask."""
+    return (int.from_bytes(a, "little") ^ int.from_bytes(b, "little")).to_bytes(CONTENT, "little")

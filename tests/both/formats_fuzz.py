@@ -142,6 +142,7 @@ def main():
     responses = [head + random_bytes(size) for head in heads for size in (0, 4, 41)]
     throw(advert.decode, [advert_data])
     throw(lambda data: schedule.is_beacon(key, data), [schedule.beacon(key, bytes(8))])
+    throw(lambda data: schedule.is_beacon_of_version_1(OWNER_KEY, data), [bytes(20)])
     throw(figures.unpack, [FIGURES])
     throw(log.block_length, [b"\x01" + bytes(6)])
     throw(commands.decode_request, requests)

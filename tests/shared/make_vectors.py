@@ -16,6 +16,7 @@ FOLDER = Path(__file__).parent.parent / "vectors"
 LOG_SECRET = bytes(range(64, 96))
 OWNER_KEY = bytes(range(128, 160))
 SLOT = 5_500_123  # in April 2022
+FIRST_SLOT = 5_785_632  # of 2025: what a beacon says below is no slot
 
 
 def fixed(label: str, size: int = 32) -> bytes:
@@ -52,9 +53,26 @@ def schedule() -> dict[str, Any]:
         "slots": slots,
         "owner_key": OWNER_KEY.hex(),
         "beacon_key": r.beacon_key(OWNER_KEY).hex(),
+        "beacons": [
+            {
+                "slot": slot,
+                "period": period,
+                "boot": boot,
+                "content": content.hex(),
+                "beacon": r.beacon(OWNER_KEY, content).hex(),
+            }
+            for slot, period, boot in (
+                (FIRST_SLOT, None, 1),
+                (2**32 - 1, None, 65535),
+                (None, 0, 1),
+                (None, 41, 513),
+                (None, FIRST_SLOT - 1, 0),
+            )
+            for content in [r.beacon_content(period if slot is None else slot, boot, fixed(f"boot {boot}", 2))]
+        ],
         "nonce": nonce.hex(),
-        "beacon": r.beacon(OWNER_KEY, nonce).hex(),
         "beacon_without_owner": r.beacon(bytes(32), nonce).hex(),
+        "beacon_of_version_1": r.beacon_of_version_1(OWNER_KEY, nonce).hex(),
     }
 
 

@@ -65,11 +65,22 @@ def nym_key(address: bytes, slot: int) -> bytes:
 
 
 def beacon_key(owner_key: bytes) -> bytes:
-    return expand(owner_key, b"anontrace/1 beacon key", 32)
+    return expand(owner_key, b"anontrace/2 beacon key", 32)
 
 
-def beacon(owner_key: bytes, nonce: bytes) -> bytes:
-    return nonce + hmac.digest(beacon_key(owner_key), nonce, "sha256")[0:12]
+def beacon(owner_key: bytes, content: bytes) -> bytes:
+    key = beacon_key(owner_key)
+    mac = hmac.digest(key, content, "sha256")[0:12]
+    pad = hmac.digest(key, mac, "sha256")[0:8]
+    return bytes(a ^ b for a, b in zip(content, pad, strict=True)) + mac
+
+
+def beacon_content(slot_or_period: int, boot: int, random: bytes) -> bytes:
+    return number(slot_or_period, 4) + number(boot, 2) + random
+
+
+def beacon_of_version_1(owner_key: bytes, nonce: bytes) -> bytes:
+    return nonce + hmac.digest(expand(owner_key, b"anontrace/1 beacon key", 32), nonce, "sha256")[0:12]
 
 
 def advert(tx_power: int, address: bytes) -> bytes:

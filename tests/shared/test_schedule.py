@@ -68,13 +68,25 @@ def test_addresses_and_nym_keys_of_a_day_are_all_different() -> None:
     assert len({schedule.nym_key(address, slot) for slot in (1, 2) for address in addresses}) == 576
 
 
-@given(keys, keys, st.binary(min_size=8, max_size=8))
-def test_a_beacon_is_recognised_by_its_owner_only(owner: bytes, stranger: bytes, nonce: bytes) -> None:
+@given(keys, keys, slot_numbers, st.integers(0, 65535), st.binary(min_size=2, max_size=2))
+def test_a_beacon_tells_its_moment_to_its_owner_only(
+    owner: bytes, stranger: bytes, number: int, boot: int, random: bytes
+) -> None:
     key = schedule.beacon_key(owner)
-    beacon = schedule.beacon(key, nonce)
+    beacon = schedule.beacon(key, number.to_bytes(4, "little") + boot.to_bytes(2, "little") + random)
     assert len(beacon) == 20
-    assert schedule.is_beacon(key, beacon)
+    said = schedule.open_beacon(key, beacon)
+    assert said is not None and said.boot == boot and number in (said.slot, said.period)
+    assert (said.slot is None) == (number < schedule.FIRST_SLOT) == (said.period is not None)
     assert schedule.is_beacon(schedule.beacon_key(stranger), beacon) == (owner == stranger)
+
+
+@given(keys, st.integers(0, 159))
+def test_a_beacon_of_which_a_bit_is_changed_is_none(owner: bytes, bit: int) -> None:
+    key = schedule.beacon_key(owner)
+    changed = bytearray(schedule.beacon(key, bytes(8)))
+    changed[bit // 8] ^= 1 << bit % 8
+    assert not schedule.is_beacon(key, changed)
 
 
 @given(st.binary(max_size=40))
@@ -82,6 +94,6 @@ def test_arbitrary_bytes_are_no_beacon(data: bytes) -> None:
     assert not schedule.is_beacon(bytes(32), data)
 
 
-def test_a_beacon_needs_a_nonce_of_eight_bytes() -> None:
+def test_a_beacon_holds_eight_bytes() -> None:
     with pytest.raises(FormatError):
         schedule.beacon(bytes(32), bytes(7))

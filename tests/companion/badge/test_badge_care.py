@@ -1,13 +1,11 @@
 """Badges as far as no Bluetooth is needed: presets, several of them, forgetting, updating."""
 
 import pytest
-from anontrace import clock
-from anontrace.companion.badge.own import recogniser
 from anontrace.companion.commands import badge_care
 from anontrace.companion.errors import FAILED, INTERRUPTED, USAGE
 from anontrace.companion.exposures import presentation
 from anontrace.companion.store import state
-from anontrace_shared import presets, schedule, slots
+from anontrace_shared import presets
 
 from tests.companion.commands.test_cli import NETWORK
 from tests.companion.store.test_state import surb
@@ -60,18 +58,6 @@ def test_each_badges_log_is_kept_for_as_many_days_as_its_wearer_says(wearer):
         opened.logs.forget(now)
         assert opened.logs.segments() == [[b"1", b"2", b"3"], [b"1", b"2"]]
         assert [badge.keep_days for badge in opened.badges.all()] == [30, 3]
-
-
-def test_ones_own_badge_is_known_though_a_wrong_computer_has_set_its_clock(wearer):
-    now = slots.slot_of(clock.now())
-    address = {off: bytes([number]) * 20 for number, off in enumerate((-400, -200, 0, 200, 400))}
-    with state.changing(wearer.folder) as opened:
-        badge = opened.badges.add(now // 288)
-        opened.addresses.add(badge.number, [(now + off, k, surb(5, 2**31)) for off, k in address.items()], 0)
-        is_own = recogniser(opened, badge)
-    assert [is_own(k) for k in address.values()] == [False, True, True, True, False]
-    beacon = schedule.beacon(schedule.beacon_key(badge.owner_key), bytes(8))
-    assert is_own(beacon) and not is_own(beacon[::-1])
 
 
 def test_an_update_without_sources_or_without_a_badge_says_what_to_do(wearer, tmp_path):

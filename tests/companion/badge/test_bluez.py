@@ -111,9 +111,9 @@ def test_a_megabyte_comes_with_one_write_for_each_request_none_acknowledged_and_
                 (segments,) = opened.logs.segments()
             assert b"".join(segments).startswith(it.log) and len(it.log) >= pull.MEGABYTE
             assert done.json["freed"] == len(segments)
-            # The handshake, the clock, info, rotate, the list, what is read, free, the horizon, info.
+            # The handshake, info, the clock, info, rotate, the list, what is read, free, the horizon, info.
             reads = sum(-(-len(segment) // READ_BYTES) for segment in segments)
-            assert len(it.bluez.writes) == reads + 8 < MAX_WRITES
+            assert len(it.bluez.writes) == reads + 9 < MAX_WRITES
             assert {kind for kind, _ in it.bluez.writes} == {"command"}
 
     asyncio.run(story())

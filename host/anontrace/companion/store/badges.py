@@ -7,7 +7,7 @@ learns nothing of the days before.
 import json
 import os
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from anontrace_shared import schedule
 
@@ -17,6 +17,14 @@ from anontrace.companion.store.database import Database
 RATCHET = 1
 LIST = 2
 MODES = {RATCHET: "ratchet", LIST: "list"}
+
+
+class Met(NamedTuple):
+    """Where in its life a badge was at the last session with it."""
+
+    boot: int  # number of its boot, 16 bits
+    period: int  # of 300 s since that boot
+    at: int  # unix seconds, by this computer's clock
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,7 @@ class Badge:
     info: dict[str, Any]
     keyed: bool  # its owner key may be on a badge
     keep_days: int  # for which its log is kept, by itself and here
+    met: Met | None  # None: no session since it got its owner key
 
     def key_of_day(self, day: int) -> bytes:
         """D(day); StateError for a day whose key is gone."""
@@ -64,6 +73,7 @@ class BadgeStore:
                     info=json.loads(row["info"]) if row["info"] else {},
                     keyed=bool(row["keyed"]),
                     keep_days=row["keep_days"],
+                    met=None if row["met_at"] is None else Met(row["met_boot"], row["met_period"], row["met_at"]),
                 )
             )
         return badges
@@ -97,9 +107,17 @@ class BadgeStore:
         return made
 
     def set_keyed(self, badge: Badge) -> None:
-        """Remember that the owner key may be on a badge; written before it is, so that it never goes onto two."""
+        """Remember that the owner key may be on a badge; written before it is, so that it never goes onto two.
+
+        That badge may count its boots from 1.
+        """
         with self._db.transaction():
-            self._db.run("UPDATE badges SET keyed = 1 WHERE id = ?", badge.number)
+            self._db.run("UPDATE badges SET keyed = 1, met_at = NULL WHERE id = ?", badge.number)
+
+    def set_met(self, badge: Badge, met: Met) -> None:
+        """A session stands: what the badge sent before is of no use from now on."""
+        with self._db.transaction():
+            self._db.run("UPDATE badges SET met_boot = ?, met_period = ?, met_at = ? WHERE id = ?", *met, badge.number)
 
     def remove(self, badge: Badge) -> None:
         """Delete a badge with its keys, addresses, mailboxes and log."""

@@ -173,6 +173,12 @@ MIGRATIONS = (
     INSERT INTO places (id, document) VALUES (1, zeroblob(1579));
     ALTER TABLE uploads ADD COLUMN places BLOB NOT NULL DEFAULT x'';
     """,
+    # Where in its life a badge was at the last session: a beacon from before that is a recording.
+    """
+    ALTER TABLE badges ADD COLUMN met_boot INTEGER;
+    ALTER TABLE badges ADD COLUMN met_period INTEGER;
+    ALTER TABLE badges ADD COLUMN met_at INTEGER;
+    """,
 )
 ENCRYPTED = 5  # the first version that is encrypted as a whole
 
