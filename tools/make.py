@@ -30,6 +30,18 @@ TARGETS: dict[str, tuple[str, tuple[str, ...], dict[str, str]]] = {
             "KEEP": "--keep",
         },
     ),
+    "replay": (
+        "tools.replay",
+        (),
+        {
+            "CONTACTS": "--contacts",
+            "PATIENT": "--patient",
+            "FROM": "--from",
+            "TO": "--to",
+            "STEP": "--step",
+            "RULE": "--rule",
+        },
+    ),
     "badge": ("tools.simulator", (), {"BADGES": "--badges", "NETWORK": "--network"}),
     "bench": ("tools.bench", (), {"ONLY": "--only"}),
     "mutants": ("tools.mutants", (), {"ONLY": "--only"}),

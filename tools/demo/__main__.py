@@ -19,7 +19,7 @@ from tools.micropython import MissingRuntime
 _MANY = 60  # people; beyond that a usual machine takes very long
 
 
-def _moment(text: str) -> int:
+def moment(text: str) -> int:
     """A time as the list has them, for an option."""
     try:
         return contact_columns.moment(text)
@@ -32,9 +32,9 @@ def _arguments(given: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--contacts", type=Path, metavar="FILE", help="a recorded list instead of the built-in story")
     parser.add_argument("--patient", metavar="ID", help="who falls ill")
     parser.add_argument(
-        "--from", type=_moment, dest="start", metavar="TIME", help="first time of the list that is taken"
+        "--from", type=moment, dest="start", metavar="TIME", help="first time of the list that is taken"
     )
-    parser.add_argument("--to", type=_moment, dest="end", metavar="TIME", help="first time that is left out again")
+    parser.add_argument("--to", type=moment, dest="end", metavar="TIME", help="first time that is left out again")
     parser.add_argument("--step", type=int, metavar="SECONDS", help="what a line stands for (default: the list's grid)")
     parser.add_argument("--people", type=int, metavar="N", help="keep the patient and those with the most lines")
     parser.add_argument("--class", dest="group", metavar="NAME", help="keep lines between people of this class")

@@ -24,6 +24,9 @@ _ID = re.compile(r"\w[\w.@+-]{0,63}")
 # How lists, and the programs that write them, say that nobody, or nobody known, was there.
 _NOBODY = re.compile(r"-[1-9]|NA|N/A|<NA>|NaN|nan|NULL|null|None")
 
+_MIDNIGHT = 1_767_571_200  # 2026-01-05 00:00 UTC, a Monday: the day on which every play begins
+_DAY = 86_400
+
 Pair = tuple[str, str]
 
 
@@ -62,6 +65,11 @@ class Recording:
     end: int
     meetings: dict[Pair, tuple[tuple[int, int], ...]] = field(repr=False)
     step: int = THIRD
+
+    @property
+    def origin(self) -> int:
+        """Simulated unix time of second 0 of the list; the time of day is the list's."""
+        return _MIDNIGHT - self.start // _DAY * _DAY
 
     def seconds(self, one: str, other: str) -> int:
         """How long these two were in range within the window, as badges count: in whole thirds of a minute."""
@@ -127,6 +135,11 @@ def read(path: Path) -> ContactList:
     return ContactList(lines, tuple(phrases))
 
 
+def is_within(line: Line, start: int | None, end: int | None) -> bool:
+    """Whether a line is in the window from `start` up to but without `end`."""
+    return (start is None or line.time >= start) and (end is None or line.time < end)
+
+
 def grid_of(lines: Iterable[Line], given: int | None = None) -> tuple[int, int]:
     """What a line stands for in seconds, and where the grid of the times begins, in seconds after a badge's third.
 
@@ -171,7 +184,7 @@ def cut(
     if not lines:
         raise ContactsError("no contacts in it")
     step, phase = grid_of(lines, step)
-    kept = [line for line in lines if (start is None or line.time >= start) and (end is None or line.time < end)]
+    kept = [line for line in lines if is_within(line, start, end)]
     if not kept:
         times = [line.time for line in lines]
         raise ContactsError(

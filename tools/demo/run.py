@@ -25,8 +25,6 @@ from tools.demo.processes import DemoError, Processes
 from tools.simulator.air import Air
 from tools.simulator.badge import BadgeError
 
-_MIDNIGHT = 1_767_571_200  # 2026-01-05 00:00 UTC, a Monday: the day on which every play begins
-_DAY = 86_400
 _DISEASE = "U07.1"
 _DEPTH = 2
 _BETWEEN_PEOPLE = -60  # dBm
@@ -56,11 +54,6 @@ class Play:
     passer: str | None
     rule_minutes: int
     scale: float | None = None  # the contacts pass at most so many times as fast as they did; None: as fast as it goes
-
-    @property
-    def origin(self) -> int:
-        """Simulated unix time of second 0 of the contact list; the time of day is the list's."""
-        return _MIDNIGHT - self.recording.start // _DAY * _DAY
 
 
 @dataclass
@@ -135,7 +128,7 @@ async def _set_up(stage: _Stage) -> None:
         names = await stage.backend.start()
     stage.say(f"backend: {len(names)} servers, each a process with its own store: {', '.join(names)}")
 
-    slots = (stage.play.origin + recording.end) // SLOT + 1 - int(stage.air.now) // SLOT
+    slots = (recording.origin + recording.end) // SLOT + 1 - int(stage.air.now) // SLOT
 
     async def register(companion: Companion) -> Any:
         await companion.command("init", str(stage.backend.network_file))
@@ -169,7 +162,7 @@ async def _set_up(stage: _Stage) -> None:
 
 async def _meet(stage: _Stage) -> None:
     """Play the contacts: people in and out of range, slot after slot, as fast as the badges can."""
-    recording, origin, air = stage.play.recording, stage.play.origin, stage.air
+    recording, origin, air = stage.play.recording, stage.play.recording.origin, stage.air
     changes: list[tuple[int, bool, str, str]] = []
     for (one, other), stretches in recording.meetings.items():
         for start, end in stretches:
@@ -274,7 +267,7 @@ async def perform(play: Play, console: Console, keep: bool = False) -> list[str]
     logs.mkdir()
     # Time for boot and Bluetooth sessions, which run in real time, before the first contact.
     lead = SLOT * (2 + len(play.recording.people) // 8)
-    start = play.origin + play.recording.start - lead
+    start = play.recording.origin + play.recording.start - lead
     processes = Processes(logs, {"ANONTRACE_CLOCK": str(clock)})
     turns = asyncio.Semaphore(_TURNS * (os.cpu_count() or 2))
     companions = {
