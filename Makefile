@@ -9,7 +9,7 @@ override READY := $(VENV)/.ready
 # reaches the tools through the environment (tools/make.py). Make would expand what stands on its command line, known
 # here or not, to export it, so that is not exported.
 override VARIABLES := PYTHON CONTACTS PATIENT FROM TO STEP PEOPLE CLASS RULE PASSER SCALE KEEP ONLY \
-    PORT BOARD HARDWARE FIRMWARE UPGRADE BADGES NETWORK
+    PORT PORT2 BOARD HARDWARE FIRMWARE UPGRADE BADGES NETWORK
 $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(eval unexport $(name))))
 $(foreach name,$(VARIABLES),$(eval export ANONTRACE_MAKE_$(name) := $$(value $(name))))
 
@@ -18,7 +18,7 @@ $(foreach name,$(VARIABLES),$(eval export ANONTRACE_MAKE_$(name) := $$(value $(n
 override export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup named pins demo replay badge test lint format vectors bench mutants soak man flash update provision clean
+.PHONY: help setup named pins demo replay badge test lint format vectors bench mutants soak man flash update chipcheck provision clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ flash: $(READY) ## MicroPython and the firmware onto a badge: PORT=... [BOARD=ES
 
 update: $(READY) ## only the firmware files that changed; identity and log stay: PORT=... [BOARD=...] [HARDWARE=name]
 	@$(BIN)/python -m tools.make update
+
+chipcheck: $(READY) ## what only a chip can tell, measured on two boards in ten minutes: PORT=... PORT2=... [ONLY=NAME]
+	@$(BIN)/python -m tools.make chipcheck
 
 provision: $(READY) ## make a badge yours, over USB and then Bluetooth: PORT=...
 	@$(BIN)/python -m tools.make provision

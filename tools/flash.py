@@ -206,6 +206,11 @@ def run_on_board(port: str, script: str) -> str:
     return _mpremote(port, "exec", script)
 
 
+def reset(port: str) -> None:
+    """Start a board anew: it goes on with what it did before scripts were run on it. FlashError with the reason."""
+    _mpremote(port, "reset")
+
+
 def _copy(port: str, prepare: str, files: dict[str, Path]) -> None:
     """Run a script on the badge, then copy files to it, told one by one, by the badge's paths.
 
@@ -377,7 +382,7 @@ def install(port: str, found: Inventory, name: str | None) -> tuple[int, int]:
     damaged = [path for path, digest in wanted.items() if arrived.get(path) != digest]
     if damaged:
         raise FlashError(f"{damaged[0]} did not arrive whole on {port}: run make update again")
-    _mpremote(port, "reset")
+    reset(port)
     return len(changed), len(stale)
 
 

@@ -51,6 +51,7 @@ TARGETS: dict[str, tuple[str, tuple[str, ...], dict[str, str]]] = {
         {"PORT": "--port", "BOARD": "--board", "FIRMWARE": "--firmware", "HARDWARE": "--hardware"},
     ),
     "update": ("tools.flash", ("update",), {"PORT": "--port", "BOARD": "--board", "HARDWARE": "--hardware"}),
+    "chipcheck": ("tools.chipcheck", (), {"PORT": "--port", "PORT2": "--port2", "ONLY": "--only"}),
     "pins": ("tools.pins", (), {"UPGRADE": "--upgrade"}),
     "provision": ("tools.flash", ("provision",), {"PORT": "--port"}),
 }
