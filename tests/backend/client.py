@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Any
 
 import jwt
-from anontrace.backend.keys import keyfiles
+from anontrace.backend.staff.rights import Role
 from anontrace.mixnet import blob, notification, packet, receipt, surb, swap
 from anontrace.mixnet.header import NO_MAILBOX
 from anontrace.mixnet.notification import Notification
@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.patience import eventually
 
+from . import signed_in
 from .servers import Servers
 
 RECEIPT_SECONDS = 30.0  # without an answer for so long a receipt is asked again
@@ -200,9 +201,14 @@ class Client:
 
     def staff(self, method: str, path: str, body: Any = None) -> Any:
         """A request of the authority's staff, without the command line."""
-        token = keyfiles.read(self.servers.folder / "authority", keyfiles.STAFF).hex()
-        http = self.servers.for_staff("authority")
-        return http.request(method, f"/v1/staff/{path}", json=body, headers={"Authorization": f"Bearer {token}"})
+        return self.servers.for_staff("authority").request(
+            method, f"/v1/staff/{path}", json=body, headers=self.staff_headers(path)
+        )
+
+    def staff_headers(self, path: str = "reports") -> dict[str, str]:
+        """Of somebody who may ask for this."""
+        role = Role.TEST_SITE if path.startswith("tokens") else Role.DECIDER
+        return {"Authorization": f"Bearer {signed_in.session(self.servers.folder / 'authority', role)}"}
 
     def reports(self) -> list[dict[str, Any]]:
         return list(self.staff("GET", "reports").json()["reports"])

@@ -14,6 +14,7 @@ import httpx
 from anontrace.backend.cli import group
 from anontrace.backend.cli.network import init
 
+from tests.backend import signed_in
 from tests.backend.loaded import PROGRAM
 from tests.loaded import Forked
 from tests.patience import HANG_SECONDS, eventually
@@ -24,7 +25,7 @@ COMMAND = str(Path(sys.executable).with_name("anontrace-server"))
 def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run `anontrace-server` to its end."""
     words = [*map(str, arguments)]
-    return subprocess.CompletedProcess([COMMAND, *words], *PROGRAM.run(words, os.environ))
+    return subprocess.CompletedProcess([COMMAND, *words], *PROGRAM.run(words, signed_in.environment(words, os.environ)))
 
 
 class Servers:

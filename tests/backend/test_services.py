@@ -233,7 +233,7 @@ def test_only_the_authority_sees_reports_and_each_request_counts_once(client: Cl
     assert client.http.get(url, headers=good).status_code == 401
 
 
-def test_the_staff_interface_wants_the_staff_token(client: Client) -> None:
+def test_the_staff_interface_wants_a_session(client: Client) -> None:
     http = client.servers.for_staff("authority")
     for headers in ({}, {"Authorization": "Bearer " + "0" * 64}):
         assert http.get("/v1/staff/reports", headers=headers).status_code == 401
@@ -255,8 +255,7 @@ def test_a_decision_that_makes_no_sense_is_refused_with_a_reason(client: Client)
     ):
         answer = client.staff("POST", f"reports/{where}/decision", {"approve": True} | decision)
         assert (answer.status_code, reason in answer.json()["error"]) == (status, True)
-    token = keyfiles.read(client.servers.folder / "authority", keyfiles.STAFF).hex()
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": JSON}
+    headers = client.staff_headers() | {"Content-Type": JSON}
     http = client.servers.for_staff("authority")
     for body in (b"[" * 100_000, b"[]", b"9" * 5000, b"\xff", b'{"approve": NaN}'):
         answer = http.post(f"/v1/staff/reports/{report}/decision", content=body, headers=headers)

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from tests import loaded
+from tests.backend import signed_in
 from tests.backend.loaded import PROGRAM as SERVERS
 from tests.companion.loaded import PROGRAM
 from tests.patience import HANG_SECONDS, eventually
@@ -135,7 +136,7 @@ class Network:
             )
 
     def _server(self, *arguments: str) -> str:
-        code, out, err = SERVERS.run(arguments, self._environment)
+        code, out, err = SERVERS.run(arguments, signed_in.environment(arguments, self._environment))
         assert code == 0, err
         return out
 

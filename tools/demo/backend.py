@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import secrets
 import sys
 import time
 import tomllib
@@ -13,6 +14,7 @@ import httpx
 from tools.demo.processes import DemoError, Processes
 
 MIXES = 3
+_STAFF = _SITE, _DECIDER = "test-site", "decider"  # roles, which are their names too
 _DELAY = 0.1  # mean seconds that a mix holds a message
 _PACE = 0.01  # mean seconds between two notifications
 _TAIL = 5  # mean delays at each mix after which hardly a message is still on its way
@@ -52,7 +54,15 @@ class Backend:
                 group.create_task(self._serve(name))
         for name in names:
             await self._until_ready(name)
+        for role in _STAFF:
+            await self._sign_in(role)
         return names
+
+    async def _sign_in(self, role: str) -> None:
+        """Somebody of the staff is invited, chooses a password, and is signed in from then on."""
+        invited = await self._command(role, "staff", "account", "add", role, "--role", role, "--invite")
+        typed = f"{invited['invitation']}\n{secrets.token_urlsafe(16)}\n"
+        await self._command(role, "staff", "set-up", role, typed=typed)
 
     async def _serve(self, name: str) -> None:
         await self._processes.serve(name, [self._server, "run", str(self._folder / name)], f"listening {name} ")
@@ -67,24 +77,25 @@ class Backend:
                     raise DemoError(f"{name} does not find the other servers: {answer.text}")
                 await asyncio.sleep(0.2)
 
-    async def _staff(self, *arguments: str) -> Any:
-        """One command of the health authority's staff; its JSON answer."""
-        command = [self._server, "authority", *arguments, "--json", "--config", str(self._folder / "authority")]
-        code, output, errors = await self._processes.run("staff", command)
+    async def _command(self, role: str, *arguments: str, typed: str = "") -> Any:
+        """One command of somebody of the health authority's staff; its JSON answer."""
+        command = [self._server, *arguments, "--json", "--config", str(self._folder / "authority")]
+        session = {"ANONTRACE_STAFF_SESSION": str(self._folder / f"{role}.session")}
+        code, output, errors = await self._processes.run("staff", command, typed, session)
         if code:
             self._processes.check()
-            raise DemoError(f"authority {arguments[0]} failed: {errors.strip()}")
+            raise DemoError(f"{' '.join(arguments[:2])} failed: {errors.strip()}")
         return json.loads(output)
 
     async def issue_token(self, disease: str) -> str:
         """A one-time token for a patient with this disease code."""
-        return str((await self._staff("issue", "--disease", disease))["token"])
+        return str((await self._command(_SITE, "authority", "issue", "--disease", disease))["token"])
 
     async def pending_report(self) -> dict[str, Any]:
         """The one report that waits for a decision, once the nymserver has opened the log that was uploaded."""
         deadline = time.monotonic() + _PATIENCE
         while True:
-            reports = (await self._staff("reports"))["reports"]
+            reports = (await self._command(_DECIDER, "authority", "reports"))["reports"]
             pending = [report for report in reports if report["state"] == "pending"]
             if len(pending) == 1:
                 return dict(pending[0])
@@ -98,5 +109,7 @@ class Backend:
 
     async def approve(self, report: str, minutes: int, depth: int) -> int:
         """Notify all contacts of a report under a rule, with the chain as deep as `depth`; number of notifications."""
-        answer = await self._staff("approve", report, "--minutes", str(minutes), "--depth", str(depth))
+        answer = await self._command(
+            _DECIDER, "authority", "approve", report, "--minutes", str(minutes), "--depth", str(depth)
+        )
         return int(answer["notifications"])

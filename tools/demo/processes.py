@@ -61,19 +61,22 @@ class Processes:
         del self._running[name]
         raise DemoError(f"{name} ended at its start with exit code {process.returncode}: {self._last_line(name)}")
 
-    async def run(self, name: str, command: Sequence[str]) -> tuple[int, str, str]:
-        """Run a command to its end; its exit code, output and error output. The latter also goes to a log."""
+    async def run(
+        self, name: str, command: Sequence[str], typed: str = "", environment: Mapping[str, str] | None = None
+    ) -> tuple[int, str, str]:
+        """Run a command to its end; its exit code, output and error output. The latter also goes to a log. `typed`: its
+        standard input."""
         process = await asyncio.create_subprocess_exec(
             *command,
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env=self._environment,
+            env={**self._environment, **(environment or {})},
             start_new_session=True,
         )
         try:
             async with asyncio.timeout(_COMMAND):
-                output, errors = await process.communicate()
+                output, errors = await process.communicate(typed.encode())
         except TimeoutError:
             raise DemoError(f"{name}: {' '.join(command[1:])} did not end within {_COMMAND:.0f} s") from None
         finally:

@@ -122,7 +122,9 @@ class AuthoritySettings(_Section):
 
     token_hours: Annotated[int, Field(ge=1, le=24 * 30)] = 72
     permit_hours: Annotated[int, Field(ge=1, le=24 * 30)] = 72
-    bad_tries: Count = 10  # of one sender within ten minutes
+    bad_tries: Count = 10  # of one sender within ten minutes, with tokens as with passwords
+    session_idle_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 30  # after which staff sign in again
+    session_hours: Annotated[int, Field(ge=1, le=24)] = 10  # after which they do in any case
 
 
 class TlsSettings(_Section):
@@ -163,6 +165,8 @@ class ServerConfig(_Section):
     number: MixNumber | None = None
     listen: Annotated[str, AfterValidator(_has_port)]
     staff_listen: Annotated[str, AfterValidator(_is_staff_place)] = STAFF_SOCKET  # a file, or HOST:PORT
+    portal_listen: Annotated[str, AfterValidator(_has_port)] | None = None  # for staff's browsers; None: nowhere
+    portal_url: Url | None = None  # where browsers find that, if it is elsewhere
     url: Url
     network: FilePath = "../network.toml"
     store: Annotated[str, AfterValidator(_is_store)] | None = None  # a cluster; None: the folder `store`
@@ -182,6 +186,8 @@ class ServerConfig(_Section):
             raise ValueError("number: mixes have one, and only they")
         if not self.is_mix and {"nymserver", "mailbox"} & set(self.roles):
             raise ValueError('roles: a nymserver or mailbox server is also a "mix"')
+        if self.portal_listen is not None and "authority" not in self.roles:
+            raise ValueError('portal_listen: only a server of the role "authority" has a portal')
         if self.tls is not None and not self.url.startswith("https://"):
             raise ValueError("url: a server with [tls] is reached by https://")
         if {"nymserver", "mailbox"} <= set(self.roles):
@@ -200,6 +206,22 @@ class ServerConfig(_Section):
     @property
     def listen_at(self) -> TcpPlace:
         return TcpPlace.of(self.listen)
+
+    @property
+    def portal_at(self) -> TcpPlace | None:
+        """None if there is no portal."""
+        return None if self.portal_listen is None else TcpPlace.of(self.portal_listen)
+
+    @property
+    def portal_origin(self) -> str:
+        """How browsers name the portal: scheme, host and port. Passkeys need a name, which an address is none."""
+        if self.portal_url is not None:
+            return self.portal_url.rstrip("/")
+        place = self.portal_at
+        if place is None:
+            return ""
+        host = "localhost" if place.host in ("127.0.0.1", "::1") else place.host
+        return f"{'http' if self.tls is None else 'https'}://{TcpPlace(host, place.port)}"
 
     @property
     def staff_at(self) -> TcpPlace | None:

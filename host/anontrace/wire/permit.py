@@ -54,6 +54,11 @@ class Permit:
         return unix_seconds < self.expires
 
 
+def case_of(data: bytes) -> bytes:
+    """The case-ID (16) of a permit (129) that was made here and has not to be verified."""
+    return data[1 : 1 + CASE_ID]
+
+
 def verify(data: bytes, verify_key: bytes) -> Permit:
     """What a permit (129) says. FormatError if it is none, AuthenticationError if the authority did not sign it.
 

@@ -24,6 +24,7 @@ from anontrace.wire import network
 from anontrace_primitives import multibuffer, x25519_batches
 from anontrace_shared.slots import slot_of
 
+from tests.backend import signed_in
 from tests.backend.client import Client
 from tests.backend.servers import COMMAND, command
 from tests.companion.terminal import talk
@@ -35,7 +36,10 @@ def one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     """Run a command that has to fail, in this process; the one line that it says."""
 
     def run(*arguments: str | Path, status: int = 1) -> str:
-        monkeypatch.setattr(sys, "argv", ["anontrace-server", *map(str, arguments)])
+        words = list(map(str, arguments))
+        monkeypatch.setattr(sys, "argv", ["anontrace-server", *words])
+        for name, value in signed_in.environment(words, {}).items():
+            monkeypatch.setenv(name, value)
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
             main()
@@ -324,7 +328,8 @@ def test_staff_at_a_terminal_are_asked_before_what_cannot_be_undone(client: Clie
         return str(found["state"])
 
     def told(name: str, *options: str, question: str, answer: str) -> tuple[int, str]:
-        return talk(AtTerminal(), ["authority", name, report, *options, *where], [(question, answer)])
+        words = ["authority", name, report, *options, *where]
+        return talk(AtTerminal(signed_in.environment(words, os.environ)), words, [(question, answer)])
 
     notify = "U07.1, generation 0: notify 1 of 1 exposures?"
     assert told("refuse", question="Refuse it?", answer="n")[0] == 1
@@ -340,7 +345,7 @@ def test_staff_at_a_terminal_are_asked_before_what_cannot_be_undone(client: Clie
     assert report not in command("authority", "reports", "--pending", *where).stdout
     assert told("retract", question="Retract it?", answer="")[0] == 1
     assert state() == "approved"
-    assert talk(AtTerminal(), ["authority", "retract", report, "--yes", *where], [])[0] == 0
+    assert command("authority", "retract", report, "--yes", *where).returncode == 0
     assert state() == "retracted"
 
 
@@ -356,7 +361,7 @@ def test_staff_see_tables_and_one_line_errors(client: Client, tmp_path: Path, on
     assert len(command("authority", "issue", "--disease", " j10", *where).stdout.strip()) == 19
     for folder in (tmp_path, client.servers.folder / "mix-1"):
         told = one_line("authority", "reports", "--config", folder)
-        assert "no such file; name the folder of the authority's server by --config" in told
+        assert "no folder of an authority's server; name it by --config" in told
     assert "no such report" in one_line("authority", "show", "00" * 8, *where)
     for deed in ("show", "refuse", "approve", "retract"):
         minutes = ["--minutes", "1"] if deed == "approve" else []
@@ -387,6 +392,7 @@ def test_a_token_that_nobody_could_read_is_said_to_be_lost_or_is_not_issued(
         done = subprocess.run(
             ["bash", "-c", f'"$@" {redirected}', "bash", *words],
             stdout=writing, stderr=subprocess.PIPE, text=True, check=False,
+            env=signed_in.environment([str(each) for each in words[1:]], os.environ),
         )  # fmt: skip
         os.close(writing)
         assert (done.returncode, done.stderr.count("\n")) == (1, 1)

@@ -14,10 +14,11 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 import pytest
-from anontrace.backend.keys import keyfiles
 from anontrace.backend.operating.init import free_ports
+from anontrace.backend.staff.rights import Role
 from anontrace.wire import trust
 
+from tests.backend import signed_in
 from tests.backend.certificates import Authority
 from tests.backend.client import Client
 from tests.backend.conftest import STEADY
@@ -182,7 +183,7 @@ def test_behind_a_real_proxy_clients_are_told_apart_and_nothing_for_staff_is_rea
             answers = [tried(http, proxy.url, f"192.0.2.{n}") for n in range(MAX_TRIES + 2)]
             assert answers == [404] * MAX_TRIES + [429] * 2  # whomever they say they come for
             assert http.get(f"{proxy.url}/healthz").json() == {"alive": True}
-    token = keyfiles.read(authority.folder / "authority", keyfiles.STAFF).hex()
+    token = signed_in.session(authority.folder / "authority", Role.DECIDER)
     for path in PRIVATE:
         for spelling in spellings(path, urlsplit(proxy.url).netloc):
             answer = asked(proxy.url, spelling, "GET", {"Authorization": f"Bearer {token}"}, proxy.context)

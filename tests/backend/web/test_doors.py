@@ -16,11 +16,12 @@ import pytest
 from anontrace.backend import config
 from anontrace.backend.config import TcpPlace
 from anontrace.backend.errors import ConfigError
-from anontrace.backend.keys import keyfiles
 from anontrace.backend.operating import checking
 from anontrace.backend.operating.init import Plan, free_ports, make_network
+from anontrace.backend.staff.rights import Role
 from anontrace.backend.web import sockets
 
+from tests.backend import signed_in
 from tests.backend.client import Client
 from tests.backend.servers import Servers, command, eventually
 from tests.backend.web.spellings import PRIVATE, spellings
@@ -42,13 +43,13 @@ def asked(url: str, target: str, method: str, headers: dict[str, str], context: 
         return stack.enter_context(connection.makefile("rb")).readline().split(b" ", 2)[1]
 
 
-def with_token(servers: Servers) -> dict[str, str]:
-    return {"Authorization": "Bearer " + keyfiles.read(servers.folder / "authority", keyfiles.STAFF).hex()}
+def with_session(servers: Servers) -> dict[str, str]:
+    return {"Authorization": f"Bearer {signed_in.session(servers.folder / 'authority', Role.DECIDER)}"}
 
 
 def test_nothing_for_staff_and_operators_is_at_the_first_door_however_it_is_spelled(client: Client) -> None:
     servers = client.servers
-    headers = with_token(servers)
+    headers = with_session(servers)
     for path in PRIVATE:
         assert servers.for_staff("authority").get(path, headers=headers).status_code == 200
         for spelling in spellings(path, urlsplit(servers.url("authority")).netloc):
@@ -122,7 +123,7 @@ def test_a_server_toml_without_the_second_door_has_it_as_a_socket_file(tmp_path:
 
 def _lists_reports(servers: Servers) -> bool:
     done = command("authority", "reports", "--json", "--config", servers.folder / "authority")
-    return done.returncode == 0 and json.loads(done.stdout) == {"reports": []}
+    return done.returncode == 0 and json.loads(done.stdout)["reports"] == []
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="only Linux has a short path to every file")
@@ -170,7 +171,7 @@ def test_a_port_for_staff_and_operators_answers_watchers_alone_and_nothing_forwa
     with_port: tuple[Servers, str],
 ) -> None:
     servers, door = with_port
-    headers = with_token(servers)
+    headers = with_session(servers)
 
     def answers(sender: str, **more: str) -> set[int]:
         with httpx.Client(trust_env=False, transport=httpx.HTTPTransport(local_address=sender)) as http:

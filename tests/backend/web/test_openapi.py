@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pyotp
 import pytest
 from anontrace.backend.keys import keyfiles
+from anontrace.backend.staff.rights import Role
 from anontrace.wire import onetime
 from anontrace.wire.content import Content
 from anontrace_shared.slots import slot_of
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jsonschema import Draft202012Validator
 
+from tests.backend import signed_in
 from tests.backend.client import Client
 from tests.backend.conftest import SLOW, STEADY
 from tests.backend.test_services import signed_by
@@ -73,6 +76,15 @@ class Described:
             _hold(answer.json(), response["content"][JSON]["schema"], description)
 
 
+def guards(path: str) -> set[str]:
+    """Who may ask for a path: anybody, whoever is signed in, or the health authority."""
+    if path.rpartition("/")[2] in ("login", "invitation", "set-up") and path.count("/") == 3:
+        return set()
+    if "/staff/" in path:
+        return {"staff"}
+    return {"authority"} if "/reports" in path or path == "/v1/sending" else set()
+
+
 def _pattern(path: str) -> str:
     return re.sub(r"\{\w+\}", "[^/]+", path)
 
@@ -107,10 +119,53 @@ def test_schemas_are_well_formed_examples_fit_and_errors_are_described(described
         if taken is not None:
             Draft202012Validator.check_schema(taken["schema"])
             _hold(taken["example"], taken["schema"], description)
-        guarded = [next(iter(each)) for each in operation.get("security", [])]
-        assert guarded == (["staff"] if "/staff/" in path else ["authority"] if "/reports" in path else []), path
+        guarded = {next(iter(each)) for each in operation.get("security", [])}
+        assert guarded == guards(path), path
         for schema in description["components"]["schemas"].values():
             Draft202012Validator.check_schema(schema)
+
+
+def _propose(client: Client) -> None:
+    contact_log = client.make_log(slot_of(time.time()), [])
+    client.upload(client.permit(contact_log), contact_log)
+    report = client.report_with(None, 0)["report"]
+    for wanted in ({"act": "approve"}, {"act": "retract", "message": "x" * 59}, {"act": "refuse"}):
+        made = client.staff("POST", f"reports/{report}/proposal", wanted)
+    for proposal in ("00" * 8, made.json()["id"]):
+        client.staff("POST", f"reports/{report}/approval", {"proposal": proposal})
+
+
+def _keep_accounts(client: Client) -> None:
+    """All that administrators and those who sign in ask for, and somebody who may not."""
+    folder = client.servers.folder / "authority"
+    door = client.servers.for_staff("authority")
+    admin = {"Authorization": f"Bearer {signed_in.session(folder, Role.ADMINISTRATOR)}"}
+    name = f"ada-{os.urandom(4).hex()}"
+    base = "/v1/staff"
+
+    def post(path: str, body: dict[str, Any], headers: dict[str, str] = admin) -> Any:
+        return door.post(f"{base}/{path}", json=body, headers=headers).json()
+
+    post("accounts", {"name": name, "role": "decider"}, client.staff_headers())
+    for wanted in ({"name": name, "role": "king"}, {"name": name, "role": "decider"}):
+        invited = post("accounts", wanted)
+    post(f"accounts/{name}/role", {"role": "auditor"})
+    invited = post(f"accounts/{name}/invitation", {})
+    post("invitation", {"name": name, "invitation": "wrong"})
+    begun = post("invitation", {"name": name, "invitation": invited["invitation"]})
+    chosen = {"session": begun["session"], "password": signed_in.PASSWORD, "code": pyotp.TOTP(begun["secret"]).now()}
+    post("set-up", chosen | {"password": "short"})
+    done = post("set-up", chosen)
+    wanted = {"name": name, "password": signed_in.PASSWORD, "code": done["recovery"][0]}
+    mine = {"Authorization": f"Bearer {post('login', wanted)['session']}"}
+    post("login", wanted)
+    for path in ("accounts", "settings", "audit", "audit?start=-1"):
+        door.get(f"{base}/{path}", headers=admin)
+        door.get(f"{base}/{path}", headers=mine)
+    post("settings", {"four_eyes": False})
+    post("settings", {"four_eyes": True}, mine)
+    post("logout", {}, mine)
+    post(f"accounts/{name}/withdrawal", {})
 
 
 def test_what_servers_take_and_answer_is_what_they_describe(client: Client, described: Described) -> None:
@@ -148,12 +203,22 @@ def test_what_servers_take_and_answer_is_what_they_describe(client: Client, desc
         client.redeem("nonsense", b"log")
         client.redeem(onetime.new_token(), b"log")
         client.staff("POST", "tokens", {"disease": "much too long"})
+        issued = client.staff("POST", "tokens", {"disease": "U07.1", "reference": "L 17"}).json()["id"]
+        for path in ("tokens", "tokens?day=1", "tokens?day=x", "tokens?reference=l%2017"):
+            client.staff("GET", path)
+        for token in (issued, issued, "00" * 16, "x"):
+            client.staff("POST", f"tokens/{token}/withdrawal", {})
+        for stopped in (True, False, 1):
+            client.staff("POST", "sending", {"stopped": stopped})
+        _propose(client)
+        _keep_accounts(client)
 
         nymserver = client.servers.url("nymserver")
         seed = keyfiles.read(client.servers.folder / "authority", keyfiles.SIGNING)
         own = Ed25519PrivateKey.from_private_bytes(seed)
         client.http.get(f"{nymserver}/v1/reports", headers=signed_by(own, "GET", "/v1/reports", b""))
         client.http.get(f"{nymserver}/v1/reports")
+        client.http.post(f"{nymserver}/v1/sending", json={"stopped": False})
         for kind, decision in (("decision", {"approve": False}), ("retraction", {"key": os.urandom(32).hex()})):
             path, body = f"/v1/reports/{report}/{kind}", json.dumps(decision).encode()
             headers = signed_by(own, "POST", path, body) | {"Content-Type": JSON}
@@ -165,6 +230,7 @@ def test_what_servers_take_and_answer_is_what_they_describe(client: Client, desc
     operations = {(method, path) for method, path, _, _ in described.operations()}
     asked = {(method, path) for method, path, _ in described.met}
     assert asked == operations
-    by_authority = {("POST", f"/v1/reports/{{report}}/{kind}") for kind in ("decision", "retraction")}  # forwarded
+    by_authority = {("POST", f"/v1/reports/{{report}}/{kind}") for kind in ("decision", "retraction")}
+    by_authority.add(("POST", "/v1/sending"))  # forwarded
     taken = {(method, path) for method, path, status in described.met if status < 400}
     assert taken == operations - by_authority

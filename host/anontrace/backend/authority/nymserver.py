@@ -1,19 +1,14 @@
 """What the authority asks of the nymserver, signed request by request (docs/protocol.md section 8)."""
 
-import secrets
-from hashlib import sha256
+import json
 from typing import Any
 from urllib.parse import urlsplit
 
-import jwt
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-from anontrace import clock
 from anontrace.backend.errors import PeerError, Refused
 from anontrace.backend.peers import Peers
 from anontrace.backend.web.http import JSON, json_in, reason_in
+from anontrace.backend.web.signed import NYMSERVER, signed
 
-_SECONDS = 60
 _MAX_ANSWER = 1 << 28  # bytes; a report has about 100 for each exposure
 
 
@@ -22,12 +17,17 @@ class Nymserver:
 
     def __init__(self, peers: Peers, signing_key: bytes) -> None:
         self._peers = peers
-        self._key = Ed25519PrivateKey.from_private_bytes(signing_key)
+        self._key = signing_key
 
-    async def reports(self) -> list[dict[str, Any]]:
-        """All reports, as of section 9."""
+    async def overview(self) -> dict[str, Any]:
+        """All reports, the limits of their cases, and whether sending is stopped, as of section 9."""
         answer = await self._ask("GET", "/v1/reports", b"")
-        return list(answer["reports"])
+        # A nymserver of an earlier version says neither.
+        return {"cases": {}, "stopped": False, **answer, "reports": list(answer["reports"])}
+
+    async def switch(self, stopped: bool) -> None:
+        """Stop all sending at the nymserver, or go on with it."""
+        await self._ask("POST", "/v1/sending", json.dumps({"stopped": stopped}).encode())
 
     async def decide(self, report: str, decision: bytes) -> dict[str, Any]:
         """Hand over a decision (JSON). Refused with the nymserver's reason if it does not take it."""
@@ -39,17 +39,8 @@ class Nymserver:
 
     async def _ask(self, method: str, path: str, body: bytes) -> dict[str, Any]:
         url = await self._peers.nymserver_url() + path
-        now = int(clock.now())
-        claims = {
-            "aud": "nymserver",
-            "iat": now,
-            "exp": now + _SECONDS,
-            "jti": secrets.token_hex(16),
-            # What the nymserver sees is the path of the URL, whatever stands before /v1 in it.
-            "sub": f"{method} {urlsplit(url).path}",
-            "body": sha256(body).hexdigest(),
-        }
-        headers = {"Authorization": f"Bearer {jwt.encode(claims, self._key, algorithm='EdDSA')}", "Content-Type": JSON}
+        # What the nymserver sees is the path of the URL, whatever stands before /v1 in it.
+        headers = signed(self._key, NYMSERVER, method, urlsplit(url).path, body) | {"Content-Type": JSON}
         answer = await self._peers.request("nymserver", method, url, _MAX_ANSWER, content=body, headers=headers)
         if answer.is_client_error:
             raise Refused(answer.status_code, f"the nymserver refuses: {reason_in(answer.content)}")

@@ -14,6 +14,7 @@ from .check import check, status
 from .move import move
 from .network import init, init_server, network, seal
 from .run import run
+from .staff import staff
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -28,6 +29,7 @@ def group(context: click.Context, debug: bool) -> None:
 group.add_command(init)
 group.add_command(run)
 group.add_command(authority)
+group.add_command(staff)
 group.add_command(check)
 group.add_command(status)
 group.add_command(seal)

@@ -1,78 +1,20 @@
 """`anontrace-server authority`: what the health authority's staff do. Talks to the running server of their folder."""
 
-import os
 import re
-import sys
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-import httpx
 
 from anontrace import streams
-from anontrace.backend import config
-from anontrace.backend.errors import ConfigError, PeerError
-from anontrace.backend.keys import keyfiles
-from anontrace.backend.operating.nearby import Place
-from anontrace.backend.web.http import reason_in, silence_in
 from anontrace.foreign.lines import json_line, line
+
+from .desk import Desk
+from .options import confirm, example, options, text, when, yes
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _SECONDS_A_DAY = 86400
-
-
-@dataclass(frozen=True, slots=True)
-class _Staff:
-    """The authority's server, as its staff reach it."""
-
-    place: Place
-    headers: dict[str, str]
-
-    def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        """The JSON answer. PeerError, with the server's reason, if it is another one."""
-        try:
-            answer = self.place.request(method, f"/v1/staff/{path}", 30, json=body, headers=self.headers)
-        except httpx.HTTPError as error:
-            why = silence_in(error)
-            raise PeerError(f"{self.place.where}: the authority's server does not answer ({why})") from None
-        if not answer.is_success:
-            raise PeerError(reason_in(answer.content) or f"the authority's server answers {answer.status_code}")
-        try:
-            return answer.json()
-        except (ValueError, RecursionError):
-            raise PeerError(f"{self.place.where}: this is no authority's server") from None
-
-
-def _text(context: click.Context, parameter: click.Parameter, typed: str) -> str:
-    """What was typed, as UTF-8 whatever the locale."""
-    try:
-        return os.fsencode(typed).decode()
-    except UnicodeError:
-        raise click.BadParameter("this is no text in UTF-8") from None
-
-
-def _options(command: _F) -> _F:
-    as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
-    folder = click.option(
-        "--config",
-        "folder",
-        default="authority",
-        show_default=True,
-        type=click.Path(file_okay=False, path_type=Path),
-        help="Folder of the authority's server.",
-    )
-    return as_json(folder(command))
-
-
-def _staff(folder: Path) -> _Staff:
-    for name in (config.FILE, keyfiles.STAFF):
-        if not (folder / name).exists():
-            raise ConfigError(f"{folder / name}: no such file; name the folder of the authority's server by --config")
-    token = keyfiles.read(folder, keyfiles.STAFF).hex()
-    return _Staff(Place.for_staff(config.load(folder)), {"Authorization": f"Bearer {token}"})
 
 
 def _report(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
@@ -83,48 +25,40 @@ def _report(_context: click.Context, _parameter: click.Parameter, value: str) ->
 
 
 _REPORT = click.argument("report", callback=_report)
-_yes = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-
-
-def _confirm(question: Callable[[], str], settled: bool) -> None:
-    """Ask before what cannot be undone, if somebody sits at a terminal. click.Abort unless it is confirmed."""
-    if not settled and sys.stdin.isatty():
-        click.confirm(line(question()), abort=True, err=True)
-
-
-def _example(*lines: str) -> str:
-    """The last lines of a command's help."""
-    return "\n".join(("\b", "Example:" if len(lines) == 1 else "Examples:", *(f"  {line}" for line in lines)))
 
 
 @click.group()
 def authority() -> None:
-    """Issue one-time tokens; look at reports; approve or refuse them; take back what was approved."""
+    """Issue one-time tokens; look at reports; approve or refuse them; take back what was approved.
+
+    Sign in first: `anontrace-server staff login`.
+    """
 
 
-@authority.command(epilog=_example("anontrace-server authority issue --disease U07.1"))
+@authority.command(epilog=example("anontrace-server authority issue --disease U07.1"))
 @click.option("--disease", required=True, metavar="CODE", help="Disease code of ICD-10, such as U07.1.",
-              callback=_text)  # fmt: skip
-@_options
-def issue(disease: str, folder: Path, as_json: bool) -> None:
+              callback=text)  # fmt: skip
+@click.option("--reference", default="", help="What the test site calls the test; never a name.", callback=text)
+@options
+def issue(disease: str, reference: str, folder: Path, as_json: bool) -> None:
     """Issue a one-time token for a patient. It is shown this once."""
-    staff = _staff(folder)
+    staff = Desk.signed_in(folder)
     streams.check_kept("a token is shown once only, so none was issued")
-    issued = staff.ask("POST", "tokens", {"disease": disease.strip().upper()})
+    issued = staff.ask("POST", "tokens", {"disease": disease.strip().upper(), "reference": reference})
     with streams.once("the token that was issued is lost: issue another one"):
         click.echo(json_line(issued) if as_json else line(issued["token"]))
     if not as_json:
-        click.echo(line(f"for {issued['disease']}, until {_when(issued['expires'])} UTC"), err=True)
+        click.echo(line(f"for {issued['disease']}, until {when(issued['expires'])} UTC"), err=True)
 
 
 @authority.command(
-    epilog=_example("anontrace-server authority reports --pending", "anontrace-server authority reports --json")
+    epilog=example("anontrace-server authority reports --pending", "anontrace-server authority reports --json")
 )
 @click.option("--pending", is_flag=True, help="Only those that wait for a decision.")
-@_options
+@options
 def reports(pending: bool, folder: Path, as_json: bool) -> None:
     """List the reports, oldest first."""
-    answer = _staff(folder).ask("GET", "reports")
+    answer = Desk.signed_in(folder).ask("GET", "reports")
     if pending:
         answer["reports"] = [each for each in answer["reports"] if each["state"] == "pending"]
     if as_json:
@@ -141,19 +75,19 @@ def reports(pending: bool, folder: Path, as_json: bool) -> None:
             _shown(each["report"]),
             str(each["generation"]),
             _shown(each["disease"]),
-            _when(each["received"]),
+            when(each["received"]),
             _shown(each["state"]),
             str(len(each["exposures"])),
         )
     Console().print(table)
 
 
-@authority.command(epilog=_example("anontrace-server authority show 0123456789abcdef"))
+@authority.command(epilog=example("anontrace-server authority show 0123456789abcdef"))
 @_REPORT
-@_options
+@options
 def show(report: str, folder: Path, as_json: bool) -> None:
     """Show the exposure figures of REPORT. An exposure is one contact address in one slot of five minutes."""
-    found = _staff(folder).ask("GET", f"reports/{report}")
+    found = Desk.signed_in(folder).ask("GET", f"reports/{report}")
     if as_json:
         click.echo(json_line(found))
         return
@@ -164,7 +98,7 @@ def show(report: str, folder: Path, as_json: bool) -> None:
     console = Console()
     console.print(_shown(f"report {found['report']} of case {found['case']}: {found['state']}"))
     console.print(
-        _shown(f"{found['disease']}, generation {found['generation']}, received {_when(found['received'])} UTC")
+        _shown(f"{found['disease']}, generation {found['generation']}, received {when(found['received'])} UTC")
     )
     log = found["log"]
     console.print(
@@ -175,113 +109,162 @@ def show(report: str, folder: Path, as_json: bool) -> None:
         place = found["place"]
         console.print(_shown(f"It is the log of a place: {place['name']} ({place['kind']})"))
     for each in found.get("notes", ()):
-        day = _when(each["day"] * _SECONDS_A_DAY)[:10]
+        day = when(each["day"] * _SECONDS_A_DAY)[:10]
         console.print(_shown(f"The wearer notes: {day} (UTC), {each['minutes']} minutes at {each['label']}"))
     has_places = any(each.get("at") for each in found["exposures"])
     names = ("id", "day (UTC)", "minutes", "attenuation dB", "verified", *(("at",) if has_places else ()))
     table = Table(*names, box=box.SIMPLE)
     for each in found["exposures"]:
-        day = _when(each["day"] * _SECONDS_A_DAY)[:10]
+        day = when(each["day"] * _SECONDS_A_DAY)[:10]
         verified = "yes" if each["verified"] else "no"
         at = (_shown(each.get("at") or ""),) if has_places else ()
         table.add_row(str(each["id"]), day, f"{each['minutes']:.2f}", str(each["attenuation"]), verified, *at)
     console.print(table)
 
 
+_RULE: tuple[Callable[[_F], _F], ...] = (
+    click.option("--minutes", type=click.IntRange(0, 65535), help="Rule: tell who was near this long."),
+    click.option(
+        "--attenuation", type=click.IntRange(0, 255), metavar="DB", help="Only contacts at most this far off."
+    ),
+    click.option("--depth", type=click.IntRange(1, 255), help="Deepest generation to be told. [new case: 1]"),
+    click.option("--budget", type=click.IntRange(0), help="Most notifications of this report."),
+    click.option("--case-budget", type=click.IntRange(0), help="Most notifications of the whole case."),
+    click.option("--day-budget", type=click.IntRange(0), help="Most notifications of the case on one day (UTC)."),
+    click.option(
+        "--exposure", "exposures", type=int, multiple=True, metavar="ID", help="Only this one. May be repeated."
+    ),
+    click.option("--message", default="", help="For the contacts, up to 58 bytes.", callback=text),
+    click.option("--place/--person", default=None, help="Tell them it was at a place, or with a person. [as it says]"),
+)
+
+
+def _rule(command: _F) -> _F:
+    """The options that make a decision."""
+    for option in reversed(_RULE):
+        command = option(command)
+    return command
+
+
+def _decision(rule: dict[str, Any]) -> dict[str, Any]:
+    """The decision that the options make. click.UsageError without a rule."""
+    if rule["minutes"] is None:
+        raise click.UsageError("Missing option '--minutes'.")
+    place = {} if rule["place"] is None else {"place": rule["place"]}
+    wanted = {name: value for name, value in rule.items() if name not in ("place", "exposures")}
+    return {"approve": True, "exposures": list(rule["exposures"]) or "all", **wanted, **place}
+
+
+def _question(staff: Desk, report: str, rule: dict[str, Any]) -> str:
+    found = staff.ask("GET", f"reports/{report}")
+    attenuation = rule["attenuation"]
+    near = [
+        each
+        for each in found["exposures"]
+        if (not rule["exposures"] or each["id"] in rule["exposures"])
+        and (attenuation is None or each["attenuation"] <= attenuation)
+    ]
+    most = "" if rule["budget"] is None else f", {rule['budget']} at most"
+    return (
+        f"{found['disease']}, generation {found['generation']}: notify {len(near)} of"
+        f" {len(found['exposures'])} exposures{most}?"
+    )
+
+
 @authority.command(
-    epilog=_example(
+    epilog=example(
         "anontrace-server authority approve 0123456789abcdef --minutes 15 --attenuation 70",
         'anontrace-server authority approve 0123456789abcdef --minutes 15 --depth 2 --message "Call 555 0100"',
+        "anontrace-server authority approve 0123456789abcdef --proposal 89abcdef01234567",
     )
 )
 @_REPORT
-@click.option("--minutes", required=True, type=click.IntRange(0, 65535), help="Rule: tell who was near this long.")
-@click.option("--attenuation", type=click.IntRange(0, 255), metavar="DB", help="Only contacts at most this far off.")
-@click.option("--depth", type=click.IntRange(1, 255), help="Deepest generation to be told. [new case: 1]")
-@click.option("--budget", type=click.IntRange(0), help="Most notifications of this report.")
-@click.option("--case-budget", type=click.IntRange(0), help="Most notifications of the whole case.")
-@click.option("--day-budget", type=click.IntRange(0), help="Most notifications of the whole case on one day (UTC).")
-@click.option("--exposure", "exposures", type=int, multiple=True, metavar="ID", help="Only this one. May be repeated.")
-@click.option("--message", default="", help="For the contacts, up to 58 bytes.", callback=_text)
-@click.option("--place/--person", default=None, help="Tell them it was at a place, or with a person. [as it says]")
-@_yes
-@_options
-def approve(
-    report: str,
-    minutes: int,
-    attenuation: int | None,
-    depth: int | None,
-    budget: int | None,
-    case_budget: int | None,
-    day_budget: int | None,
-    exposures: tuple[int, ...],
-    message: str,
-    place: bool | None,
-    yes: bool,
-    folder: Path,
-    as_json: bool,
-) -> None:
-    """Have the contacts of REPORT notified. Its place's name is told to nobody, unless you write it in the message."""
-    staff = _staff(folder)
+@click.option("--proposal", metavar="ID", help="Do what was proposed, as `authority propose` and the portal name it.")
+@_rule
+@yes
+@options
+def approve(report: str, proposal: str | None, yes: bool, folder: Path, as_json: bool, **rule: Any) -> None:
+    """Have the contacts of REPORT notified. Its place's name is told to nobody, unless you write it in the message.
 
-    def question() -> str:
-        found = staff.ask("GET", f"reports/{report}")
-        near = [
-            each
-            for each in found["exposures"]
-            if (not exposures or each["id"] in exposures)
-            and (attenuation is None or each["attenuation"] <= attenuation)
-        ]
-        most = "" if budget is None else f", {budget} at most"
-        return (
-            f"{found['disease']}, generation {found['generation']}: notify {len(near)} of"
-            f" {len(found['exposures'])} exposures{most}?"
-        )
-
-    _confirm(question, yes or as_json)
-    decision = {
-        "approve": True,
-        "exposures": list(exposures) or "all",
-        "minutes": minutes,
-        "attenuation": attenuation,
-        "depth": depth,
-        "budget": budget,
-        "case_budget": case_budget,
-        "day_budget": day_budget,
-        "message": message,
-    } | ({} if place is None else {"place": place})
-    answer = staff.ask("POST", f"reports/{report}/decision", decision)
+    With four eyes, what somebody else proposed: --proposal.
+    """
+    staff = Desk.signed_in(folder)
+    if proposal is not None:
+        answer = staff.ask("POST", f"reports/{report}/approval", {"proposal": proposal})
+    else:
+        decision = _decision(rule)
+        confirm(lambda: _question(staff, report, rule), yes or as_json)
+        answer = staff.ask("POST", f"reports/{report}/decision", decision)
     with streams.once("the report is approved all the same"):
         number = answer["notifications"]
         click.echo(json_line(answer) if as_json else f"approved: {number} notifications are on their way")
 
 
-@authority.command(epilog=_example("anontrace-server authority refuse 0123456789abcdef"))
+@authority.command(
+    epilog=example(
+        "anontrace-server authority propose 0123456789abcdef --minutes 15",
+        "anontrace-server authority propose 0123456789abcdef --act refuse",
+    )
+)
 @_REPORT
-@_yes
-@_options
+@click.option("--act", type=click.Choice(["approve", "refuse", "retract"]), default="approve", show_default=True)
+@_rule
+@options
+def propose(report: str, act: str, folder: Path, as_json: bool, **rule: Any) -> None:
+    """Propose what is to be done with REPORT; somebody else approves it by the id that is printed."""
+    staff = Desk.signed_in(folder)
+    wanted: dict[str, Any] = {"act": act, "message": rule["message"]}
+    if act == "approve":
+        wanted = {"act": act, "decision": _decision(rule)}
+    answer = staff.ask("POST", f"reports/{report}/proposal", wanted)
+    with streams.once("it is proposed all the same"):
+        click.echo(json_line(answer) if as_json else f"proposed: {answer['id']}")
+
+
+@authority.command(epilog=example("anontrace-server authority refuse 0123456789abcdef"))
+@_REPORT
+@yes
+@options
 def refuse(report: str, yes: bool, folder: Path, as_json: bool) -> None:
     """Notify nobody of REPORT."""
-    _confirm(lambda: "Its contacts are deleted, and nobody can be notified of it later. Refuse it?", yes or as_json)
-    answer = _staff(folder).ask("POST", f"reports/{report}/decision", {"approve": False})
+    confirm(lambda: "Its contacts are deleted, and nobody can be notified of it later. Refuse it?", yes or as_json)
+    answer = Desk.signed_in(folder).ask("POST", f"reports/{report}/decision", {"approve": False})
     with streams.once("the report is refused all the same"):
         click.echo(json_line(answer) if as_json else "refused: nobody is notified")
 
 
 @authority.command(
-    epilog=_example('anontrace-server authority retract 0123456789abcdef --message "False alarm"'),
+    epilog=example('anontrace-server authority retract 0123456789abcdef --message "False alarm"'),
 )
 @_REPORT
-@click.option("--message", default="", help="For the contacts, up to 58 bytes.", callback=_text)
-@_yes
-@_options
+@click.option("--message", default="", help="For the contacts, up to 58 bytes.", callback=text)
+@yes
+@options
 def retract(report: str, message: str, yes: bool, folder: Path, as_json: bool) -> None:
     """Take back REPORT: everybody who was notified of it is told so. A patient's own report ends its case."""
-    _confirm(lambda: "Everybody who was notified of it is told that it was wrong. Retract it?", yes or as_json)
-    answer = _staff(folder).ask("POST", f"reports/{report}/retraction", {"message": message})
+    confirm(lambda: "Everybody who was notified of it is told that it was wrong. Retract it?", yes or as_json)
+    answer = Desk.signed_in(folder).ask("POST", f"reports/{report}/retraction", {"message": message})
     with streams.once("the report is retracted all the same"):
         number = answer["notifications"]
         click.echo(json_line(answer) if as_json else f"retracted: {number} messages are on their way")
+
+
+@authority.command(epilog=example("anontrace-server authority stop"))
+@yes
+@options
+def stop(yes: bool, folder: Path, as_json: bool) -> None:
+    """Stop all sending at once: no notification and no retraction leaves the nymserver until `resume`."""
+    confirm(lambda: "Nobody at all is notified until sending is resumed. Stop it?", yes or as_json)
+    answer = Desk.signed_in(folder).ask("POST", "sending", {"stopped": True})
+    click.echo(json_line(answer) if as_json else "stopped: nothing is sent until `anontrace-server authority resume`")
+
+
+@authority.command(epilog=example("anontrace-server authority resume"))
+@options
+def resume(folder: Path, as_json: bool) -> None:
+    """Go on with sending: what waited leaves at the usual pace."""
+    answer = Desk.signed_in(folder).ask("POST", "sending", {"stopped": False})
+    click.echo(json_line(answer) if as_json else "resumed: what waited is sent")
 
 
 def _shown(text: str) -> str:
@@ -289,7 +272,3 @@ def _shown(text: str) -> str:
     from rich.markup import escape
 
     return escape(line(text))
-
-
-def _when(unix: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.gmtime(unix))

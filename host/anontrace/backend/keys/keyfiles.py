@@ -17,7 +17,8 @@ SIGNING = "signing.key"  # Ed25519 seed: the server's long-term identity
 STORAGE = "storage.key"  # seals the daily mix keys in the store
 LOG = "log.key"  # X25519: what contact logs are sealed to
 TOKEN = "chain.key"  # noqa: S105  (the name of a file)  seals chain tokens
-STAFF = "staff.token"
+STAFF = "staff.key"  # seals what staff's authenticators share with the authority
+STAFF_TOKEN = "staff.token"  # noqa: S105  (the name of a file)  what staff shared before they had accounts
 STORE = "store.password"  # for the cluster, if the state is in one
 NAMES = (SIGNING, STORAGE, LOG, TOKEN, STAFF, STORE)
 KEY = 32
@@ -39,6 +40,11 @@ def write_new(folder: Path, name: str) -> bytes:
 def read(folder: Path, name: str) -> bytes:
     """A secret (32). ConfigError if it is missing or malformed, or others may read it or may have put it there."""
     path = folder / name
+    if name == STAFF and not path.exists() and (folder / STAFF_TOKEN).exists():
+        raise ConfigError(
+            f"{path}: no such file: this folder is of before staff had accounts; run `anontrace-server staff init "
+            f"{folder}`, start the server, then `anontrace-server staff account add`"
+        )
     text = _text(path)
     if atrest.is_sealed(text):
         return _unsealed(path, text)

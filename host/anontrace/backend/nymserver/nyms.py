@@ -6,7 +6,8 @@ what it was told, by tags that only its contact address gives: so a repeat does 
 whatever order messages come. Never keeps a contact address, except within a message that waits for a new SURB.
 """
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from hashlib import sha256
@@ -25,6 +26,8 @@ from anontrace.mixnet.receipt import NymAnswer, NymQuestion
 from anontrace.mixnet.sizes import BLOB, CONTACT_ADDRESS, NOTIFICATION
 
 from .headers import Headers
+from .progress import Tallies
+from .sending import SEND, Sending
 
 TABLE = "nyms"
 _SLOT = 4
@@ -67,6 +70,7 @@ class Outgoing:
 
 
 _OUTGOING = CONTACT_ADDRESS + _SLOT + NOTIFICATION
+_Became = tuple[Outgoing, Outcome]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,8 @@ class Nyms:
         self._counters = counters
         self._headers = Headers(store, known_mix)
         self._keep_days = keep_days
+        self._sending = Sending(store)
+        self._tallies = Tallies(store)
 
     async def swap(self, wanted: swap.Swap) -> str | None:
         """Store a blob, or replace one by its authentication; anything else changes nothing.
@@ -132,28 +138,38 @@ class Nyms:
                 self._counters.add("swap_refused")
                 return None
             new = _Nym(wanted.blob) if stored is None else replace(stored, blob=wanted.blob, used=False)
-            new, entry = await self._flush(new)
+            is_held = bool(new.waiting) and await self._sending.is_stopped()
+            new, then, became = self._hold(new) if is_held else await self._flush(new)
             expires = keydays.day_at(clock.now()) + self._keep_days
-            then = [] if entry is None else [entry]
             if await self._store.compare_and_swap(TABLE, wanted.key, value, new.encode(), expires, then):
                 self._counters.add("swap_new" if stored is None else "swap_replaced")
-                return entry.queue if entry else None
+                await self._note_waited(became)
+                return then[0].queue if then and not is_held else None
         raise StoreError("a nym changed under every attempt to swap it")
 
-    async def _flush(self, nym: _Nym) -> tuple[_Nym, Entry | None]:
+    @staticmethod
+    def _hold(nym: _Nym) -> tuple[_Nym, list[Entry], list[_Became]]:
+        """While sending is stopped: what waited for a SURB waits with all else that is to go out."""
+        entries = [Entry(SEND, time.time(), each.encode()) for each in nym.waiting]
+        return replace(nym, waiting=()), entries, [(each, Outcome.WAITING) for each in nym.waiting]
+
+    async def _flush(self, nym: _Nym) -> tuple[_Nym, list[Entry], list[_Became]]:
         """Use a fresh SURB for the message that waits longest. One that cannot be sent is dropped for the next."""
+        became: list[_Became] = []
         while nym.waiting:
             first, rest = nym.waiting[0], nym.waiting[1:]
             tag = _tag_of(first)
             outcome, entry = await self._to_mix(nym, first, tag)
-            if outcome is Outcome.SENT:
+            if entry is not None:
                 self._counters.add("notification_sent")
-                return replace(nym, used=True, told=(*nym.told, tag), waiting=rest), entry
+                became.append((first, Outcome.SENT))
+                return replace(nym, used=True, told=(*nym.told, tag), waiting=rest), [entry], became
             if outcome is Outcome.WAITING:
-                return replace(nym, used=True), None
+                return replace(nym, used=True), [], became
             self._counters.add("notification_unusable")
+            became.append((first, Outcome.UNUSABLE))
             nym = replace(nym, waiting=rest)
-        return nym, None
+        return nym, [], became
 
     async def send(self, outgoing: Outgoing) -> tuple[Outcome, str | None]:
         """Send a message with the stored SURB, or let it wait for the next one; and the mix queue that got it.
@@ -172,12 +188,33 @@ class Nyms:
             if outgoing in nym.waiting:
                 return Outcome.WAITING, None
             new, outcome, entry = await self._tell(nym, outgoing, tag)
-            if new == nym:
-                return self._count(outcome), None
             then = [] if entry is None else [entry]
-            if await self._store.compare_and_swap(TABLE, key, value, new.encode(), None, then):
+            if new == nym or await self._store.compare_and_swap(TABLE, key, value, new.encode(), None, then):
+                await self._note(outgoing, outcome, len(nym.waiting) - len(new.waiting))
                 return self._count(outcome), entry.queue if entry else None
         raise StoreError("a nym changed under every attempt to send to it")
+
+    async def _note(self, outgoing: Outgoing, outcome: Outcome, called_off: int) -> None:
+        """Count what became of a message; `called_off`: those that waited and never go, since this one takes them
+        back."""
+        content = Notification.decode(outgoing.content, kept=True)
+        is_retraction = content.kind is Kind.RETRACTION
+        if outcome is Outcome.CANCELLED:
+            await self._tallies.add(content.report_id, cancelled=1, waiting=-max(0, called_off))
+        elif is_retraction:
+            await self._tallies.add(content.report_id, taken_back=int(outcome in (Outcome.SENT, Outcome.WAITING)))
+        elif outcome in (Outcome.SENT, Outcome.WAITING):
+            await self._tallies.add(content.report_id, **{outcome.value: 1})
+        else:
+            await self._tallies.add(content.report_id, dropped=1)
+
+    async def _note_waited(self, became: Sequence[_Became]) -> None:
+        """Count what became of messages that waited: WAITING are those that are put back, to be sent later."""
+        for outgoing, outcome in became:
+            content = Notification.decode(outgoing.content, kept=True)
+            if content.kind is Kind.NOTIFICATION:
+                more = {Outcome.SENT: {"sent": 1}, Outcome.UNUSABLE: {"dropped": 1}}.get(outcome, {})
+                await self._tallies.add(content.report_id, waiting=-1, **more)
 
     def _count(self, outcome: Outcome) -> Outcome:
         self._counters.add(f"notification_{outcome.value}")

@@ -110,6 +110,26 @@ class Exposure(BaseModel):
         )
 
 
+class Progress(BaseModel):
+    """What became of a report's messages: handed to the mixes; waiting until the contact's companion asks again;
+    dropped (nobody there any more, or no room); not sent because the report was retracted before; and retractions that
+    were handed to the mixes or wait."""
+
+    sent: int = 0
+    waiting: int = 0
+    dropped: int = 0
+    cancelled: int = 0
+    taken_back: int = 0
+
+
+class Effect(BaseModel):
+    """What a decision caused: the day (UTC) on which it was made, how many messages it queued, what became of them."""
+
+    day: int
+    notifications: int
+    progress: Progress = Field(default_factory=Progress)
+
+
 class Report(BaseModel):
     """An opened log, as the authority sees it."""
 
@@ -123,6 +143,7 @@ class Report(BaseModel):
     log: Tally
     place: Place | None = None  # this and the notes until it is decided, or 60 days
     notes: list[PlaceNote] = Field(default_factory=list)
+    effect: Effect | None = None  # once it is decided; never stored with it
 
     def without_places(self) -> "Report":
         """It, when nobody needs to know any more where it was."""
@@ -130,10 +151,30 @@ class Report(BaseModel):
         return self.model_copy(update={"place": None, "notes": [], "exposures": exposures})
 
 
+class CaseLimits(BaseModel):
+    """What the authority has decided for a case: how deep it goes, and its budgets; whether it was retracted."""
+
+    depth: int
+    case_budget: int | None
+    day_budget: int | None
+    retracted: bool
+
+
 class ReportList(BaseModel):
-    """All reports that the nymserver holds."""
+    """All reports that the nymserver holds, what was decided for their cases (by case-ID), and whether sending is
+    stopped."""
 
     reports: list[Report]
+    cases: dict[str, CaseLimits] = Field(default_factory=dict)
+    stopped: bool = False
+
+
+class Switch(BaseModel):
+    """Whether all sending is stopped."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    stopped: bool
 
 
 class Decided(BaseModel):
@@ -212,6 +253,20 @@ class Case(BaseModel):
         """Where a report of this case stands. What the report itself says may be older."""
         outcome = self.reports.get(report.report.hex())
         return report.state if outcome is None else outcome.state
+
+    @property
+    def limits(self) -> CaseLimits:
+        return CaseLimits(
+            depth=self.depth, case_budget=self.case_budget, day_budget=self.day_budget, retracted=self.retracted
+        )
+
+    def shown(self, report: Report, progress: Progress | None) -> Report:
+        """A report of this case, with where it stands and what its decision caused."""
+        outcome, effect = self.reports.get(report.report.hex()), None
+        if outcome is not None:
+            told = progress or Progress()
+            effect = Effect(day=outcome.day, notifications=outcome.notifications, progress=told)
+        return report.model_copy(update={"state": self.state(report), "effect": effect})
 
     def room(self, today: int) -> int | None:
         """How many notifications the next report may cause; None: any number."""

@@ -25,6 +25,7 @@ from anontrace.wire.places import NOWHERE, Places
 
 from . import decisions, retraction
 from .nyms import Outgoing
+from .progress import Tallies
 from .records import (
     Case,
     Contact,
@@ -35,13 +36,15 @@ from .records import (
     Place,
     PlaceNote,
     Report,
+    ReportList,
     Retraction,
     State,
     Tally,
 )  # fmt: skip
 from .retraction import Notified
+from .sending import SEND as SEND
+from .sending import Sending
 
-SEND = "send"
 FORGET = "forget"
 KEEP_DAYS = 60
 UNDECIDED_DAYS = 30
@@ -74,6 +77,8 @@ class Reports:
         self._chain_days = chain_days
         self._wake = wake
         self._spread = spread
+        self._sending = Sending(store)
+        self._tallies = Tallies(store)
 
     async def add(
         self,
@@ -112,6 +117,11 @@ class Reports:
 
     async def all(self) -> list[Report]:
         """Every report of the last KEEP_DAYS, oldest first."""
+        return (await self.overview()).reports
+
+    async def overview(self) -> ReportList:
+        """Every report of the last KEEP_DAYS, oldest first; what was decided for their cases; whether sending goes
+        on."""
         today = keydays.day_at(clock.now())
         days = [_day_key(day) for day in range(today - KEEP_DAYS, today + 1)]
         # One whose upload was opened again after a crash and past midnight is in the lists of two days.
@@ -119,10 +129,15 @@ class Reports:
         values = await self._store.get_many(_REPORTS, ids)
         reports = [Report.model_validate_json(value) for value in values if value is not None]
         cases = await self._cases({report.case for report in reports})
-        return [
-            report.model_copy(update={"state": cases[report.case].state(report)}) if report.case in cases else report
-            for report in reports
-        ]
+        progress = await self._tallies.of([report.report for report in reports])
+        return ReportList(
+            reports=[
+                each if each.case not in cases else cases[each.case].shown(each, progress.get(each.report))
+                for each in reports
+            ],
+            cases={case_id.hex(): case.limits for case_id, case in cases.items()},
+            stopped=await self._sending.is_stopped(),
+        )
 
     async def case(self, case_id: bytes) -> Case | None:
         """What the authority has decided for a case; None before its first decision."""

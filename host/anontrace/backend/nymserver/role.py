@@ -12,6 +12,7 @@ from anontrace.backend.keys import keyfiles
 from anontrace.backend.mix.items import Arrived
 from anontrace.backend.mix.publishing import NymserverFacts
 from anontrace.backend.roles import Context
+from anontrace.backend.web.signed import SignedRequests
 
 from . import routes
 from .deliveries import Deliveries
@@ -21,8 +22,8 @@ from .judging import Judge
 from .kept import OPEN, Kept
 from .nyms import Nyms, Outgoing
 from .opening import Opener
-from .reports import FORGET, SEND, Reports
-from .requests import AuthorityRequests
+from .reports import FORGET, Reports
+from .sending import SEND, Sending
 from .uploads import Uploads
 
 _random = random.SystemRandom()
@@ -52,8 +53,9 @@ class NymserverRole:
             store, counters, kept, self._nyms, self._reports, authority.key, log_secret, token_key,
             settings.tx_correction,
         )  # fmt: skip
-        requests = AuthorityRequests(store, authority.key)
-        self.router: APIRouter = routes.router(uploads, self._reports, requests)
+        self._sending = Sending(store)
+        requests = SignedRequests(store, authority.key)
+        self.router: APIRouter = routes.router(uploads, self._reports, requests, self._sending)
 
     def connect(self, wake_mix: Callable[[str], None], stuck: Callable[[], Collection[str]]) -> None:
         """Where to tell that an outgoing message was put into a queue of the mix, and which of those have a next mix
@@ -97,6 +99,7 @@ class NymserverRole:
 
     async def _send(self, items: Sequence[bytes]) -> None:
         for item in items:
+            await self._sending.wait()
             _, queue = await self._nyms.send(Outgoing.decode(item))
             if queue is not None:
                 self._wake_mix(queue)

@@ -6,18 +6,19 @@ from anontrace.backend.web import gone
 from anontrace.backend.web.app import json_body, octets
 from anontrace.backend.web.describing import AUTHORITY, gives_octets, takes, takes_octets
 from anontrace.backend.web.http import OCTETS
+from anontrace.backend.web.signed import SignedRequests
 from anontrace.mixnet.sizes import REPORT_ID
 from anontrace.wire.upload import CHUNK
 
-from .records import Decided, Decision, ReportList, Retraction
+from .records import Decided, Decision, ReportList, Retraction, Switch
 from .reports import Reports
-from .requests import AuthorityRequests
+from .sending import Sending
 from .uploads import Uploads
 
 _REPORT = Path(pattern=f"^[0-9a-f]{{{2 * REPORT_ID}}}$")
 
 
-def router(uploads: Uploads, reports: Reports, requests: AuthorityRequests) -> APIRouter:
+def router(uploads: Uploads, reports: Reports, requests: SignedRequests, sending: Sending) -> APIRouter:
     """What clients and the health authority ask of the nymserver."""
     routes = APIRouter(tags=["nymserver"])
     for_authority = [Depends(AUTHORITY)]
@@ -37,7 +38,7 @@ def router(uploads: Uploads, reports: Reports, requests: AuthorityRequests) -> A
     async def list_reports(request: Request) -> ReportList:
         """All reports, for the health authority."""
         await requests.check(request)
-        return ReportList(reports=await reports.all())
+        return await reports.overview()
 
     @routes.post(
         "/v1/reports/{report}/decision",
@@ -60,6 +61,14 @@ def router(uploads: Uploads, reports: Reports, requests: AuthorityRequests) -> A
         await requests.check(request)
         wanted = await json_body(request, Retraction)
         return Decided(notifications=await reports.retract(bytes.fromhex(report), wanted))
+
+    @routes.post("/v1/sending", dependencies=for_authority, openapi_extra=takes(Switch, {"stopped": True}))
+    async def switch(request: Request) -> Switch:
+        """Stop all sending, or go on with it."""
+        await requests.check(request)
+        wanted = await json_body(request, Switch)
+        await (sending.stop() if wanted.stopped else sending.resume())
+        return wanted
 
     gone.add(routes, ("/v1/buckets/{index}",))
     return routes

@@ -25,7 +25,12 @@ ERRORS: Responses = {
     "5XX": {"model": ErrorReply, "description": "Not now, and why. 503: when to come again, in Retry-After."},
 }
 
-STAFF = HTTPBearer(scheme_name="staff", description="The staff token of the authority's server.", auto_error=False)
+STAFF = HTTPBearer(
+    scheme_name="staff",
+    description="A session of `POST /v1/staff/login`. For accounts and the audit also a JWT that the server's own "
+    "signing key signed for this request alone.",
+    auto_error=False,
+)
 AUTHORITY = HTTPBearer(
     scheme_name="authority",
     bearerFormat="JWT",

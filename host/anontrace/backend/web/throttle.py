@@ -1,4 +1,4 @@
-"""Bounded tries: how often one sender may present tokens that do not exist. In memory only, by salted hash.
+"""Bounded tries: how often one sender may present what is wrong: tokens, passwords. In memory only, by salted hash.
 
 A sender is an IPv4 address or an IPv6 /64. Each process counts for itself, and anew after a restart.
 """
@@ -21,15 +21,17 @@ _SOON = 1  # seconds until tries that are under way have been answered
 class Throttle:
     """Counts bad tries per sender within a window of ten minutes."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, bad: int = 404) -> None:
+        """`bad`: the status with which a bad try is refused."""
         self._most = most
+        self._bad = bad
         self._salt = os.urandom(32)
         self._tries: OrderedDict[bytes, list[float]] = OrderedDict()
         self._underway: Counter[bytes] = Counter()
 
     @contextmanager
     def trying(self, sender: str) -> Iterator[None]:
-        """Around one try, which is bad if it ends with Refused (404). Refused (429) if this sender has had its tries;
+        """Around one try, bad if it is Refused with that status. Refused (429) if this sender has had its tries;
         those under way count, so that trying many at once is no way around."""
         key = self._key(sender)
         recent = self._recent(key)
@@ -41,7 +43,7 @@ class Throttle:
         try:
             yield
         except Refused as refused:
-            if refused.status == 404:
+            if refused.status == self._bad:
                 self._remember(key)
             raise
         finally:

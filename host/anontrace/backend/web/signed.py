@@ -1,9 +1,14 @@
-"""Requests of the health authority: a JWT bound to method, path and body, used once (docs/protocol.md section 8)."""
+"""Requests that a key signs one by one: a JWT bound to method, path and body, used once (docs/protocol.md section 8).
 
+So the health authority asks a nymserver, and whoever has the authority's key files asks its server for what no account
+can be asked for: the first account.
+"""
+
+import secrets
 from hashlib import sha256
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from fastapi import Request
 
 from anontrace import clock
@@ -11,7 +16,7 @@ from anontrace.backend.errors import Refused
 from anontrace.backend.store import Put, Store
 from anontrace.mixnet import keydays
 
-AUDIENCE = "nymserver"
+NYMSERVER, AUTHORITY = "nymserver", "authority"  # who is asked
 MAX_SECONDS = 60
 _CLOCK_TOLERANCE = 60
 _TABLE = "authority-requests"
@@ -19,12 +24,28 @@ _REQUIRED = ["aud", "iat", "exp", "jti", "sub", "body"]
 _MAX_ID = 64
 
 
-class AuthorityRequests:
-    """Checks that a request comes from the pinned authority, is fresh, and comes for the first time."""
+def signed(signing_key: bytes, audience: str, method: str, path: str, body: bytes) -> dict[str, str]:
+    """The header by which a request of whoever has this key (Ed25519 seed, 32) is believed."""
+    now = int(clock.now())
+    claims = {
+        "aud": audience,
+        "iat": now,
+        "exp": now + MAX_SECONDS,
+        "jti": secrets.token_hex(16),
+        "sub": f"{method} {path}",
+        "body": sha256(body).hexdigest(),
+    }
+    token = jwt.encode(claims, Ed25519PrivateKey.from_private_bytes(signing_key), algorithm="EdDSA")
+    return {"Authorization": f"Bearer {token}"}
 
-    def __init__(self, store: Store, authority_key: bytes) -> None:
+
+class SignedRequests:
+    """Checks that a request is the health authority's, for this server, fresh, and comes for the first time."""
+
+    def __init__(self, store: Store, authority_key: bytes, audience: str = NYMSERVER) -> None:
         self._store = store
         self._key = Ed25519PublicKey.from_public_bytes(authority_key)
+        self._audience = audience
 
     async def check(self, request: Request) -> None:
         """Refused (401) unless the request is the authority's."""
@@ -34,7 +55,7 @@ class AuthorityRequests:
         # Times are checked below against anontrace.clock; PyJWT would take the system's.
         options = {"require": _REQUIRED, "verify_exp": False, "verify_iat": False, "verify_nbf": False}
         try:
-            claims = jwt.decode(token, self._key, algorithms=["EdDSA"], audience=AUDIENCE, options=options)  # type: ignore[arg-type]
+            claims = jwt.decode(token, self._key, algorithms=["EdDSA"], audience=self._audience, options=options)  # type: ignore[arg-type]
             issued, expires = float(claims["iat"]), float(claims["exp"])
         except (jwt.InvalidTokenError, TypeError, ValueError):
             raise Refused(401, "this is not signed by the health authority") from None

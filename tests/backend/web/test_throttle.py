@@ -1,8 +1,8 @@
 """Tries of tokens that do not exist: so many for one sender, whatever its addresses, also all at once."""
 
 import pytest
-from anontrace.backend.authority.throttle import Throttle
 from anontrace.backend.errors import Refused
+from anontrace.backend.web.throttle import Throttle
 
 MAX_TRIES = 3
 
