@@ -19,7 +19,9 @@ def report(value: float) -> Report:
 
 
 def test_every_benchmark_is_found() -> None:
-    assert {"crowd", "presets", "primitives", "pull", "registration", "unwrap"} <= set(bench.discover())
+    assert {"crowd", "looks", "peers", "presets", "primitives", "pull", "registration", "unwrap"} <= set(
+        bench.discover()
+    )
 
 
 @pytest.mark.parametrize(("value", "code"), [(0.6, 0), (0.61, 1)])

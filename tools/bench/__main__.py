@@ -18,7 +18,14 @@ from rich.table import Table
 from tools.bench.report import Figure, Report
 
 HERE = Path(__file__).parent
-LONG = {"load": "a minute", "meetings": "a minute", "privacy": "minutes", "servers": "minutes", "stores": "minutes"}
+LONG = {
+    "load": "a minute",
+    "meetings": "a minute",
+    "peers": "minutes",
+    "privacy": "minutes",
+    "servers": "minutes",
+    "stores": "minutes",
+}
 OUTPUT = HERE.parent.parent / "build" / "bench.json"
 
 

@@ -204,10 +204,22 @@ def is_marked(digest: bytes) -> bool:
     return digest[0] % MARKED == 0
 
 
+def with_digest(row: bytes) -> bytes:
+    """A message (243) and its digest behind it (249): for who needs that more than once, since to compute it takes a
+    quarter of the time of a look."""
+    return row + digest(row)
+
+
 def add_up(look: Look, groups: Sequence[Sequence[bytes]]) -> list[bytes]:
     """The sums (243 each) that a look is answered with, over these messages of each group."""
-    marks = [[is_marked(digest(each)) for each in messages] for messages in groups]
-    return sums.add_up(look.seed, look.sums, groups, marks, ROW)
+    return add_up_known(look, [[with_digest(each) for each in messages] for messages in groups])
+
+
+def add_up_known(look: Look, groups: Sequence[Sequence[bytes]]) -> list[bytes]:
+    """The same over messages with their digests (249 each)."""
+    marks = [[is_marked(each[ROW:]) for each in messages] for messages in groups]
+    # Digests are added up too, and cut off: to cut them off each message before takes longer.
+    return [each[:ROW] for each in sums.add_up(look.seed, look.sums, groups, marks, ROW + DIGEST)]
 
 
 def bound_to(request: bytes) -> bytes:

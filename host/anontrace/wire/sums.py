@@ -8,8 +8,10 @@ bodies.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, reduce
 from hashlib import shake_256
+from itertools import compress
+from operator import xor
 
 _LABEL = b"anontrace/2 sums"
 _DOUBLE = bytes(each << 1 ^ (0x11B if each & 0x80 else 0) for each in range(256))  # by x^8 + x^4 + x^3 + x + 1
@@ -24,29 +26,52 @@ def is_thin(number: int) -> bool:
 def coefficients(seed: bytes, number: int, group: int, marks: Sequence[bool]) -> bytes:
     """What sum `number` takes each message of the group at this place of the request times: a byte each, 0 leaves it
     out. `marks`: for each message whether thin sums take it up. `seed`: 16."""
-    drawn = shake_256(_LABEL + seed + bytes((number, group))).digest(len(marks))
+    of_all = _drawn(seed, number, group, len(marks))
     if not is_thin(number):
-        return drawn
-    return bytes(each if marked else 0 for each, marked in zip(drawn, marks, strict=True))
+        return of_all
+    return bytes(each if marked else 0 for each, marked in zip(of_all, marks, strict=True))
+
+
+def _drawn(seed: bytes, number: int, group: int, size: int) -> bytes:
+    """The coefficients for all messages of a group of this size."""
+    return shake_256(_LABEL + seed + bytes((number, group))).digest(size)
 
 
 def add_up(
     seed: bytes, count: int, groups: Sequence[Sequence[bytes]], marks: Sequence[Sequence[bool]], size: int
 ) -> list[bytes]:
     """The first `count` sums over all messages of the groups, each of `size` bytes; an empty one counts as zeros."""
-    numbers = [[int.from_bytes(each) for each in messages] for messages in groups]
+    messages = [int.from_bytes(each) for group in groups for each in group]
+    if not messages:
+        return [bytes(size)] * count
+    marked = [each for group in marks for each in group]
+    thin = list(compress(messages, marked))
+    sizes = [(place, len(group)) for place, group in enumerate(groups) if group]
     made = []
     for number in range(count):
-        by_coefficient = [0] * 256
-        for place, messages in enumerate(numbers):
-            for each, message in zip(coefficients(seed, number, place, marks[place]), messages, strict=True):
-                by_coefficient[each] ^= message
-        total = 0
-        for each, added in enumerate(by_coefficient):
-            if each and added:
-                total ^= int.from_bytes(added.to_bytes(size).translate(_times(each)))
-        made.append(total.to_bytes(size))
+        factors, added = b"".join(_drawn(seed, number, *each) for each in sizes), messages
+        if is_thin(number):
+            factors, added = bytes(compress(factors, marked)), thin
+        by_factor = [0] * 256
+        for factor, message in zip(factors, added, strict=True):
+            by_factor[factor] ^= message
+        made.append(_weighted(by_factor, size))
     return made
+
+
+def _weighted(values: list[int], size: int) -> bytes:
+    """The sum of so many values as there are bytes, each times its place. All that are times one bit are added up
+    before they are doubled: eight multiplications instead of 255."""
+    by_bit = []
+    while len(values) > 1:
+        half = len(values) // 2
+        upper = values[half:]
+        by_bit.append(reduce(xor, upper))
+        values = list(map(xor, values, upper))
+    total = 0
+    for each in by_bit:  # from the highest bit on
+        total = int.from_bytes(total.to_bytes(size).translate(_DOUBLE)) ^ each
+    return total.to_bytes(size)
 
 
 @dataclass(frozen=True, slots=True)

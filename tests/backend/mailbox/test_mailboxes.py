@@ -96,6 +96,22 @@ def test_what_there_is_no_room_for_is_told_later_and_is_in_no_sum_before(place: 
     with_mailboxes(place, body)
 
 
+def test_messages_that_were_stored_without_their_digests_are_told_of_and_added_up_all_the_same(
+    place: Place,
+) -> None:
+    async def body(mailboxes: Mailboxes, store: Store, looks: list[int]) -> None:
+        group = os.urandom(16)
+        some, rows = messages(group, 20)
+        await store.append_many(GROUPS, [(group + bytes(2), row) for row in rows[:10]], 32, 1 << 20)
+        await mailboxes.deliver(some[10:])
+        asked = ask(60, 5, 0, Group(group, 2, 5))
+        answer = await mailboxes.answer(asked)
+        assert answer.told == [digests(rows[5:])]
+        assert answer.sums == look.add_up(asked, [rows[2:]])
+
+    with_mailboxes(place, body)
+
+
 def test_who_knows_more_than_there_is_or_asks_for_strangers_groups_gets_an_answer_of_the_same_size(
     place: Place,
 ) -> None:
@@ -142,7 +158,9 @@ def test_an_address_of_its_own_goes_where_it_went_and_one_of_a_version_to_come_n
             assert Arrived.decode(arrived.encode()) == arrived
             await mailboxes.deliver([arrived])
         assert await store.get_lists("mailboxes", [address]) == [[payload]]
-        assert await store.get_lists(GROUPS, [address[:16] + bytes(2)]) == [[address[16:20] + payload]]
+        assert await store.get_lists(GROUPS, [address[:16] + bytes(2)]) == [
+            [look.with_digest(address[16:20] + payload)]
+        ]
         assert mailboxes._counters.snapshot()["mailbox_unknown"] == 1
         found = await mailboxes.answer(ask(0, 0, 3, Group(address[:16], 0, 0), old=[(os.urandom(32), 0), (address, 0)]))
         assert found.plain == [(1, bytes(4) + payload)]  # what is not told of by its digest is not there

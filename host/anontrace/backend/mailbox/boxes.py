@@ -20,7 +20,10 @@ from anontrace.wire.look import Answer, Group, Look
 
 KEEP_DAYS = 30
 TABLE = "mailboxes"
-GROUPS = "groups"  # a page of a group: its address (16), number (2, big-endian)
+GROUPS = (
+    "groups"  # a page of a group: its address (16), number (2, big-endian); messages with their digests (249 each),
+)
+# without them (243) what older servers stored
 PAGE = 32  # messages in one; an append writes a page anew
 _AT_ONCE = 256  # lists that are read together: 16 MB, if all are full
 _READERS = 4  # looks that are answered at one time; one at full lists waits for room, not for memory
@@ -45,7 +48,7 @@ class Mailboxes:
         alone = [(each.mailbox, each.payload) for each in arrived if each.version == ALONE]
         kept = sum(await self._store.append_many(TABLE, alone, self._quota, expires)) if alone else 0
         grouped = [
-            (each.mailbox[:GROUP], each.mailbox[GROUP : GROUP + BOX] + each.payload)
+            (each.mailbox[:GROUP], look.with_digest(each.mailbox[GROUP : GROUP + BOX] + each.payload))
             for each in arrived
             if each.version == GROUPED
         ]
@@ -76,9 +79,9 @@ class Mailboxes:
         async with self._reading:
             plain = await self._alone(asked.old, asked.plain)
             told, messages = await self._groups(asked)
-            added = await asyncio.to_thread(look.add_up, asked, messages)
+            added = await asyncio.to_thread(look.add_up_known, asked, messages)
         for place, rows in enumerate(messages, look.FIRST_GROUP):
-            plain += [(place, row) for row in rows[: asked.plain - len(plain)]]
+            plain += [(place, row[: look.ROW]) for row in rows[: asked.plain - len(plain)]]
         self._counters.add("looks")
         return Answer(told, added, plain)
 
@@ -95,18 +98,19 @@ class Mailboxes:
         return found
 
     async def _groups(self, asked: Look) -> tuple[list[list[bytes]], list[list[bytes]]]:
-        """For each group the digests that are told, and the messages that sums are made of."""
+        """For each group the digests that are told, and the messages that sums are made of, with their digests."""
         room = min(asked.digests, look.MAX_ROWS - sum(each.known - each.start for each in asked.groups))
         told, messages = [], []
         for group, rows in zip(asked.groups, await self._rows(asked.groups, room), strict=True):
             fresh = rows[group.known - group.start :][:room]
             room -= len(fresh)
-            told.append([look.digest(each) for each in fresh])
+            told.append([each[look.ROW :] for each in fresh])
             messages.append(rows[: group.known - group.start + len(fresh)])
         return told, messages
 
     async def _rows(self, groups: Sequence[Group], room: int) -> list[list[bytes]]:
-        """The messages of groups from where each begins on, as far as they are known, and `room` more if there are."""
+        """The messages of groups, with their digests, from where each begins on, as far as they are known, and `room`
+        more if there are."""
         rows: list[list[bytes]] = [[] for _ in groups]
         wanted = [
             (n, page) for n, each in enumerate(groups) for page in range(each.start // PAGE, each.known // PAGE + 1)
@@ -116,7 +120,8 @@ class Mailboxes:
             for start in range(0, len(wanted), _AT_ONCE):
                 part = wanted[start : start + _AT_ONCE]
                 keys = [_key(groups[n].address, page) for n, page in part]
-                for (n, page), found in zip(part, await self._store.get_lists(GROUPS, keys), strict=True):
+                for (n, page), stored in zip(part, await self._store.get_lists(GROUPS, keys), strict=True):
+                    found = [each if len(each) > look.ROW else look.with_digest(each) for each in stored]
                     rows[n] += found[groups[n].start % PAGE :] if page == groups[n].start // PAGE else found
                     if len(found) == PAGE and page >= groups[n].known // PAGE:
                         full.append((n, page + 1))
