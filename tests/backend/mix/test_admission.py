@@ -4,15 +4,17 @@ import asyncio
 import os
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
+from typing import Any
 
+import pytest
 from anontrace import clock
-from anontrace.backend.errors import Overloaded
+from anontrace.backend.errors import Overloaded, StoreError
 from anontrace.backend.mix.admission import Admission
 from anontrace.backend.mix.keys import MixKeys
 from anontrace.backend.observing.counters import Counters
-from anontrace.backend.store import Store, open_store
+from anontrace.backend.store import Put, Store, open_store
 from anontrace.mixnet import keydays, packet
 from anontrace.mixnet.path import Hop
 from anontrace_primitives import x25519_base
@@ -109,3 +111,51 @@ def test_messages_are_held_for_exponentially_distributed_times(tmp_path: Path) -
         assert over[1000.0] == counted
 
     with_admission(tmp_path, (), body, mean)
+
+
+class _Together:
+    """A store whose writes for the keys of a mix wait until so many have been asked for; of one key they fail."""
+
+    def __init__(self, store: Store, calls: int, fails: str | None) -> None:
+        self._store, self._barrier, self._fails = store, asyncio.Barrier(calls), fails
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def put_if_absent_many(self, table: str, puts: Sequence[Put], expires: int | None = None) -> list[bool]:
+        await self._barrier.wait()
+        if table == self._fails:
+            raise StoreError("the disk is full")
+        await asyncio.sleep(0.05)  # the others are still under way when it has failed
+        return await self._store.put_if_absent_many(table, puts, expires)
+
+
+@pytest.mark.parametrize("is_one_lost", [False, True])
+def test_messages_under_thirty_keys_are_stored_at_once_and_a_key_that_fails_takes_no_other_along(
+    tmp_path: Path, is_one_lost: bool
+) -> None:
+    async def around() -> None:
+        store, counters = await open_store(tmp_path), Counters()
+        keys = MixKeys(store, bytes(32), retire=False, key_file=Path("storage.key"))
+        for day in range(-keydays.LIFE_DAYS + 1, 1):
+            await keys.roll(clock.now() + day * 86400)
+        living = keys.all()
+        assert len(living) >= keydays.LIFE_DAYS
+        together = _Together(store, len(living), living[3].table if is_one_lost else None)
+        admission = Admission(
+            together, keys, counters, delay=0.0, queue_limit=2 * len(living), known_mix=lambda _: True, stuck=frozenset,
+            wake=lambda _: None,
+        )  # fmt: skip
+        onward = Hop(2, keydays.key_select(keydays.day_at(clock.now())), x25519_base(os.urandom(32)))
+        ways = [[Hop(1, keydays.key_select(key.day), key.public), onward] for key in living]
+        messages = [packet.forward(way, bytes(32), os.urandom(239)) for way in ways]
+        sent = asyncio.wait_for(admission.accept(messages), 20)
+        if is_one_lost:
+            with pytest.raises(StoreError, match="the disk is full"):
+                await sent
+        else:
+            await sent
+        assert sum((await store.backlog()).values()) == counters.snapshot()["accepted"] == len(living) - is_one_lost
+        await store.close()
+
+    asyncio.run(around())

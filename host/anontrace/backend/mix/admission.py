@@ -6,8 +6,9 @@ filled their share of the queue: refusing it would stop its whole batch, and wit
 sends.
 """
 
+import asyncio
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from anontrace_shared.errors import FormatError
 
@@ -60,14 +61,28 @@ class Admission:
         self._underway += len(messages)
         try:
             by_key = await self._unwrap(messages, Room(self._queue_limit, waiting, self._stuck()), clock.now())
-            for key, puts in by_key.items():
-                stored = await self._store.put_if_absent_many(key.table, puts, expires=key.last_day)
-                self._counters.add("accepted", sum(stored))
-                self._counters.add("dropped_replay", len(stored) - sum(stored))
+            await self._hold(by_key)
         finally:
             self._underway -= len(messages)
         for queue in {put.then.queue for puts in by_key.values() for put in puts if put.then is not None}:
             self._wake(queue)
+
+    async def _hold(self, by_key: Mapping[MixKey, Sequence[Put]]) -> None:
+        """Store what was never here. For all keys at once: messages come under any of thirty, and each write would wait
+        for the disk alone. Fails once all have ended, if one has failed."""
+        outcomes = await asyncio.gather(
+            *(self._store.put_if_absent_many(key.table, puts, expires=key.last_day) for key, puts in by_key.items()),
+            return_exceptions=True,
+        )
+        failed = None
+        for stored in outcomes:
+            if isinstance(stored, BaseException):
+                failed = failed or stored
+                continue
+            self._counters.add("accepted", sum(stored))
+            self._counters.add("dropped_replay", len(stored) - sum(stored))
+        if failed is not None:
+            raise failed
 
     async def _unwrap(self, messages: Sequence[bytes], room: Room, now: float) -> dict[MixKey, list[Put]]:
         """Undo one hop of each message; those that do not hold are only counted."""
