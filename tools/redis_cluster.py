@@ -4,6 +4,7 @@ For tests and benchmarks. Started in a folder, on free ports; nodes can be kille
 """
 
 import contextlib
+import os
 import random
 import secrets
 import signal
@@ -11,6 +12,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +137,28 @@ class RedisCluster:
     def names(self, prefix: str) -> list[bytes]:
         """All names that the masters hold and that have this in them."""
         return [name for node in self.masters() for name in self._ask(node, "KEYS", f"*{prefix}*")]
+
+    def spent(self) -> float:
+        """Seconds of processor time that all nodes have used, without those that they fork to rewrite their logs."""
+        fields = (
+            Path(f"/proc/{each.pid}/stat").read_text().rpartition(")")[2].split() for each in self._processes.values()
+        )
+        return sum(int(each[11]) + int(each[12]) for each in fields) / os.sysconf("SC_CLK_TCK")  # proc(5): utime, stime
+
+    def settle(self) -> None:
+        """Wait until no node rewrites its log."""
+        for node in self._processes:
+            self._eventually(f"node {node} has rewritten its log", partial(self._is_settled, node))
+
+    def rewrite(self) -> None:
+        """Have the masters rewrite their logs, those that do not yet; returns once they do."""
+        for node in self.masters():
+            if self._is_settled(node):
+                self._ask(node, "BGREWRITEAOF")
+
+    def _is_settled(self, node: int) -> bool:
+        found = self._ask(node, "INFO", "persistence")
+        return not (found["aof_rewrite_in_progress"] or found["aof_rewrite_scheduled"])
 
     def memory(self) -> int:
         """Bytes of memory that the masters use for data."""

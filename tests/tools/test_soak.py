@@ -26,12 +26,6 @@ def test_whatever_grows_with_the_days_or_the_addresses_fails(what: str) -> None:
     assert len(failures) == 1
 
 
-def test_a_message_costs_more_until_its_table_has_all_its_days_and_no_more_after_that() -> None:
-    first, full, last = (replace(DAY, message_ms=part * DAY.message_ms) for part in (1, 2.5, 5.5))
-    assert judged([first] * 30 + [full] * 30, [first] * 30 + [full] * 30)[1] == []
-    assert len(judged([full] * 55 + [last] * 5, [full] * 55 + [last] * 5)[1]) == 2
-
-
 def test_a_server_lives_through_its_days() -> None:
     seen: list[int] = []
     days = lived(2, 8, seen.append)
