@@ -150,8 +150,8 @@ async def _running(
     try:
         await node.start(mute)
         async with (
-            _listening(node.app, outer, tls, http, stopping) as front,
-            _listening(node.staff_app, inner, tls, http, stopping) as back,
+            opened(node.app, outer, tls, http, stopping) as front,
+            opened(node.staff_app, inner, tls, http, stopping) as back,
         ):
             try:
                 yield node
@@ -163,7 +163,7 @@ async def _running(
 
 
 @contextlib.asynccontextmanager
-async def _listening(
+async def opened(
     app: ASGIApp,
     bound: list[socket.socket],
     tls: ssl.SSLContext | None,
