@@ -21,6 +21,7 @@ LOW_SLOTS = 72  # six hours: from then on, registering is due
 SYNC_SECONDS = 86400
 ASK_SECONDS = 86400
 LATE_SECONDS = 300  # by which a clock may be behind without a word
+BAR = 40  # characters of the longest bar
 REFUSED_SECONDS = 14 * 86400  # for so long one is reminded of an upload that was refused
 
 
@@ -126,7 +127,12 @@ def _document(found: _Found) -> dict[str, Any]:
         "pending": found.pending,
         "badge": badges[0] if badges else None,
         "badges": badges,
-        "log": {"bytes": found.log.bytes, "records": found.log.records, "days": found.log.days},
+        "log": {
+            "bytes": found.log.bytes,
+            "records": found.log.records,
+            "days": found.log.days,
+            "by_day": found.log.by_day,
+        },
         "mailboxes": found.mailboxes,
         "asked": found.asked,
         "clock": found.doubt,
@@ -168,6 +174,7 @@ def _lines(found: _Found) -> list[str]:
     said += [
         f"Log         {found.log.records} sealed records, {found.log.bytes} bytes"
         + (f", {found.log.days[0]} to {found.log.days[-1]}" if found.log.days else ""),
+        *_bars(found.log.by_day),
         f"Mailboxes   {found.mailboxes}, {asked}",
         f"Exposures   {len(found.told) or 'none'}" + (" (anontrace exposures list)" if found.told else ""),
         f"Running     {f'yes, at level {found.level}' if found.running else 'no'}",
@@ -182,6 +189,14 @@ def _lines(found: _Found) -> list[str]:
         width = max(len(command) for command, _ in todo)
         said += ["", "Next:", *(f"  {command:<{width}}   {why}" for command, why in todo)]
     return said
+
+
+def _bars(by_day: dict[str, int]) -> list[str]:
+    """A bar for each day of which something is in the log: how much was heard, of whom nobody can read here."""
+    from anontrace import streams
+
+    bar, most = "█" if streams.is_unicode() else "#", max(by_day.values(), default=0)
+    return [f"            {day}  {bar * -(-BAR * number // most)} {number}" for day, number in by_day.items() if number]
 
 
 def _todo(found: _Found) -> list[tuple[str, str]]:

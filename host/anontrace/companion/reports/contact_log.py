@@ -23,8 +23,13 @@ class Summary:
     bytes: int
     blocks: int
     records: int
-    days: list[str]
+    by_day: dict[str, int]  # records of each local day that has blocks, the oldest first
     undated: int  # blocks whose time nobody knows
+
+    @property
+    def days(self) -> list[str]:
+        """The local days that it has blocks of, the oldest first."""
+        return list(self.by_day)
 
 
 def gather(logs: list[list[bytes]], now: float, without: Sequence[Period] = ()) -> bytes:
@@ -57,12 +62,15 @@ def _is_wanted(slot: int | None, oldest: int, without: Sequence[Period]) -> bool
 
 def summarise(data: bytes) -> Summary:
     blocks = log.resolve(log.blocks(data))
-    slots = sorted({block.slot for block in blocks if block.slot is not None})
+    by_day: dict[str, int] = {}
+    for slot, records in sorted((block.slot, len(block.records)) for block in blocks if block.slot is not None):
+        day = day_text(slot)
+        by_day[day] = by_day.get(day, 0) + records
     return Summary(
         bytes=len(data),
         blocks=len(blocks),
         records=sum(len(block.records) for block in blocks),
-        days=list(dict.fromkeys(day_text(slot) for slot in slots)),
+        by_day=by_day,
         undated=sum(block.slot is None for block in blocks),
     )
 
