@@ -128,6 +128,25 @@ def test_queue_entries_come_in_order_of_their_time_and_only_when_due(place: Plac
     within(place, body)
 
 
+def test_what_is_looked_at_stays_as_it_is_and_is_shown_in_order_whenever_it_is_due(place: Place) -> None:
+    async def body(store: Store) -> None:
+        numbers = [3e12, 7.5, 2.0, 9e9, 2.25]
+        await store.enqueue([Entry("q", number, b"%r" % number) for number in numbers])
+        await store.enqueue([Entry("r", 1.0, b"of another queue")])
+        (leased,) = (await store.take("q", 3.0, 1, 3.0)).entries
+        assert leased.item == b"2.0"  # and is due when its lease ends, at 6.0
+        in_order = [b"2.25", b"2.0", b"7.5", b"9000000000.0", b"3000000000000.0"]
+        assert [each.item for each in await store.peek("q", 10)] == in_order
+        assert [each.id for each in await store.peek("q", 2)] == [each.id for each in await store.peek("q", 9)][:2]
+        assert await store.peek("nothing", 5) == []
+        assert len((await store.take("q", 8.0, 10, 1.0)).entries) == 3
+        await store.done("q", [leased.id])
+        assert leased.id not in [each.id for each in await store.peek("q", 10)]
+        assert await store.backlog() == {"q": 4, "r": 1}
+
+    within(place, body)
+
+
 def test_leased_entries_come_back_after_a_restart_and_done_ones_do_not(place: Place) -> None:
     async def body(store: Store) -> None:
         await store.enqueue([Entry("q", 1.0, b"done"), Entry("q", 2.0, b"leased")])

@@ -15,7 +15,7 @@ import struct
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 from operator import itemgetter
 from typing import Any, Self
 from zlib import crc32
@@ -377,15 +377,7 @@ class ClusterStore:
 
     async def take(self, queue: str, now: float, limit: int, lease: float) -> Taking:
         """The earliest over all shards. The first of two workers who saw the same entry gets it."""
-        everywhere: dict[int, _Arguments] = {shard: [queue, limit] for shard in range(self._cluster.shards)}
-        heads = await self._each(scripts.PEEK, everywhere, writes=False, repeatable=True)
-        seen = heapq.merge(
-            *(
-                [(float(due), due, shard, identity) for identity, due in zip(flat[::2], flat[1::2], strict=True)]
-                for shard, flat in heads.items()
-            )
-        )
-        first = [each for each, _ in zip(seen, range(limit + 1), strict=False)]
+        first = await self._heads(queue, limit + 1)
         chosen = [each for each in first if each[0] <= now][:limit]
         next_due = first[len(chosen)][0] if len(first) > len(chosen) else None
         arguments: dict[int, _Arguments] = {}
@@ -404,6 +396,26 @@ class ClusterStore:
         self._leases = {place: each for place, each in self._leases.items() if each.until > now}
         self._leases |= {(queue, entry.id): _Lease(now, now + lease) for entry in entries}
         return Taking(entries, next_due)
+
+    async def peek(self, queue: str, limit: int) -> list[Taken]:
+        heads = await self._heads(queue, limit)
+        arguments = self._by_shard([queue], [identity for *_, identity in heads])
+        found = await self._each(scripts.ENTERED, arguments, writes=False, repeatable=True)
+        turns = {shard: iter(flat[1::2]) for shard, flat in found.items()}
+        items = [(identity, next(turns[shard])) for _, _, shard, identity in heads]
+        return [Taken(identity, item) for identity, item in items if item is not None]
+
+    async def _heads(self, queue: str, number: int) -> list[tuple[float, bytes, int, bytes]]:
+        """The first entries over all shards: due time, as a number and as Redis has it, shard and id."""
+        everywhere: dict[int, _Arguments] = {shard: [queue, number - 1] for shard in range(self._cluster.shards)}
+        heads = await self._each(scripts.PEEK, everywhere, writes=False, repeatable=True)
+        seen = heapq.merge(
+            *(
+                [(float(due), due, shard, identity) for identity, due in zip(flat[::2], flat[1::2], strict=True)]
+                for shard, flat in heads.items()
+            )
+        )
+        return list(islice(seen, number))
 
     async def done(self, queue: str, ids: Sequence[bytes]) -> None:
         # Not copied to replicas first, as above.

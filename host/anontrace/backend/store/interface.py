@@ -31,7 +31,7 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A queue entry that is leased to the caller until it is done or put back."""
+    """A queue entry: one that `take` has leased to the caller until it is done or put back, or that `peek` shows."""
 
     id: bytes
     item: bytes = field(repr=False)
@@ -97,6 +97,10 @@ class Store(Protocol):
         """Lease up to `limit` entries that are due. One that is neither done, put back nor renewed is due again after
         `lease` seconds, or when the process was stopped; where several processes share the store, not when one
         crashed."""
+
+    async def peek(self, queue: str, limit: int) -> list[Taken]:
+        """Up to `limit` entries, the earliest due first, whenever that is and whether they are leased or not. Leases
+        nothing: what is only ever looked at may be ordered by other numbers than times."""
 
     async def renew(self, queue: str, ids: Sequence[bytes], until: float) -> None:
         """Keep leased entries until then (real unix seconds)."""

@@ -52,6 +52,19 @@ class DelayQueues:
             _tidy(heap, due)
             return taken, next_due
 
+    def first(self, queue: str, limit: int) -> list[bytes]:
+        """The ids that are due first, whenever that is."""
+        with self._lock:
+            heap, due = self._heaps.get(queue, []), self._due.get(queue, {})
+            found: dict[bytes, float] = {}
+            while heap and len(found) < limit:
+                when, identity = heapq.heappop(heap)
+                if due.get(identity) == when:
+                    found[identity] = when
+            for identity, when in found.items():
+                heapq.heappush(heap, (when, identity))
+            return list(found)
+
     def late(self, queue: str, latest: float, limit: int) -> list[bytes]:
         """Some ids that are due after `latest`."""
         with self._lock:

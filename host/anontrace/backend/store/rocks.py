@@ -189,13 +189,16 @@ class RocksStore:
 
     async def take(self, queue: str, now: float, limit: int, lease: float) -> Taking:
         identities, next_due = self._queues.take(queue, now, limit, lease)
-        if not identities:
-            return Taking([], next_due)
+        return Taking(await self._entries(queue, identities), next_due)
+
+    async def peek(self, queue: str, limit: int) -> list[Taken]:
+        return await self._entries(queue, self._queues.first(queue, limit))
+
+    async def _entries(self, queue: str, identities: Sequence[bytes]) -> list[Taken]:
+        """Those of them that exist."""
         values = await self.get_many(queuerows.TABLE, [queuerows.key(queue, identity) for identity in identities])
-        entries = [
-            Taken(i, queuerows.item(value)) for i, value in zip(identities, values, strict=True) if value is not None
-        ]
-        return Taking(entries, next_due)
+        found = zip(identities, values, strict=True)
+        return [Taken(identity, queuerows.item(value)) for identity, value in found if value is not None]
 
     async def renew(self, queue: str, ids: Sequence[bytes], until: float) -> None:
         self._queues.again(queue, ids, until)

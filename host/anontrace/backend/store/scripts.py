@@ -245,7 +245,7 @@ return 1
 """,
 )
 
-# queue, number -> the first ids and due times, in order
+# queue, last place -> the ids and due times up to it, in order
 PEEK = Script.of("return redis.call('ZRANGE', KEYS[1] .. ':due:' .. ARGV[1], 0, ARGV[2], 'WITHSCORES')")
 
 # queue, end of the lease, then (id, due time) each -> the items; nil where somebody else was faster
