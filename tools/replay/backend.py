@@ -10,13 +10,17 @@ from pathlib import Path
 from anontrace import clock
 from anontrace.backend.authority.tokens import Tokens
 from anontrace.backend.mix.items import Onward, queue_to
+from anontrace.backend.nymserver.cases import Cases
 from anontrace.backend.nymserver.judging import Judge
 from anontrace.backend.nymserver.kept import OPEN, Kept
+from anontrace.backend.nymserver.limit import Limit
 from anontrace.backend.nymserver.nyms import Nyms, Outcome, Outgoing
 from anontrace.backend.nymserver.opening import Opener
-from anontrace.backend.nymserver.records import Decision
-from anontrace.backend.nymserver.reports import SEND, Reports
+from anontrace.backend.nymserver.records import Decision, LimitSettings
+from anontrace.backend.nymserver.reports import Reports
+from anontrace.backend.nymserver.sending import SEND
 from anontrace.backend.nymserver.uploads import Uploads
+from anontrace.backend.nymserver.wearers import Wearers
 from anontrace.backend.observing.counters import Counters
 from anontrace.backend.store import Store, open_store
 from anontrace.mixnet import blob, keydays, packet, surb, swap
@@ -39,6 +43,7 @@ _UPLOAD_LIMIT = 1 << 26  # bytes
 _HOURS = 240
 _AT_ONCE = 1024  # swaps, sends and unwrapped messages
 _FOREVER = 1e12
+_NO_LIMIT = 10**9
 DISEASE = "U07.1"
 
 
@@ -66,7 +71,9 @@ class Backend:
         kept = Kept(store, counters, judge, lambda _: None)
         self._uploads = Uploads(kept, judge, counters)
         self._nyms = Nyms(store, counters, self._secrets.__contains__, _KEEP_DAYS)
-        self._reports = Reports(store, counters, self._token_key, _CHAIN_DAYS, lambda _: None)
+        limit = Limit(store, counters, Cases(store), Wearers(store, counters), lambda _: None, None, 0.0)
+        await limit.set(LimitSettings(a_day=_NO_LIMIT))  # a replay's days go by in one of ours
+        self._reports = Reports(store, counters, self._token_key, _CHAIN_DAYS, lambda _: None, limit)
         self._opener = Opener(
             store, counters, kept, self._nyms, self._reports, key, self._log_secret, self._token_key
         )  # fmt: skip

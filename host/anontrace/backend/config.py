@@ -103,6 +103,7 @@ class NymserverSettings(_Section):
 
     spread: Seconds = 36000.0  # over which the notifications of a decision leave, each at a random moment
     pace: Seconds = 0.2  # mean seconds between two notifications
+    day_limit: Annotated[int, Field(ge=0)] | None = None  # notifications a day at most, whatever the authority sets
     bucket_bits: Annotated[int, Field(ge=0, le=32)] = 8
     keep_days: Annotated[int, Field(ge=1, le=366)] = 45  # from when a key was first seen
     chain_days: Annotated[int, Field(ge=1, le=60)] = 14  # for which a chain token counts

@@ -6,15 +6,18 @@ from typing import Any
 
 from anontrace import clock
 from anontrace.backend.mix.items import Arrived, Onward
+from anontrace.backend.nymserver.cases import Cases
 from anontrace.backend.nymserver.deliveries import Deliveries
 from anontrace.backend.nymserver.fragments import Fragments
 from anontrace.backend.nymserver.headers import Headers
 from anontrace.backend.nymserver.judging import Judge
 from anontrace.backend.nymserver.kept import Kept
+from anontrace.backend.nymserver.limit import Limit
 from anontrace.backend.nymserver.nyms import Nyms
 from anontrace.backend.nymserver.opening import Opener
 from anontrace.backend.nymserver.reports import Reports
 from anontrace.backend.nymserver.uploads import Uploads
+from anontrace.backend.nymserver.wearers import Wearers
 from anontrace.backend.observing.counters import Counters
 from anontrace.mixnet import keydays, receipt, surb
 from anontrace.mixnet.path import Hop
@@ -31,6 +34,18 @@ LIMIT = 1 << 20  # bytes of an upload
 QUEUE_LIMIT = 1000
 
 
+def reports_in(
+    store: Any, counters: Counters, token_key: bytes, spread: float = 0.0, ceiling: int | None = None
+) -> Reports:
+    """The reports of one process, and the limit that they wait for."""
+
+    def wake(queue: str) -> None:
+        pass
+
+    limit = Limit(store, counters, Cases(store), Wearers(store, counters), wake, ceiling, spread)
+    return Reports(store, counters, token_key, 14, wake, limit)
+
+
 class Worker:
     """One process of a nymserver, without its mix."""
 
@@ -44,7 +59,7 @@ class Worker:
         self.uploads = Uploads(self.kept, judge, self.counters)
         self.fragments = Fragments(store, self.counters, self.kept, judge)
         self.nyms = Nyms(store, self.counters, known, 45)
-        self.reports = Reports(store, self.counters, TOKEN_KEY, 14, lambda _: None)
+        self.reports = reports_in(store, self.counters, TOKEN_KEY)
         self.opener = Opener(store, self.counters, self.kept, self.nyms, self.reports, key, os.urandom(32), TOKEN_KEY)
         headers = Headers(store, known)
         self.deliveries = Deliveries(store, self.counters, self.nyms, self.fragments, headers, QUEUE_LIMIT)

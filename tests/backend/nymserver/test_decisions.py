@@ -15,7 +15,8 @@ from anontrace.backend.keys import keyfiles
 from anontrace.backend.nymserver import decisions
 from anontrace.backend.nymserver.nyms import Outgoing
 from anontrace.backend.nymserver.records import Case, Contact, Decision, Outcome, Retraction, State, Tally
-from anontrace.backend.nymserver.reports import FORGET, SEND, Reports
+from anontrace.backend.nymserver.reports import FORGET, Reports
+from anontrace.backend.nymserver.sending import SEND
 from anontrace.backend.observing.counters import Counters
 from anontrace.backend.store import Store
 from anontrace.mixnet import keydays
@@ -28,6 +29,8 @@ from tests.backend.client import Client, signed_by
 from tests.backend.places import Place
 from tests.backend.test_chain import now_slot
 from tests.patience import eventually
+
+from .kinds import reports_in
 
 CONTACTS = 5
 CASE = bytes(range(16))
@@ -43,7 +46,7 @@ def with_workers(place: Place, body: Callable[[Sequence[Reports], Store], Awaita
     async def around() -> None:
         stores = [await place.open() for _ in range(3 if place.cluster else 1)]
         try:
-            workers = [Reports(stores[i % len(stores)], Counters(), bytes(32), 14, lambda _: None) for i in range(3)]
+            workers = [reports_in(stores[i % len(stores)], Counters(), bytes(32)) for i in range(3)]
             await body(workers, stores[0])
         finally:
             for store in stores:
@@ -100,7 +103,7 @@ def test_reports_that_are_decided_at_once_keep_within_the_budgets_of_their_case(
 def test_what_a_decision_sends_leaves_at_random_moments_each_by_itself(place: Place) -> None:
     async def body(workers: Sequence[Reports], store: Store) -> None:
         spread = 6 * 3600.0
-        reports = Reports(store, Counters(), bytes(32), 14, lambda _: None, spread)
+        reports = reports_in(store, Counters(), bytes(32), spread)
         begin = time.time()
         report_id = os.urandom(8)
         contacts = [contact(n, os.urandom(20), 15) for n in range(1, 201)]

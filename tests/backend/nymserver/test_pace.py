@@ -8,8 +8,8 @@ import pytest
 from anontrace.backend import config
 from anontrace.backend.background import Background
 from anontrace.backend.nymserver.nyms import Outgoing
-from anontrace.backend.nymserver.reports import SEND
 from anontrace.backend.nymserver.role import NymserverRole
+from anontrace.backend.nymserver.sending import SEND
 from anontrace.backend.observing.clockcheck import ClockCheck
 from anontrace.backend.observing.counters import Counters
 from anontrace.backend.peers import Peers

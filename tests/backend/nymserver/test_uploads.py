@@ -28,6 +28,8 @@ from nacl.signing import SigningKey
 
 from tests.backend.places import Place, within
 
+from .kinds import reports_in
+
 SEED = bytes(32)
 TOKEN_KEY = bytes(range(32))
 LOG = os.urandom(40_000)
@@ -62,7 +64,7 @@ def kept_in(store: Any, counters: Counters) -> Kept:
 
 def opening(store: Any, counters: Counters) -> tuple[Opener, Reports]:
     nyms = Nyms(store, counters, lambda _: True, 45)
-    reports = Reports(store, counters, TOKEN_KEY, 14, lambda _: None)
+    reports = reports_in(store, counters, TOKEN_KEY)
     key = SigningKey(SEED).verify_key.encode()
     return Opener(store, counters, kept_in(store, counters), nyms, reports, key, os.urandom(32), TOKEN_KEY), reports
 
@@ -167,7 +169,7 @@ def test_a_chain_token_that_expires_while_its_upload_is_under_way_counts_as_long
 ) -> None:
     async def body(uploads: Uploads, store: Store, counters: Counters) -> None:
         nyms = Nyms(store, counters, lambda _: True, 45)
-        reports = Reports(store, counters, TOKEN_KEY, 14, lambda _: None)
+        reports = reports_in(store, counters, TOKEN_KEY)
         opener = Opener(store, counters, kept_in(store, counters), nyms, reports, bytes(32), os.urandom(32), TOKEN_KEY)
         case, first, now = os.urandom(16), os.urandom(8), clock.now()
         await reports.add(first, case, 0, "U07.1", [], Tally())
@@ -268,7 +270,7 @@ def test_an_upload_that_an_authority_permitted_before_it_was_replaced_is_dropped
         for each in chunks(by_permit()):
             await uploads.receive(each)
         nyms = Nyms(store, counters, lambda _: True, 45)
-        reports = Reports(store, counters, TOKEN_KEY, 14, lambda _: None)
+        reports = reports_in(store, counters, TOKEN_KEY)
         other = SigningKey(os.urandom(32)).verify_key.encode()
         opener = Opener(store, counters, kept_in(store, counters), nyms, reports, other, os.urandom(32), TOKEN_KEY)
         (entry,) = (await store.take(OPEN, 1e12, 9, 1.0)).entries

@@ -29,6 +29,8 @@ TABLE: dict[tuple[str, str], tuple[Right, Any]] = {
     ("POST", f"reports/{REPORT}/approval"): (Right.DECIDE, {"proposal": "none"}),
     ("POST", f"reports/{REPORT}/retraction"): (Right.DECIDE, {}),
     ("POST", "sending"): (Right.STOP, {"stopped": False}),
+    ("GET", "limit"): (Right.SEE_CASES, None),
+    ("POST", "limit"): (Right.DECIDE, {}),
     ("GET", "accounts"): (Right.SEE_ACCOUNTS, None),
     ("POST", "accounts"): (Right.CHANGE_ACCOUNTS, {"name": "No Name", "role": "auditor"}),
     ("POST", "accounts/nobody/invitation"): (Right.CHANGE_ACCOUNTS, {}),

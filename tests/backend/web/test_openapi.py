@@ -82,7 +82,7 @@ def guards(path: str) -> set[str]:
         return set()
     if "/staff/" in path:
         return {"staff"}
-    return {"authority"} if "/reports" in path or path == "/v1/sending" else set()
+    return {"authority"} if "/reports" in path or path in ("/v1/sending", "/v1/limit") else set()
 
 
 def _pattern(path: str) -> str:
@@ -212,6 +212,9 @@ def test_what_servers_take_and_answer_is_what_they_describe(client: Client, desc
             client.staff("POST", "sending", {"stopped": stopped})
         _propose(client)
         _keep_accounts(client)
+        client.staff("GET", "limit")
+        for settings in ({}, {"a_day": -1}):
+            client.staff("POST", "limit", settings)
 
         nymserver = client.servers.url("nymserver")
         seed = keyfiles.read(client.servers.folder / "authority", keyfiles.SIGNING)
@@ -219,6 +222,9 @@ def test_what_servers_take_and_answer_is_what_they_describe(client: Client, desc
         client.http.get(f"{nymserver}/v1/reports", headers=signed_by(own, "GET", "/v1/reports", b""))
         client.http.get(f"{nymserver}/v1/reports")
         client.http.post(f"{nymserver}/v1/sending", json={"stopped": False})
+        for method, body in (("GET", b""), ("POST", b"{}"), ("POST", b'{"growth": 0}')):
+            headers = signed_by(own, method, "/v1/limit", body) | {"Content-Type": JSON}
+            client.http.request(method, f"{nymserver}/v1/limit", content=body, headers=headers)
         for kind, decision in (("decision", {"approve": False}), ("retraction", {"key": os.urandom(32).hex()})):
             path, body = f"/v1/reports/{report}/{kind}", json.dumps(decision).encode()
             headers = signed_by(own, "POST", path, body) | {"Content-Type": JSON}

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from anontrace.backend.errors import PeerError, Refused
-from anontrace.backend.nymserver.records import Decision
+from anontrace.backend.nymserver.records import Decision, LimitSettings
 from anontrace.backend.staff.accounts import Accounts
 from anontrace.backend.staff.audit import Audit
 from anontrace.backend.staff.rights import Person, Right
@@ -158,6 +158,21 @@ class Desk:
         account = await self._accounts.find(who.name)
         if account is None or account.withdrawn or not account.person.may(right):
             raise Refused(403, "your account was withdrawn or changed meanwhile")
+
+    async def limit(self, who: Person) -> dict[str, Any]:
+        """The limit over all cases: how the day stands, what waits, how chains grow."""
+        who.need(Right.SEE_CASES)
+        return await self._nymserver.limit()
+
+    async def set_limit(self, who: Person, settings: LimitSettings) -> dict[str, Any]:
+        """How many notifications a day of all cases, and when a chain that grows gives an alarm."""
+        who.need(Right.DECIDE)
+        told = settings.model_dump(exclude_none=True)
+        await self._audit.note(who.name, "limit asked for", **told)
+        await self._still(who, Right.DECIDE)
+        answer = await self._nymserver.set_limit(settings.model_dump_json().encode())
+        await self._audit.note(who.name, "limit set", **told)
+        return answer
 
     async def switch_sending(self, who: Person, stopped: bool) -> None:
         """Stop all sending at once, or go on with it."""

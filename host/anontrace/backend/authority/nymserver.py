@@ -37,6 +37,14 @@ class Nymserver:
         """Have everybody told who was notified of a report. Refused with the nymserver's reason if it does not."""
         return await self._ask("POST", f"/v1/reports/{report}/retraction", retraction)
 
+    async def limit(self) -> dict[str, Any]:
+        """The limit over all cases: how the day stands, what waits, how chains grow."""
+        return await self._ask("GET", "/v1/limit", b"")
+
+    async def set_limit(self, settings: bytes) -> dict[str, Any]:
+        """Set it (JSON). Refused with the nymserver's reason if it does not take it."""
+        return await self._ask("POST", "/v1/limit", settings)
+
     async def _ask(self, method: str, path: str, body: bytes) -> dict[str, Any]:
         url = await self._peers.nymserver_url() + path
         # What the nymserver sees is the path of the URL, whatever stands before /v1 in it.

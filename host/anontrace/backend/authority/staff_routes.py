@@ -12,7 +12,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from anontrace import clock
 from anontrace.backend.errors import Refused
-from anontrace.backend.nymserver.records import Decided, Decision, Report, ReportList, Switch
+from anontrace.backend.nymserver.records import (
+    Decided,
+    Decision,
+    LimitSettings,
+    LimitStanding,
+    Queued,
+    Report,
+    ReportList,
+    Switch,
+)
 from anontrace.backend.staff.accounts import OPERATOR
 from anontrace.backend.staff.records import Account, Settings
 from anontrace.backend.staff.rights import Person, Right, Role
@@ -420,7 +429,7 @@ def _cases(office: Office) -> APIRouter:
 
     @routes.post(
         "/v1/staff/reports/{report}/decision",
-        responses=gives(Decided, "Decided."),
+        responses=gives(Queued, "Decided."),
         openapi_extra=takes(Decision, {"approve": True, "minutes": 15, "depth": 2, "message": "Call 555 0100"}),
     )
     async def decide(request: Request, report: str = _REPORT) -> dict[str, object]:
@@ -466,6 +475,21 @@ def _cases(office: Office) -> APIRouter:
         wanted = await json_body(request, Switch)
         await desk.switch_sending(person, wanted.stopped)
         return wanted
+
+    @routes.get("/v1/staff/limit", responses=gives(LimitStanding, "How the day stands."))
+    async def show_limit(request: Request) -> dict[str, object]:
+        """The limit over all cases, what waits for a day with room, and how chains grow."""
+        return await desk.limit(await _person(office, request))
+
+    @routes.post(
+        "/v1/staff/limit",
+        responses=gives(LimitStanding, "Set."),
+        openapi_extra=takes(LimitSettings, {"a_day": 500, "growth": 2.0}),
+    )
+    async def set_limit(request: Request) -> dict[str, object]:
+        """Set the limit over all cases, in place of what was set before."""
+        person = await _person(office, request)
+        return await desk.set_limit(person, await json_body(request, LimitSettings))
 
     return routes
 

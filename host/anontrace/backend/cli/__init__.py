@@ -9,6 +9,7 @@ from anontrace_shared.errors import AnontraceError
 from anontrace import streams
 from anontrace.foreign.lines import line
 
+from . import limit  # noqa: F401  (adds its commands to those of `authority`)
 from .authority import authority
 from .check import check, status
 from .move import move

@@ -72,11 +72,11 @@ def reports(pending: bool, folder: Path, as_json: bool) -> None:
     table = Table(*(Column(name, no_wrap=True) for name in names), "exposures", box=box.SIMPLE)
     for each in answer["reports"]:
         table.add_row(
-            _shown(each["report"]),
+            shown(each["report"]),
             str(each["generation"]),
-            _shown(each["disease"]),
+            shown(each["disease"]),
             when(each["received"]),
-            _shown(each["state"]),
+            shown(each["state"]),
             str(len(each["exposures"])),
         )
     Console().print(table)
@@ -96,9 +96,9 @@ def show(report: str, folder: Path, as_json: bool) -> None:
     from rich.table import Table
 
     console = Console()
-    console.print(_shown(f"report {found['report']} of case {found['case']}: {found['state']}"))
+    console.print(shown(f"report {found['report']} of case {found['case']}: {found['state']}"))
     console.print(
-        _shown(f"{found['disease']}, generation {found['generation']}, received {when(found['received'])} UTC")
+        shown(f"{found['disease']}, generation {found['generation']}, received {when(found['received'])} UTC")
     )
     log = found["log"]
     console.print(
@@ -107,17 +107,17 @@ def show(report: str, folder: Path, as_json: bool) -> None:
     )
     if found.get("place"):
         place = found["place"]
-        console.print(_shown(f"It is the log of a place: {place['name']} ({place['kind']})"))
+        console.print(shown(f"It is the log of a place: {place['name']} ({place['kind']})"))
     for each in found.get("notes", ()):
         day = when(each["day"] * _SECONDS_A_DAY)[:10]
-        console.print(_shown(f"The wearer notes: {day} (UTC), {each['minutes']} minutes at {each['label']}"))
+        console.print(shown(f"The wearer notes: {day} (UTC), {each['minutes']} minutes at {each['label']}"))
     has_places = any(each.get("at") for each in found["exposures"])
     names = ("id", "day (UTC)", "minutes", "attenuation dB", "verified", *(("at",) if has_places else ()))
     table = Table(*names, box=box.SIMPLE)
     for each in found["exposures"]:
         day = when(each["day"] * _SECONDS_A_DAY)[:10]
         verified = "yes" if each["verified"] else "no"
-        at = (_shown(each.get("at") or ""),) if has_places else ()
+        at = (shown(each.get("at") or ""),) if has_places else ()
         table.add_row(str(each["id"]), day, f"{each['minutes']:.2f}", str(each["attenuation"]), verified, *at)
     console.print(table)
 
@@ -196,8 +196,11 @@ def approve(report: str, proposal: str | None, yes: bool, folder: Path, as_json:
         confirm(lambda: _question(staff, report, rule), yes or as_json)
         answer = staff.ask("POST", f"reports/{report}/decision", decision)
     with streams.once("the report is approved all the same"):
-        number = answer["notifications"]
-        click.echo(json_line(answer) if as_json else f"approved: {number} notifications are on their way")
+        number, waiting = answer["notifications"], answer.get("waiting", 0)
+        way = "are on their way"
+        if waiting:
+            way = f"go out; of all cases {waiting} wait for a day with room: see `authority queue`"
+        click.echo(json_line(answer) if as_json else f"approved: {number} notifications {way}")
 
 
 @authority.command(
@@ -267,7 +270,7 @@ def resume(folder: Path, as_json: bool) -> None:
     click.echo(json_line(answer) if as_json else "resumed: what waited is sent")
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
     """What the server says, for rich: as it stands, on one line."""
     from rich.markup import escape
 

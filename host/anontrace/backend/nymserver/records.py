@@ -178,9 +178,65 @@ class Switch(BaseModel):
 
 
 class Decided(BaseModel):
-    """How many notifications a decision caused."""
+    """How many messages a decision or a retraction caused."""
 
     notifications: int
+
+
+class Queued(Decided):
+    """After a decision: also how many notifications of all cases wait for a day with room."""
+
+    waiting: int
+
+
+class LimitSettings(BaseModel):
+    """What the authority sets for all cases together: notifications a day (UTC), None: by the number of wearers; and
+    how many times as often as the one before a generation may be told without an alarm, None: twice."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    a_day: int | None = Field(default=None, ge=0, le=10**9)
+    growth: float | None = Field(default=None, gt=0, le=1000)
+
+
+class Alarm(BaseModel):
+    """A generation that was told that many times as often as the one before."""
+
+    generation: int
+    times: float
+
+
+class WaitingReport(BaseModel):
+    """What of a report waits: how many notifications, the place of the first in the queue (from 1), the risks they go
+    by, and the first last day on which one of them can still leave."""
+
+    report: HexBytes
+    case: HexBytes
+    disease: str
+    generation: int  # that is told
+    number: int = 0
+    first: int
+    highest_risk: int
+    lowest_risk: int
+    last_day: int
+
+
+class LimitStanding(BaseModel):
+    """The limit over all cases: how many a day, by what the authority has set, what the operator allows at most and how
+    many wearers there are; how many were let through today; what waits; and how chains grow: notifications by the
+    generation that they tell, in cases of the last seven days."""
+
+    day: int
+    a_day: int
+    settings: LimitSettings
+    ceiling: int | None
+    wearers: int | None
+    used: int
+    waiting: int
+    queue: list[WaitingReport]
+    growth: float
+    told: dict[int, int]
+    alarms: list[Alarm]
 
 
 class Decision(BaseModel):
@@ -236,6 +292,7 @@ class Outcome(BaseModel):
     state: State
     day: int
     notifications: int = 0
+    generation: int | None = None  # of the report; None: decided before this was kept
     notified: HexBytes = Field(default=b"", repr=False)  # under which key who was notified is kept for a retraction
 
 

@@ -2,13 +2,14 @@
 
 A decision, what it takes of the budgets, what it sends and the order to forget the contacts are one compare-and-swap of
 the case, so they hold under any number of workers; a retraction likewise. What the case says is copied to the report
-afterwards, which outlives it. Never sends by itself: what is to be sent goes into the paced queue.
+afterwards, which outlives it. Never sends by itself: what is to be sent waits for its day (limit.py), or goes into the
+paced queue.
 """
 
 import os
-import random
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from itertools import chain as joined
 
 from anontrace_shared.errors import AuthenticationError
@@ -23,7 +24,9 @@ from anontrace.mixnet import chain, keydays
 from anontrace.mixnet.notification import Kind, Notification
 from anontrace.wire.places import NOWHERE, Places
 
-from . import decisions, retraction
+from . import cases, decisions, retraction, risk
+from .cases import Cases
+from .limit import WAITING, Limit, Waiting
 from .nyms import Outgoing
 from .progress import Tallies
 from .records import (
@@ -48,19 +51,18 @@ from .sending import Sending
 FORGET = "forget"
 KEEP_DAYS = 60
 UNDECIDED_DAYS = 30
-CASE_DAYS = 120
-_REPORTS, _CONTACTS, _CASES, _BY_DAY = "reports", "report-contacts", "cases", "reports-by-day"
+CASE_DAYS = cases.KEEP_DAYS
+_REPORTS, _CONTACTS, _CASES, _BY_DAY = "reports", "report-contacts", cases.TABLE, "reports-by-day"
 _NOTIFIED = "report-notified"
 _MAX_A_DAY = 1 << 20
 _MAX_ATTEMPTS = 64
 _LIST_KEY = 16
 _SLOT_MINUTES = SLOT_SECONDS // 60
-_random = random.SystemRandom()
 
 
 class Reports:
-    """The reports and cases of this nymserver. `wake` is called with each queue that got something; what a decision
-    sends leaves at random moments of the next `spread` seconds."""
+    """The reports and cases of this nymserver. `wake` is called with each queue that got something; `limit` is where
+    what a decision sends waits for its day."""
 
     def __init__(
         self,
@@ -69,14 +71,15 @@ class Reports:
         token_key: bytes,
         chain_days: int,
         wake: Callable[[str], None],
-        spread: float = 0.0,
+        limit: Limit,
     ) -> None:
         self._store = store
         self._counters = counters
         self._token_key = token_key
         self._chain_days = chain_days
         self._wake = wake
-        self._spread = spread
+        self._limit = limit
+        self._decided = Cases(store)
         self._sending = Sending(store)
         self._tallies = Tallies(store)
 
@@ -144,10 +147,7 @@ class Reports:
         return (await self._cases([case_id])).get(case_id)
 
     async def _cases(self, case_ids: Iterable[bytes]) -> dict[bytes, Case]:
-        wanted = list(case_ids)
-        values = await self._store.get_many(_CASES, wanted)
-        found = zip(wanted, values, strict=True)
-        return {case_id: Case.model_validate_json(value) for case_id, value in found if value is not None}
+        return await self._decided.read(case_ids)
 
     async def _report(self, report_id: bytes) -> Report:
         (value,) = await self._store.get_many(_REPORTS, [report_id])
@@ -165,9 +165,10 @@ class Reports:
         return (report.state if case is None else case.state(report)) is not State.PENDING
 
     async def decide(self, report_id: bytes, decision: Decision) -> int:
-        """Carry out a decision; how many notifications were queued. 404 for an unknown report, 409 for a decided one,
-        422 if the decision contradicts itself or the report."""
+        """Carry out a decision; how many notifications are queued, or wait until a day has room for them. 404 for an
+        unknown report, 409 for a decided one, 422 if the decision contradicts itself or the report."""
         report, contacts = await self._report(report_id), await self._contacts(report_id)
+        await self._decided.note(report.case, keydays.day_at(clock.now()))
         list_key = os.urandom(_LIST_KEY)  # of this attempt: one that does not count leaves the other's list alone
         try:
             for _ in range(_MAX_ATTEMPTS):
@@ -179,7 +180,9 @@ class Reports:
         except Refused:
             await self._store.delete_many(_NOTIFIED, [list_key])
             raise
-        self._wake(SEND)
+        with suppress(StoreError):  # it is decided all the same, and somebody lets it through later
+            await self._limit.let_through()
+        self._wake(WAITING)
         self._wake(FORGET)
         self._counters.add("reports_approved" if decision.approve else "reports_refused")
         return number
@@ -199,13 +202,15 @@ class Reports:
             oldest = (today - keydays.TELLABLE_DAYS) * SLOTS_PER_DAY
             wanted = decisions.chosen([each for each in contacts if each.slot >= oldest], decision)
             told = wanted[: decisions.approve(case, report, decision, today)]
-            outcome = Outcome(state=State.APPROVED, day=today, notifications=len(told), notified=list_key)
+            outcome = Outcome(
+                state=State.APPROVED, day=today, notifications=len(told), notified=list_key,
+                generation=report.generation,
+            )  # fmt: skip
             if decision.retraction_key is not None:
                 await self._keep_notified(report.report, decision.retraction_key, told, list_key)
-            # In the order of random moments, or else of their random ids: nothing tells who stood where in the log.
-            then = [
-                Entry(SEND, self._moment(now), each.encode()) for each in self._outgoing(report, decision, case, told)
-            ]
+            # In the order of their risk, or else of their random ids: nothing tells who stood where in the log.
+            waiting = self._waiting(report, decision, case, told)
+            then = [Entry(WAITING, risk.place(each.risk, now), each.encode()) for each in waiting]
         case.reports[report.report.hex()] = outcome
         then.append(Entry(FORGET, now, report.report))
         new = case.model_dump_json().encode()
@@ -219,10 +224,6 @@ class Reports:
         sealed = retraction.seal(key, report_id, [Notified(each.address, each.slot) for each in contacts])
         expires = keydays.day_at(clock.now()) + self._chain_days
         await self._store.put_many(_NOTIFIED, [(list_key, sealed)], expires)
-
-    def _moment(self, now: float) -> float:
-        """When a message leaves. Those of one person would else come to their mailboxes together, which shows there."""
-        return now + _random.uniform(0, self._spread)
 
     async def retract(self, report_id: bytes, wanted: Retraction) -> int:
         """Tell everybody who was notified of a report that it is taken back; how many messages were queued.
@@ -238,6 +239,8 @@ class Reports:
                 self._wake(SEND)
                 self._wake(FORGET)
                 self._counters.add("reports_retracted")
+                with suppress(StoreError):  # who is not told yet is not by their nym either
+                    await self._limit.sweep()
                 return number
         raise StoreError("a case changed under every attempt to retract a report of it")
 
@@ -268,7 +271,8 @@ class Reports:
         case.retracted = case.retracted or report.generation == 0
         now = time.time()
         then = [
-            Entry(SEND, self._moment(now), Outgoing(each.address, each.slot, content).encode()) for each in notified
+            Entry(SEND, self._limit.moment(now), Outgoing(each.address, each.slot, content).encode())
+            for each in notified
         ]
         then.append(Entry(FORGET, now, report.report))
         if not await self._store.compare_and_swap(
@@ -278,9 +282,9 @@ class Reports:
         await self._store.delete_many(_NOTIFIED, [list_key])
         return len(notified)
 
-    def _outgoing(self, report: Report, decision: Decision, case: Case, contacts: Sequence[Contact]) -> list[Outgoing]:
+    def _waiting(self, report: Report, decision: Decision, case: Case, contacts: Sequence[Contact]) -> list[Waiting]:
         expiry = keydays.day_at(clock.now()) + self._chain_days
-        outgoing: list[Outgoing] = []
+        waiting: list[Waiting] = []
         for contact in contacts:
             nym = nym_key(contact.address, contact.slot)
             claim = chain.ChainClaim(report.case, nym, report.generation + 1, expiry)
@@ -296,8 +300,10 @@ class Reports:
                 message=decision.message,
                 of_place=report.place is not None if decision.place is None else decision.place,
             )
-            outgoing.append(Outgoing(contact.address, contact.slot, notification.encode()))
-        return outgoing
+            last_day = min(expiry, contact.slot // SLOTS_PER_DAY + keydays.TELLABLE_DAYS)
+            outgoing = Outgoing(contact.address, contact.slot, notification.encode())
+            waiting.append(Waiting(risk.of(contact), report.generation + 1, last_day, outgoing.encode()))
+        return waiting
 
     async def forget(self, report_ids: Sequence[bytes]) -> None:
         """Delete the contact addresses of decided reports and what they say of places, and write down in each what its

@@ -1,7 +1,7 @@
 """The nymserver role put together: nyms, uploads, opening, reports, and the paced sending of notifications."""
 
 import random
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from anontrace_primitives import x25519_base
@@ -15,16 +15,20 @@ from anontrace.backend.roles import Context
 from anontrace.backend.web.signed import SignedRequests
 
 from . import routes
+from .cases import Cases
 from .deliveries import Deliveries
 from .fragments import Fragments
 from .headers import Headers
 from .judging import Judge
 from .kept import OPEN, Kept
+from .limit import WAITING, Limit
+from .limiting import Limiting
 from .nyms import Nyms, Outgoing
 from .opening import Opener
 from .reports import FORGET, Reports
 from .sending import SEND, Sending
 from .uploads import Uploads
+from .wearers import Wearers
 
 _random = random.SystemRandom()
 _MAX_FORGOTTEN = 64
@@ -46,16 +50,19 @@ class NymserverRole:
         kept = Kept(store, counters, judge, self._wake)
         uploads = Uploads(kept, judge, counters)
         fragments = Fragments(store, counters, kept, judge)
-        headers, limit = Headers(store, context.peers.knows), context.server.config.mix.queue_limit
-        self._deliveries = Deliveries(store, counters, self._nyms, fragments, headers, limit)
-        self._reports = Reports(store, counters, token_key, settings.chain_days, self._wake, settings.spread)
+        headers, room = Headers(store, context.peers.knows), context.server.config.mix.queue_limit
+        self._deliveries = Deliveries(store, counters, self._nyms, fragments, headers, room)
+        wearers = Wearers(store, counters)
+        limit = Limit(store, counters, Cases(store), wearers, self._wake, settings.day_limit, settings.spread)
+        self._limiting = Limiting(context.server.config.name, limit, wearers, self._is_held)
+        self._reports = Reports(store, counters, token_key, settings.chain_days, self._wake, limit)
         self._opener = Opener(
             store, counters, kept, self._nyms, self._reports, authority.key, log_secret, token_key,
             settings.tx_correction,
         )  # fmt: skip
         self._sending = Sending(store)
         requests = SignedRequests(store, authority.key)
-        self.router: APIRouter = routes.router(uploads, self._reports, requests, self._sending)
+        self.router: APIRouter = routes.router(uploads, self._reports, requests, self._sending, limit)
 
     def connect(self, wake_mix: Callable[[str], None], stuck: Callable[[], Collection[str]]) -> None:
         """Where to tell that an outgoing message was put into a queue of the mix, and which of those have a next mix
@@ -68,9 +75,7 @@ class NymserverRole:
         pace = settings.pace
         store = self._context.store
 
-        def held() -> bool:  # by a wrong clock all records are misdated, and all reply blocks of no use
-            return self._context.peers.clock_is_wrong
-
+        held = self._is_held
         for drain in (
             Drain(store, OPEN, self._opener.open, 1, held),
             Drain(
@@ -86,12 +91,20 @@ class NymserverRole:
         ):
             self._drains[drain.queue] = drain
             self._context.background.start(f"queue {drain.queue}", drain.run)
+        self._context.background.start("limit", self._limiting.run)
+
+    def _is_held(self) -> bool:
+        """By a wrong clock all records are misdated, and all reply blocks of no use."""
+        return self._context.peers.clock_is_wrong
 
     async def tick(self, held: float) -> None:
         pass
 
     def _wake(self, queue: str) -> None:
-        self._drains[queue].wake()
+        if queue == WAITING:
+            self._limiting.wake()
+        else:
+            self._drains[queue].wake()
 
     async def deliver(self, arrived: Sequence[Arrived]) -> None:
         """What the mix network brought."""
@@ -105,4 +118,9 @@ class NymserverRole:
                 self._wake_mix(queue)
 
     def status(self) -> dict[str, Any]:
-        return {}
+        return self._limiting.status()
+
+    @property
+    def gauges(self) -> Mapping[str, float]:
+        """What the limit is at, for Prometheus."""
+        return self._limiting.gauges()

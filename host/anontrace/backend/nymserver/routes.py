@@ -10,7 +10,8 @@ from anontrace.backend.web.signed import SignedRequests
 from anontrace.mixnet.sizes import REPORT_ID
 from anontrace.wire.upload import CHUNK
 
-from .records import Decided, Decision, ReportList, Retraction, Switch
+from .limit import Limit
+from .records import Decided, Decision, LimitSettings, LimitStanding, Queued, ReportList, Retraction, Switch
 from .reports import Reports
 from .sending import Sending
 from .uploads import Uploads
@@ -18,7 +19,7 @@ from .uploads import Uploads
 _REPORT = Path(pattern=f"^[0-9a-f]{{{2 * REPORT_ID}}}$")
 
 
-def router(uploads: Uploads, reports: Reports, requests: SignedRequests, sending: Sending) -> APIRouter:
+def router(uploads: Uploads, reports: Reports, requests: SignedRequests, sending: Sending, limit: Limit) -> APIRouter:
     """What clients and the health authority ask of the nymserver."""
     routes = APIRouter(tags=["nymserver"])
     for_authority = [Depends(AUTHORITY)]
@@ -45,11 +46,12 @@ def router(uploads: Uploads, reports: Reports, requests: SignedRequests, sending
         dependencies=for_authority,
         openapi_extra=takes(Decision, {"approve": True, "minutes": 15, "retraction_key": "5a" * 32}),
     )
-    async def decide(request: Request, report: str = _REPORT) -> Decided:
+    async def decide(request: Request, report: str = _REPORT) -> Queued:
         """Approve or refuse a report."""
         await requests.check(request)
         decision = await json_body(request, Decision)
-        return Decided(notifications=await reports.decide(bytes.fromhex(report), decision))
+        number = await reports.decide(bytes.fromhex(report), decision)
+        return Queued(notifications=number, waiting=await limit.waiting())
 
     @routes.post(
         "/v1/reports/{report}/retraction",
@@ -69,6 +71,22 @@ def router(uploads: Uploads, reports: Reports, requests: SignedRequests, sending
         wanted = await json_body(request, Switch)
         await (sending.stop() if wanted.stopped else sending.resume())
         return wanted
+
+    @routes.get("/v1/limit", dependencies=for_authority)
+    async def show_limit(request: Request) -> LimitStanding:
+        """The limit over all cases: how the day stands, what waits, how chains grow."""
+        await requests.check(request)
+        return await limit.standing()
+
+    @routes.post(
+        "/v1/limit", dependencies=for_authority, openapi_extra=takes(LimitSettings, {"a_day": 500, "growth": 2.0})
+    )
+    async def set_limit(request: Request) -> LimitStanding:
+        """Set the limit over all cases, in place of what was set before."""
+        await requests.check(request)
+        await limit.set(await json_body(request, LimitSettings))
+        await limit.let_through()
+        return await limit.standing()
 
     gone.add(routes, ("/v1/buckets/{index}",))
     return routes

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -10,11 +10,18 @@ from prometheus_client.registry import Collector
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _STARTED = time.time()
+_GAUGES = {
+    "day_limit": "Notifications that are let through on a day, over all cases.",
+    "day_limit_used": "Those that were let through today (UTC).",
+    "growth_limit": "Times the generation before, beyond which a generation gives an alarm.",
+    "growth_alarm": "Times the generation before that the fastest growing one was told, if beyond that, else 0.",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What is told at one moment. `losses`: share of our own loops lost on the link to each next mix."""
+    """What is told at one moment. `losses`: share of our own loops lost on the link to each next mix; `gauges`: what a
+    nymserver tells of its limit, by the names of _GAUGES."""
 
     counters: Mapping[str, int]
     queues: Mapping[str, int]
@@ -22,6 +29,7 @@ class Snapshot:
     clock_offset: float
     ready: bool
     losses: Mapping[int, float]
+    gauges: Mapping[str, float] = field(default_factory=dict)
 
 
 class _Numbers(Collector):
@@ -40,6 +48,8 @@ class _Numbers(Collector):
         for number, share in now.losses.items():
             losses.add_metric([str(number)], share)
         yield losses
+        for name, level in now.gauges.items():
+            yield GaugeMetricFamily(f"anontrace_{name}", _GAUGES[name], value=level)
         for name, told, value in (
             ("missing_peers", "Pinned mixes without a key list in force.", now.missing_peers),
             ("clock_offset_seconds", "Our clock against the others', ahead is above 0.", now.clock_offset),

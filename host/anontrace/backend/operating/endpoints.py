@@ -18,6 +18,7 @@ from anontrace.backend.authority.role import AuthorityRole
 from anontrace.backend.config import Server
 from anontrace.backend.errors import Refused
 from anontrace.backend.mix.role import MixRole
+from anontrace.backend.nymserver.role import NymserverRole
 from anontrace.backend.observing import metrics
 from anontrace.backend.observing.clockcheck import ClockCheck
 from anontrace.backend.observing.counters import Counters
@@ -100,7 +101,7 @@ def for_staff(facts: Facts) -> FastAPI:
     )
     async def numbers() -> Response:
         """The same numbers as /v1/status, and the process', for Prometheus."""
-        mix = facts.roles.get("mix")
+        mix, nymserver = facts.roles.get("mix"), facts.roles.get("nymserver")
         snapshot = metrics.Snapshot(
             counters=facts.counters.snapshot(),
             queues=await facts.store.backlog(),
@@ -108,6 +109,7 @@ def for_staff(facts: Facts) -> FastAPI:
             clock_offset=facts.clock_check.offset,
             ready=facts.is_ready,
             losses=mix.losses if isinstance(mix, MixRole) else {},
+            gauges=nymserver.gauges if isinstance(nymserver, NymserverRole) else {},
         )
         return Response(metrics.exposition(snapshot), media_type=metrics.CONTENT_TYPE)
 
