@@ -9,7 +9,7 @@ override READY := $(VENV)/.ready
 # reaches the tools through the environment (tools/make.py). Make would expand what stands on its command line, known
 # here or not, to export it, so that is not exported.
 override VARIABLES := PYTHON CONTACTS PATIENT FROM TO STEP PEOPLE CLASS RULE PASSER SCALE KEEP ONLY \
-    PORT PORT2 BOARD HARDWARE FIRMWARE UPGRADE BADGES NETWORK
+    PORT PORT2 BOARD HARDWARE FIRMWARE UPGRADE BADGES NETWORK MODULE
 $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(eval unexport $(name))))
 $(foreach name,$(VARIABLES),$(eval export ANONTRACE_MAKE_$(name) := $$(value $(name))))
 
@@ -67,7 +67,7 @@ vectors: $(READY) ## write tests/vectors/ anew, after a change to a format
 bench: $(READY) ## measure badge, mix, stores and servers, print tables, write build/bench.json: [ONLY=NAME]
 	@$(BIN)/python -m tools.make bench
 
-mutants: $(READY) ## change a module line by line; its tests have to notice: minutes a module, hours in all: [ONLY=FILE, or mixnet, wire, nymserver, shared]
+mutants: $(READY) ## change a module line by line; its tests have to notice: minutes a module, hours in all; goes on where it was interrupted: [MODULE=FILE, or mixnet, wire, nymserver, addresses, exposures, shared]
 	@$(BIN)/python -m tools.make mutants
 
 soak: $(READY) ## two months of a server's life in some minutes: fails unless it stays flat; writes build/soak.json

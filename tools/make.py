@@ -44,7 +44,7 @@ TARGETS: dict[str, tuple[str, tuple[str, ...], dict[str, str]]] = {
     ),
     "badge": ("tools.simulator", (), {"BADGES": "--badges", "NETWORK": "--network"}),
     "bench": ("tools.bench", (), {"ONLY": "--only"}),
-    "mutants": ("tools.mutants", (), {"ONLY": "--only"}),
+    "mutants": ("tools.mutants", (), {"MODULE": "--module"}),
     "flash": (
         "tools.flash",
         ("flash",),

@@ -1,24 +1,21 @@
-"""`make mutants`: what it makes of the tool's results; and that what tests/mutants.toml names is still there."""
+"""`make mutants`: what it tries and how, and that what tests/mutants.toml names is still there."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
-from tools import mutants
-from tools.mutants import JUSTIFIED, ROOT, Mutant, Reason
+from tools.mutants import __main__ as mutants
+from tools.mutants import reasons, trying
+from tools.mutants.__main__ import JUSTIFIED, ROOT, Results
+from tools.mutants.reasons import Mutant, Reason
+from tools.mutants.trying import Job
 
 MODULE = "host/anontrace/mixnet/relay.py"
-
-
-def dumped(outcome: str, worker: str = "normal") -> str:
-    mutation = {"module_path": MODULE, "operator_name": "core/Operator"}
-    diff = "--- mutation diff ---\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n context\n-    a < b\n+    a <= b\n"
-    return json.dumps([{"mutations": [mutation]}, {"worker_outcome": worker, "test_outcome": outcome, "diff": diff}])
-
-
-def test_what_survived_is_known_by_its_line() -> None:
-    lines = [dumped("killed"), dumped("survived"), dumped("killed", "skipped"), json.dumps([{}, None])]
-    assert mutants.survivors("\n".join(lines)) == (2, [Mutant(MODULE, "core/Operator", "a < b", "a <= b")])
 
 
 @pytest.mark.parametrize(
@@ -37,22 +34,24 @@ def test_what_survived_is_known_by_its_line() -> None:
     ],
 )
 def test_a_number_that_is_written_in_another_way_is_no_mutant(before: str, after: str, is_the_same: bool) -> None:
-    assert mutants.is_the_same(Mutant(MODULE, "", before, after), {"ID": 16, "NUMBER": 4}) == is_the_same
+    assert reasons.is_the_same(Mutant(MODULE, 1, before, after), {"ID": 16, "NUMBER": 4}) == is_the_same
 
 
 def test_a_survivor_without_a_reason_and_a_reason_without_a_survivor_are_told() -> None:
-    survivor = Mutant(MODULE, "core/Operator", "a < b", "a <= b")
-    assert mutants.unexplained([survivor], [Reason("a < b", "so")], [MODULE]) == []
-    assert mutants.unexplained([survivor], [Reason("a < b", "so", MODULE, "a <= b")], [MODULE]) == []
-    assert len(mutants.unexplained([survivor], [Reason("a < b", "so", after="a > b")], [MODULE])) == 1
-    assert len(mutants.unexplained([survivor], [Reason("a < c", "so")], [MODULE])) == 1
-    (told,) = mutants.unexplained([], [Reason("a < b", "so", MODULE)], [MODULE])
-    assert "take that out" in told
-    assert mutants.unexplained([], [Reason("a < b", "so", MODULE)], ["another"]) == []
+    survivor = Mutant(MODULE, 1, "a < b", "a <= b")
+    fitting, other = Reason("a < b", "so", MODULE, "a <= b"), Reason("a < b", "so", after="a > b")
+    assert reasons.unexplained([survivor], [Reason("a < b", "so")]) == []
+    assert reasons.unexplained([survivor], [fitting]) == []
+    assert reasons.unexplained([survivor], [other]) == [survivor]
+    assert reasons.unexplained([survivor], [Reason("a < c", "so")]) == [survivor]
+    assert reasons.for_nothing([survivor], [fitting], MODULE) == []
+    assert reasons.for_nothing([], [fitting], MODULE) == [fitting]
+    assert reasons.for_nothing([], [fitting], "another") == []
+    assert reasons.for_nothing([], [other], MODULE) == []
 
 
 def test_every_reason_is_for_a_line_that_is_there() -> None:
-    for reason in mutants.reasons(JUSTIFIED.read_text(encoding="utf-8")):
+    for reason in reasons.reasons(JUSTIFIED.read_text(encoding="utf-8")):
         assert reason.why
         if reason.module:
             text = (ROOT / reason.module).read_text(encoding="utf-8")
@@ -60,8 +59,94 @@ def test_every_reason_is_for_a_line_that_is_there() -> None:
 
 
 def test_a_room_or_a_module_is_chosen() -> None:
-    assert mutants.modules_of(MODULE) == [([MODULE], "tests/mixnet")]
-    ((names, tests),) = mutants.modules_of("wire")
-    assert tests == "tests/wire" and "host/anontrace/wire/look.py" in names
-    assert len(mutants.modules_of("")) == len(mutants.ROOMS)
-    assert mutants.modules_of("nothing") == []
+    assert mutants.modules_of(MODULE) == {"mixnet": [MODULE]}
+    assert mutants.modules_of("mixnet/relay") == mutants.modules_of("relay.py") == {"mixnet": [MODULE]}
+    assert "host/anontrace/wire/look.py" in mutants.modules_of("wire")["wire"]
+    assert list(mutants.modules_of("")) == list(mutants.ROOMS)
+    assert mutants.modules_of("nothing") == {}
+
+
+def test_a_run_goes_on_where_another_was_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mutants, "_BUILD", tmp_path)
+    first = Results(MODULE, "these tests")
+    first.add("killed", "a test")
+    first.add("survived", "")
+    (path,) = (tmp_path / "results").iterdir()
+    with path.open("a") as file:
+        file.write('{"name": "cut o')
+    assert Results(MODULE, "these tests").known == {"killed": "a test", "survived": ""}
+    assert Results(MODULE, "others").known == {"killed": "a test"}
+
+
+@pytest.mark.parametrize("ignores", [signal.SIGUSR1, signal.SIGINT], ids=["ends when told", "has to be killed"])
+def test_a_mutant_without_an_end_is_ended(ignores: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run() -> int:
+        signal.signal(ignores, signal.SIG_IGN)
+        while True:
+            time.sleep(1)
+
+    monkeypatch.setattr(trying, "_SPARE_SECONDS", 0.1)
+    monkeypatch.setattr(trying, "_ENDING_SECONDS", 0.1)
+    assert trying._in_fork(run, 0.0) == 1
+
+
+HALVES = """
+from functools import cache
+
+LARGEST = 100
+
+def half(number: int) -> int:
+    if number > LARGEST:
+        raise ValueError
+    return number // 2
+
+@cache
+def largest() -> int:
+    return half(LARGEST)
+"""
+TESTS = """
+import os, subprocess, sys
+import pytest
+from halves import half, largest
+
+def test_half() -> None:
+    assert half(6) == 3
+
+def test_largest() -> None:
+    assert largest() == 50
+
+def test_in_a_process() -> None:
+    if "halves" in os.environ:
+        subprocess.run([sys.executable, "-c", "import halves; assert halves.half(100) == 50"], check=True)
+"""
+CHANGES = {
+    "in a function": ("number // 2", "number * 2", "test_half"),
+    "in one that is cached": ("return half(LARGEST)", "return half(LARGEST - 2)", "test_largest"),
+    "not in a function": ("LARGEST = 100", "LARGEST = 99", "test_largest"),
+    "in its head": ("number: int", "other: int", "test_half"),
+    "no Python": ("LARGEST = 100", "LARGEST = = 100", "collecting"),
+    "noticed by nobody": ("raise ValueError", "raise KeyError", None),
+}
+
+
+def test_each_mutant_is_tried_with_the_tests_that_pass_by_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, tests = tmp_path / "halves.py", tmp_path / "test_halves.py"
+    module.write_text(HALVES)
+    tests.write_text(TESTS)
+    named = {
+        name: (HALVES[: HALVES.index(before)].count("\n") + 1, HALVES.replace(before, after))
+        for name, (before, after, _) in CHANGES.items()
+    }
+    job = tmp_path / "job.json"
+    job.write_text(json.dumps(vars(Job({"halves.py": named}, ["test_halves.py"]))))
+    environment = {"PYTHONPATH": f"{tmp_path}:{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.mutants.trying", job],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    by = {each["mutant"]: each["by"] for each in said if each["last"]}
+    for name, (_, _, killer) in CHANGES.items():
+        assert killer in by[name] if killer else by[name] == "", (name, by)
+    assert [each["mutant"] for each in said if not each["last"]] == ["noticed by nobody"]
+    assert module.read_text() == HALVES
