@@ -156,6 +156,7 @@ def test_a_reply_block_that_names_no_mix_is_refused(payload: bytes) -> None:
         bytes((1, 0, 2, 0)) + bytes((5, 0, 0, 0, 2, 0, 0, 0, 7, 0, 0, 0, 1, 0, 0, 0)) + bytes(203),  # they touch
         bytes((1, 0, 0, 0)) + bytes(218) + b"\1",  # something behind them
         bytes(222),
+        bytes(224),
     ],
     ids=lambda content: content[:12].hex(),
 )
@@ -164,7 +165,11 @@ def test_an_answer_about_an_upload_that_cannot_be_is_refused(content: bytes) -> 
         UploadAnswer.decode(content)
 
 
-@pytest.mark.parametrize("content", [bytes((2,)) + bytes(222), bytes(222) + b"\1", bytes(224)], ids=bytes.hex)
+@pytest.mark.parametrize(
+    "content",
+    [bytes((2,)) + bytes(222), bytes((0, 1)) + bytes(221), bytes(222) + b"\1", bytes(222), bytes(224)],
+    ids=bytes.hex,
+)
 def test_an_answer_about_a_nym_that_cannot_be_is_refused(content: bytes) -> None:
     with pytest.raises(FormatError):
         NymAnswer.decode(content)
@@ -199,6 +204,25 @@ def test_an_answer_about_a_nym_that_cannot_be_is_refused(content: bytes) -> None
 )
 def test_what_does_not_fit_is_not_encoded(make: Callable[[], bytes]) -> None:
     with pytest.raises(FormatError):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("make", "complaint"),
+    [
+        (NymQuestion(bytes(31), bytes(8)).encode, "a key of 32 bytes and a fingerprint of 8"),
+        (NymQuestion(bytes(33), bytes(8)).encode, "a key of 32 bytes and a fingerprint of 8"),
+        (NymQuestion(bytes(32), bytes(7)).encode, "a key of 32 bytes and a fingerprint of 8"),
+        (NymQuestion(bytes(32), bytes(9)).encode, "a key of 32 bytes and a fingerprint of 8"),
+        (UploadQuestion(bytes(15)).encode, "an upload-ID has 15 bytes instead of 16"),
+        (UploadQuestion(bytes(17)).encode, "an upload-ID has 17 bytes instead of 16"),
+        (Receipt(UploadQuestion(bytes(16)), bytes(173)).encode, "a reply block has 173 bytes instead of 174"),
+        (Receipt(UploadQuestion(bytes(16)), bytes(175)).encode, "a reply block has 175 bytes instead of 174"),
+        (lambda: receipt.seal(bytes(33), NymAnswer(True)), "the key of a reply block has 33 bytes instead of 32"),
+    ],
+)
+def test_what_has_another_size_in_a_receipt_is_named(make: Callable[[], bytes], complaint: str) -> None:
+    with pytest.raises(FormatError, match=complaint):
         make()
 
 

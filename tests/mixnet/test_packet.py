@@ -80,11 +80,26 @@ def test_clamping_leaves_a_blinded_scalar_alone(secret: bytes, factor: bytes) ->
     assert x25519_base(found) == x25519(factor, x25519_base(secret))
 
 
-def test_a_scalar_without_representative_is_an_error() -> None:
+@pytest.mark.parametrize(
+    ("product", "eighth"),
+    [
+        ((1 << 252) + 5, None),
+        (1 << 252, None),
+        ((1 << 252) - 1, (1 << 252) - 1),
+        (1 << 251, 1 << 251),
+        ((1 << 251) - 1, blinding.ORDER - (1 << 251) + 1),  # the negative
+    ],
+)
+def test_of_a_product_and_its_negative_the_first_that_clamping_leaves_alone_is_taken(
+    product: int, eighth: int | None
+) -> None:
     factor = blinding.clamp(bytes(32))
-    m = ((1 << 252) + 5) * pow(int.from_bytes(factor, "little"), -1, blinding.ORDER) % blinding.ORDER
-    with pytest.raises(ValueError, match="no representative"):
-        blinding.times(m.to_bytes(32, "little"), factor)
+    m = product * pow(int.from_bytes(factor, "little"), -1, blinding.ORDER) % blinding.ORDER
+    if eighth is None:
+        with pytest.raises(ValueError, match="no representative"):
+            blinding.times(m.to_bytes(32, "little"), factor)
+    else:
+        assert int.from_bytes(blinding.times(m.to_bytes(32, "little"), factor), "little") == eighth
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
@@ -201,7 +216,9 @@ GOOD = Hop(1, 0, KEYS[1])
         ([GOOD._replace(number=0)], "numbered"),
         ([GOOD._replace(number=256)], "numbered"),
         ([GOOD._replace(key_select=256)], "key select"),
+        ([GOOD._replace(key_select=-1)], "key select"),
         ([GOOD._replace(public_key=bytes(31))], "31 bytes"),
+        ([GOOD._replace(public_key=bytes(33))], "33 bytes"),
         ([GOOD._replace(public_key=bytes(32))], "low order"),
     ],
 )
@@ -210,11 +227,24 @@ def test_a_path_that_cannot_be_is_refused(hops: list[Hop], complaint: str) -> No
         header.build(hops, bytes(32))
 
 
+def test_a_path_may_use_every_byte_for_mix_and_key() -> None:
+    for hop in (GOOD._replace(number=255, key_select=255), GOOD._replace(number=1, key_select=0)):
+        assert header.build([hop], bytes(32))[0][0] == hop.key_select
+
+
 def test_mailbox_and_payload_of_another_size_are_refused() -> None:
-    with pytest.raises(FormatError, match="mailbox"):
-        packet.forward([GOOD], bytes(31), bytes(239))
-    with pytest.raises(FormatError, match="payload"):
-        packet.forward([GOOD], bytes(32), bytes(240))
+    for size in (31, 33):
+        with pytest.raises(FormatError, match=f"mailbox address has {size} bytes instead of 32"):
+            packet.forward([GOOD], bytes(size), bytes(239))
+    for size in (238, 240):
+        with pytest.raises(FormatError, match=f"payload has {size} bytes instead of 239"):
+            packet.forward([GOOD], bytes(32), bytes(size))
+
+
+@pytest.mark.parametrize(("secret", "public"), [(31, 32), (33, 32), (32, 31), (32, 33), (31, 33)])
+def test_a_mix_whose_keys_have_another_size_is_told_so(secret: int, public: int) -> None:
+    with pytest.raises(FormatError, match="keys have 32 bytes each"):
+        packet.unwrap(bytes(secret), bytes(public), packet.forward([GOOD], bytes(32), bytes(239)))
 
 
 def test_no_repr_shows_what_is_inside() -> None:

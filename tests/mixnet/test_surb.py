@@ -166,8 +166,9 @@ def test_a_notification_that_does_not_fit_is_refused(change: dict[str, object]) 
 
 def test_rubbish_is_no_notification() -> None:
     content = SAMPLE.encode()
-    with pytest.raises(FormatError, match="bytes instead"):
-        Notification.decode(content[:-1])
+    for wrong in (content[:-1], content + b"\0"):
+        with pytest.raises(FormatError, match=f"{len(wrong)} bytes instead of 191"):
+            Notification.decode(wrong)
     with pytest.raises(FormatError, match="kind 4"):
         Notification.decode(b"\4" + content[1:])
     with pytest.raises(FormatError, match="only a notification"):
@@ -176,6 +177,23 @@ def test_rubbish_is_no_notification() -> None:
         Notification.decode(content[:-1] + b"x")
     with pytest.raises(FormatError, match="UTF-8"):
         Notification.decode(content[:133] + b"\xff" * 58)
+
+
+def test_a_number_that_does_not_fit_is_told_the_largest() -> None:
+    largest = replace(SAMPLE, present=255, attenuation=255, rule_minutes=65535)
+    assert Notification.decode(largest.encode()) == largest
+    with pytest.raises(FormatError, match="present of a notification is from 0 to 255, not 256"):
+        replace(SAMPLE, present=256).encode()
+    with pytest.raises(FormatError, match="rule of a notification is from 0 to 65535, not 65536"):
+        replace(SAMPLE, rule_minutes=65536).encode()
+
+
+def test_words_that_do_not_show_are_refused_unless_they_were_kept_before_and_then_replaced() -> None:
+    content = SAMPLE.encode()[:133] + "a\x1b[2Jb\u202ec".encode().ljust(58, b"\0")
+    with pytest.raises(FormatError, match="control or invisible"):
+        Notification.decode(content)
+    assert Notification.decode(content, kept=True).message == "a?[2Jb?c"
+    assert Notification.decode(SAMPLE.encode(), kept=True) == SAMPLE
 
 
 @given(fixed(16), fixed(32), st.integers(0, 255), st.integers(0, 2**32 - 1), st.integers(0, 95))
@@ -197,26 +215,32 @@ def test_a_chain_token_that_does_not_fit_is_refused() -> None:
     claim = ChainClaim(bytes(16), bytes(32), 1, 1)
     for wrong in (
         replace(claim, case_id=b""),
+        replace(claim, case_id=bytes(17)),
         replace(claim, nym_key=b""),
+        replace(claim, nym_key=bytes(33)),
+        replace(claim, case_id=bytes(15), nym_key=bytes(33)),  # together as long as they should be
         replace(claim, generation=256),
+        replace(claim, generation=-1),
         replace(claim, expiry_day=1 << 32),
+        replace(claim, expiry_day=-1),
     ):
         with pytest.raises(FormatError):
             chain.seal(bytes(32), wrong)
-    with pytest.raises(FormatError):
-        chain.seal(bytes(31), claim)
-    with pytest.raises(FormatError):
-        chain.open(bytes(32), bytes(95))
+    for size in (31, 33):
+        with pytest.raises(FormatError, match=f"{size} bytes instead of 32"):
+            chain.seal(bytes(size), claim)
+    for size in (95, 97):
+        with pytest.raises(FormatError, match=f"{size} bytes instead of 96"):
+            chain.open(bytes(32), bytes(size))
 
 
 def test_secrets_do_not_show_in_reprs() -> None:
     _, secrets = surb.make(path(NUMBERS[:2]), bytes(32))
     claim = ChainClaim(b"case" * 4, b"nymk" * 8, 1, 1)
     made = Swap(b"nymk" * 8, swap.NEW, b"blob" * 43 + b"bl")
-    told = replace(SAMPLE, case_id=b"case" * 4, chain_token=b"toke" * 24)
-    for each in (secrets, claim, made, told):
-        shown = repr(each)
-        assert not any(word in shown for word in ("case" * 2, "nymk", "blob" * 2, "toke" * 2, "\\x"))
+    told = replace(SAMPLE, case_id=b"case" * 4, report_id=b"repo" * 2, chain_token=b"toke" * 24)
+    assert [repr(each) for each in (secrets, claim, made)] == ["SurbSecrets()", "ChainClaim()", "Swap()"]
+    assert not any(word in repr(told) for word in ("case" * 2, "repo" * 2, "toke" * 2, "\\x"))
 
 
 NOON = 20000 * 86400 + 43200

@@ -1,8 +1,11 @@
 """The packet format does what the second implementation does, byte for byte."""
 
+import ctypes
 import json
 import sys
 from collections.abc import Callable
+from importlib import util
+from importlib.machinery import ModuleSpec
 from random import Random
 from threading import Thread
 from typing import Any
@@ -40,6 +43,7 @@ from anontrace.mixnet.receipt import (
 from anontrace.mixnet.surb import SurbSecrets
 from anontrace.mixnet.swap import Swap
 from anontrace_primitives import x25519, x25519_base
+from anontrace_shared.errors import FormatError
 
 from tests.mixnet import make_vectors
 from tests.shared.make_vectors import FOLDER
@@ -65,6 +69,7 @@ def draws(*values: bytes) -> Callable[[int], bytes]:
     return draw
 
 
+ANOTHER = getattr(util.find_spec("_cffi_backend"), "origin", None)  # a library without the function
 MIX = load("mix.json")
 MIXES = {m["number"]: m for m in MIX["mixes"]}
 
@@ -85,9 +90,7 @@ def test_keystream_and_expansion() -> None:
     assert stream.expand(h(vector["key"]), 302) == h(vector["expanded"])
 
 
-def test_both_keystreams_are_one_whatever_the_length_and_whoever_else_makes_one(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_both_keystreams_are_one_whatever_the_length_and_whoever_else_makes_one() -> None:
     by_libsodium = stream.of_libsodium()
     assert by_libsodium is not None or sys.platform != "linux"
     wrong: list[int] = []
@@ -106,9 +109,17 @@ def test_both_keystreams_are_one_whatever_the_length_and_whoever_else_makes_one(
         each.join()
     assert not wrong
     for xor in (stream.by_aead, by_libsodium or stream.by_aead):
-        with pytest.raises(ValueError, match="32 bytes"):
-            xor(bytes(31), bytes(10))
-    monkeypatch.setattr(stream.util, "find_spec", lambda _: None)
+        for size in (31, 33):
+            with pytest.raises(ValueError, match="32 bytes"):
+                xor(bytes(size), bytes(10))
+
+
+@pytest.mark.parametrize("place", [None, "/nonexistent/sodium.so", ctypes.__file__, ANOTHER])
+def test_where_pynacl_shows_no_libsodium_the_keystream_comes_from_elsewhere(
+    place: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = place and ModuleSpec("nacl._sodium", None, origin=place)
+    monkeypatch.setattr(stream.util, "find_spec", lambda _: found)
     assert stream.of_libsodium() is None
 
 
@@ -116,6 +127,14 @@ def test_both_keystreams_are_one_whatever_the_length_and_whoever_else_makes_one(
 def test_lioness(case: dict[str, str]) -> None:
     assert lioness.encrypt(h(case["keys"]), h(case["plain"])) == h(case["encrypted"])
     assert lioness.decrypt(h(case["keys"]), h(case["encrypted"])) == h(case["plain"])
+
+
+@pytest.mark.parametrize(("keys", "block"), [(127, 239), (129, 239), (128, 32), (128, 0), (127, 32)])
+@pytest.mark.parametrize("way", [lioness.encrypt, lioness.decrypt])
+def test_lioness_refuses_other_sizes(way: Callable[[bytes, bytes], bytes], keys: int, block: int) -> None:
+    assert len(way(bytes(128), bytes(33))) == 33
+    with pytest.raises(FormatError, match="128 bytes of keys and a block of more than 32 bytes"):
+        way(bytes(keys), bytes(block))
 
 
 @pytest.mark.parametrize("case", MIX["cases"])

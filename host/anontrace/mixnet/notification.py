@@ -8,6 +8,7 @@ import unicodedata
 from dataclasses import dataclass, field
 from enum import IntEnum
 from hashlib import blake2b
+from struct import Struct
 
 from anontrace_primitives import x25519_base
 from anontrace_shared import hpke
@@ -30,6 +31,7 @@ class Kind(IntEnum):
     RETRACTION = 2
 
 
+_LAYOUT = Struct(f"<B{CASE_ID}s{REPORT_ID}s{CHAIN_TOKEN}s{DISEASE}sBBH{NOTE}s")
 _OF_PLACE = 3  # a notification whose log was recorded by a place
 
 
@@ -50,7 +52,7 @@ class Notification:
 
     def encode(self, random_bytes: RandomBytes = os.urandom) -> bytes:
         """The 191 bytes. FormatError names the field that does not fit."""
-        if self.kind == Kind.DUMMY:
+        if self.kind is Kind.DUMMY:
             return bytes((Kind.DUMMY,)) + random_bytes(NOTIFICATION - 1)
         return b"".join(
             (
@@ -67,7 +69,7 @@ class Notification:
         )
 
     def _is_of_place(self) -> bool:
-        if self.of_place and self.kind != Kind.NOTIFICATION:
+        if self.of_place and self.kind is not Kind.NOTIFICATION:
             raise FormatError("only a notification can be of a place")
         return self.of_place
 
@@ -84,23 +86,22 @@ class Notification:
             kind = Kind.NOTIFICATION if of_place else Kind(content[0])
         except ValueError:
             raise FormatError(f"there is no notification of kind {content[0]}") from None
-        if kind == Kind.DUMMY:
+        if kind is Kind.DUMMY:
             return cls(kind)
-        parts, at = [], 1
-        for size in (CASE_ID, REPORT_ID, CHAIN_TOKEN, DISEASE, 1, 1, 2, NOTE):
-            parts.append(content[at : at + size])
-            at += size
+        _, case_id, report_id, chain_token, disease, present, attenuation, rule_minutes, message = _LAYOUT.unpack(
+            content
+        )
         return cls(
             kind,
-            case_id=parts[0],
-            report_id=parts[1],
-            chain_token=parts[2],
-            disease=_text("disease code", parts[3], "ascii", kept),
-            present=parts[4][0],
-            attenuation=parts[5][0],
-            rule_minutes=int.from_bytes(parts[6], "little"),
-            message=_text("message", parts[7], "utf-8", kept),
-            of_place=of_place,
+            case_id,
+            report_id,
+            chain_token,
+            _text("disease code", disease, "ascii", kept),
+            present,
+            attenuation,
+            rule_minutes,
+            _text("message", message, "utf-8", kept),
+            of_place,
         )
 
 

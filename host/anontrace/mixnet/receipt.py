@@ -119,7 +119,7 @@ class NymAnswer:
         """The reverse of `encode`; FormatError if it cannot be that."""
         if len(content) != ANSWER or content[0] > 1 or any(content[1:]):
             raise FormatError("there is no such answer about a nym key")
-        return cls(content[0] == 1)
+        return cls(bool(content[0]))
 
 
 class UploadState(IntEnum):
@@ -158,7 +158,7 @@ class UploadAnswer:
         end = _RANGES_AT + count * _RANGE
         if count > MAX_RANGES or any(content[end:]) or (count and state is not UploadState.RECEIVING):
             raise FormatError("an answer about an upload names missing fragments that cannot be")
-        if (state is UploadState.REFUSED) != (reason != 0):
+        if (state is UploadState.REFUSED) != bool(reason):
             raise FormatError("an answer about an upload gives a reason if it was refused, and only then")
         numbers = [
             int.from_bytes(content[at : at + FRAGMENT_NUMBER], "little")
