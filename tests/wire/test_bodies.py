@@ -9,7 +9,7 @@ from anontrace.mixnet import fragment
 from anontrace.mixnet.fragment import Fragment
 from anontrace.wire import onetime, permit, redeem, upload
 from anontrace.wire.permit import Permit
-from anontrace.wire.upload import ChainAuthorization, Chunk, PermitAuthorization, Reason, Reply, State, Upload
+from anontrace.wire.upload import ChainAuthorization, Chunk, Opening, PermitAuthorization, Reason, Reply, State, Upload
 from anontrace_shared.errors import AuthenticationError, FormatError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -124,7 +124,10 @@ def test_a_permit_is_live_until_it_expires() -> None:
     "wrong",
     [
         replace(PERMIT, case_id=b""),
+        replace(PERMIT, case_id=bytes(17)),
         replace(PERMIT, log_hash=b""),
+        replace(PERMIT, log_hash=bytes(33)),
+        replace(PERMIT, case_id=bytes(15), log_hash=bytes(33)),  # together as long as they should be
         replace(PERMIT, disease=""),
         replace(PERMIT, disease="U07.12345"),
         replace(PERMIT, disease="Ü"),
@@ -139,10 +142,17 @@ def test_a_permit_that_does_not_fit_is_not_signed(wrong: Permit) -> None:
         wrong.sign(SIGNING_KEY)
 
 
+def test_a_permit_may_be_for_a_second_at_any_time_and_a_disease_have_one_to_eight_letters() -> None:
+    for issued, expires, disease in ((0, 1, "A"), ((1 << 32) - 2, (1 << 32) - 1, "ABCDEF~8")):
+        made = replace(PERMIT, issued=issued, expires=expires, disease=disease)
+        assert permit.verify(made.sign(SIGNING_KEY), verify_key(SIGNING_KEY)) == made
+
+
 def test_bytes_that_are_no_permit_are_refused() -> None:
     key = verify_key(SIGNING_KEY)
-    with pytest.raises(FormatError, match="128 bytes"):
-        permit.verify(bytes(128), key)
+    for size in (128, 130):
+        with pytest.raises(FormatError, match=f"{size} bytes instead of 129"):
+            permit.verify(PERMIT.sign(SIGNING_KEY)[:size].ljust(size, b"\0"), key)
     with pytest.raises(FormatError, match="version 2"):
         permit.verify(b"\2" + bytes(128), key)
     for wrong in (b"\0" * 8, b"U\0 7\0\0\0\0", b"\xff" * 8):
@@ -184,15 +194,34 @@ def test_an_upload_cut_short_or_too_long_is_refused() -> None:
     for wrong in (b"", b"\3", data[:1], data[:140], data[:-1], data + b"x"):
         with pytest.raises(FormatError):
             upload.parse(wrong)
-    for broken in (PermitAuthorization(bytes(128)), replace(CHAIN, case_id=b""), replace(CHAIN, slot=-1)):
+    for broken in (
+        PermitAuthorization(bytes(128)),
+        PermitAuthorization(bytes(130)),
+        replace(CHAIN, case_id=b""),
+        replace(CHAIN, case_id=bytes(17)),
+        replace(CHAIN, address=bytes(21)),
+        replace(CHAIN, chain_token=bytes(97)),
+        replace(CHAIN, slot=-1),
+    ):
         with pytest.raises(FormatError):
             Upload(broken, b"").encode()
+
+
+def test_a_log_has_as_many_bytes_as_four_can_say() -> None:
+    longest = Opening(CHAIN, (1 << 32) - 1)
+    assert upload.parse_opening(longest.encode()) == longest
+    assert upload.parse_opening(Opening(CHAIN, 0).encode()).log_length == 0
+    for length in (-1, 1 << 32):
+        with pytest.raises(FormatError, match="too long"):
+            Opening(CHAIN, length).encode()
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
         Chunk(bytes(15), 1, 0, b"x"),
+        Chunk(bytes(17), 1, 0, b"x"),
+        Chunk(bytes(16), 1, -1, b"x"),
         Chunk(bytes(16), 0, 0, b""),
         Chunk(bytes(16), 1, 1, b"x"),
         Chunk(bytes(16), 1, 0, b""),
@@ -206,15 +235,31 @@ def test_a_chunk_outside_its_upload_is_refused(wrong: Chunk) -> None:
         wrong.encode()
 
 
+@pytest.mark.parametrize(
+    "whole",
+    [
+        Chunk(bytes(16), 1, 0, b"x"),
+        Chunk(bytes(16), upload.CHUNK_DATA, 0, bytes(range(251)) * 65 + bytes(43)),
+        Chunk(bytes(16), (1 << 32) - 1, (1 << 32) - 2, b"x"),
+    ],
+)
+def test_a_chunk_may_hold_a_byte_or_all_that_it_has_room_for_wherever_that_lies(whole: Chunk) -> None:
+    assert upload.parse_chunk(whole.encode()) == whole
+
+
 def test_bytes_that_are_no_chunk_are_refused() -> None:
-    good = Chunk(bytes(16), 5, 0, b"hello").encode()
-    for wrong in (good[:-1], good + b"\0", good[:-1] + b"\1", good[:24] + b"\xff\xff" + good[26:]):
+    good = Chunk(bytes(16), 9, 0, b"hello").encode()
+    behind = good[:31] + b"\1" + good[32:]
+    for wrong in (good[:-1], good + b"\0", good[:-1] + b"\1", good[:24] + b"\xff\xff" + good[26:], behind):
         with pytest.raises(FormatError):
             upload.parse_chunk(wrong)
 
 
 def test_bytes_that_are_no_answer_to_a_chunk_are_refused() -> None:
     good = Reply(State.REFUSED, 0, Reason.EXPIRED).encode()
+    for wrong in (good + b"\0", good[:6] + b"\1" + good[7:], Reply(State.ACCEPTED, 0, Reason.EXPIRED).encode()):
+        with pytest.raises(FormatError):
+            upload.parse_reply(wrong)
     for wrong in (good[:-1], b"\3" + good[1:], good[:5] + b"\7" + good[6:], good[:-1] + b"\1", b"\1" + good[1:]):
         with pytest.raises(FormatError):
             upload.parse_reply(wrong)

@@ -90,6 +90,13 @@ def test_an_announcement_accuses_by_rising_number_and_not_itself(told: bytes) ->
         announcement.parse(made[:33] + told + made[35:], TODAY)
 
 
+def test_an_announcement_of_another_length_or_of_no_mix_is_refused() -> None:
+    made = announced()
+    for wrong in (made[:-1], made + b"\0", b"\0" + made[1:], b""):
+        with pytest.raises(FormatError, match="another length, or no mix's number"):
+            announcement.parse(wrong, TODAY)
+
+
 def test_points_of_low_order_are_no_keys() -> None:
     """What X25519 refuses is refused in a directory already: such a key would spoil every path through its mix."""
     assert {0, 1, (1 << 255) - 20} < x25519_keys.LOW_ORDER and len(x25519_keys.LOW_ORDER) == 5
@@ -357,6 +364,8 @@ def test_who_is_not_shown_all_that_is_new_asks_for_the_whole() -> None:
     day = f"{WHOLE}/{TODAY + 1}"
     short = difference(made, Content())
     assert led(made[0], {day: short, WHOLE: made[2].encode()}) == ([day, WHOLE], Caught(made[2], True))
+    with pytest.raises(ForkError, match="back from directory 3 to 2"):
+        led(made[0], {day: short, WHOLE: made[1].encode()})
     assert led(made[1], {day: None, WHOLE: made[2].encode()}) == ([day, WHOLE], Caught(made[2], True))
     with pytest.raises(ForkError, match="does not show"):
         led(made[0], {day: None, WHOLE: made[2].encode()})

@@ -81,13 +81,32 @@ def test_4032_live_mailboxes_of_a_fortnight_are_asked_for_in_one_look_of_less_th
         {"groups": [Group(bytes(16), 0, 0)] * 65}, {"groups": [Group(bytes(15), 0, 0)]},
         {"groups": [Group(bytes(16), 2, 1)]}, {"groups": [Group(bytes(16), 0, 65536)]},
         {"groups": [Group(bytes(16), 0, 10_000)] * 2}, {"old": [(bytes(32), 0)] * 301},
-        {"old": [(bytes(31), 0)]}, {"old": [(bytes(32), 256)]},
+        {"old": [(bytes(31), 0)]}, {"old": [(bytes(32), 256)]}, {"seed": bytes(17)}, {"old": [(bytes(33), 0)]},
+        {"groups": [Group(bytes(17), 0, 0)]}, {"old": [(bytes(32), -1)]}, {"groups": [Group(bytes(16), -1, 0)]},
+        {"groups": [Group(bytes(16), 0, 8192), Group(bytes(16), 1, 8194)]},
         {"groups": [Group(bytes(16), 0, 0)] * 64, "old": [(bytes(32), 0)] * 290},
     ],
 )  # fmt: skip
 def test_a_look_that_asks_for_too_much_is_not_made(changed: dict[str, Any]) -> None:
     with pytest.raises(FormatError):
         replace(ask(), **changed).encode()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"digests": 0, "sums": 0, "plain": 0, "groups": [], "old": []},
+        {"digests": 1024, "sums": 64, "plain": 64},
+        {"groups": [Group(bytes(16), 5, 5)] * 64},
+        {"groups": [], "old": [(bytes(32), 255)] * 300},
+        {"groups": [Group(bytes(16), 0, 8192)] * 2},
+        {"groups": [Group(bytes(16), 65535, 65535)]},
+        {"groups": [Group(bytes(16), 0, 0)] * 16, "old": [(bytes(32), 0)] * 299},  # 10204 bytes
+    ],
+)
+def test_a_look_may_ask_for_just_as_much_as_is_allowed(changed: dict[str, Any]) -> None:
+    asked = replace(ask(), **changed)
+    assert Look.parse(asked.encode()) == asked
 
 
 def test_bodies_that_are_no_look_are_refused() -> None:
@@ -129,9 +148,14 @@ def test_an_answer_that_contradicts_itself_is_refused() -> None:
     for each in wrong:
         with pytest.raises(FormatError):
             Answer.parse(asked, each)
-    nearly_full = replace(ask(), groups=[Group(bytes(16), 65535, 65535), Group(bytes(16), 0, 0)])
-    with pytest.raises(FormatError):
-        Answer.parse(nearly_full, answer_to(nearly_full).encode(nearly_full))
+    for known, fits in ((65533, True), (65534, False)):  # of which two more are told
+        nearly_full = replace(ask(), groups=[Group(bytes(16), known, known), Group(bytes(16), 0, 0)])
+        body = answer_to(nearly_full).encode(nearly_full)
+        if fits:
+            Answer.parse(nearly_full, body)
+        else:
+            with pytest.raises(FormatError, match="more messages than it has room for"):
+                Answer.parse(nearly_full, body)
 
 
 def test_an_answer_is_not_made_that_does_not_fit() -> None:
@@ -147,5 +171,6 @@ def test_an_answer_is_not_made_that_does_not_fit() -> None:
     ):
         with pytest.raises(FormatError):
             wrong.encode(asked)
-    with pytest.raises(FormatError):
-        look.digest(bytes(242))
+    for size in (242, 244):
+        with pytest.raises(FormatError, match=f"243 bytes, not {size}"):
+            look.digest(bytes(size))

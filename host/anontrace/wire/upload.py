@@ -239,7 +239,7 @@ def parse_reply(data: bytes) -> Reply:
         state, reason = State(data[0]), Reason(data[5])
     except ValueError:
         raise FormatError("there is no such answer to a chunk") from None
-    if (state == State.REFUSED) != (reason != Reason.NONE):
+    if (state is State.REFUSED) != bool(reason):
         raise FormatError("an answer to a chunk gives a reason if it refuses, and only then")
     return Reply(state, int.from_bytes(data[1:5], "little"), reason)
 
