@@ -1,5 +1,8 @@
 """Adding up minutes: what the wearer is told, in whatever order and however often notifications arrive."""
 
+from dataclasses import replace
+
+import pytest
 from anontrace.companion.exposures.judging import BELOW, OWN, TOLD, WITHDRAWN, Received, assess
 from anontrace.mixnet.notification import Kind, Notification
 from hypothesis import given
@@ -94,7 +97,55 @@ def test_cases_are_kept_apart_and_in_the_order_in_which_they_came():
 
 
 def test_the_closest_contact_is_shown():
-    assert assess([notified(1, 15, attenuation=70), notified(2, 15, attenuation=48)], set(), set())[0].attenuation == 48
+    near_and_far = [notified(1, 15, attenuation=70), notified(2, 15, attenuation=48)]
+    assert assess(near_and_far, set(), set())[0].attenuation == 48
+    assert assess([*near_and_far, retracted(1)], set(), set())[0].attenuation == 48
+
+
+def test_of_the_rules_of_one_report_the_longest_holds():
+    assert assess([notified(1, 15, rule=5), notified(2, 15, rule=11)], set(), set())[0].state == BELOW
+    assert assess([notified(1, 15, rule=11), notified(2, 15, rule=5)], set(), set())[0].rule_minutes == 11
+
+
+def test_what_came_first_of_a_report_is_what_it_says():
+    early, late = notified(1, 15, received=1000), notified(2, 15, received=1001, rule=0)
+    late = late._replace(notification=replace(late.notification, message="Go out", disease="B05"))
+    (exposure,) = assess([late, early], set(), set())
+    assert (exposure.message, exposure.disease, exposure.received) == ("Stay at home", "U07.1", 1000)
+    taken_back = [retracted(1, received=2001), retracted(2, received=2000)]
+    taken_back[0] = taken_back[0]._replace(notification=replace(taken_back[0].notification, message="Twice"))
+    (exposure,) = assess([notified(1, 15, rule=5), *taken_back], set(), set())
+    assert exposure.message == "A mistake"
+
+
+def test_it_was_at_a_place_if_any_notification_of_the_report_says_so():
+    somewhere = notified(1, 15)
+    place = somewhere._replace(slot=2, notification=replace(somewhere.notification, of_place=True))
+    assert [assess(each, set(), set())[0].of_place for each in ([somewhere], [somewhere, place])] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("better", "worse"),
+    [
+        (([15], 5, True), ([15] * 9, 60, False)),  # withdrawn before below
+        (([15], 5, False), ([15] * 9, 5, True)),  # told before withdrawn
+        (([15, 15], 5, False), ([15], 5, False)),  # longer before shorter
+        (([15, 15], 20, False), ([15], 20, False)),
+        (([15], 5, False), ([15], 5, False)),  # the same: by its ID, whichever came first
+        (([15], 4, False), ([15], 5, False)),  # by the shorter rule
+    ],
+)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_of_several_reports_of_a_case_that_one_counts_which_says_most(better, worse, is_first):
+    received = []
+    for report, (presents, rule, is_withdrawn) in ((REPORT, better), (OTHER_REPORT, worse)):
+        came = 1000 if (report == REPORT) == is_first else 1001
+        received += [
+            notified(slot, present, report=report, rule=rule, received=came) for slot, present in enumerate(presents)
+        ]
+        received += [retracted(0, report=report)] * is_withdrawn
+    (exposure,) = assess(received, set(), set())
+    assert exposure.report_id == REPORT
 
 
 items = st.builds(

@@ -63,7 +63,7 @@ def assess(received: Iterable[Received], own: set[bytes], passed_on: set[bytes])
         judged = [
             _judge(case_id, report_id, items, case_id in own, case_id in passed_on)
             for report_id, items in reports.items()
-            if any(item.notification.kind == Kind.NOTIFICATION for item in items)
+            if any(item.notification.kind is Kind.NOTIFICATION for item in items)
         ]
         if judged:
             order = (TOLD, OWN, WITHDRAWN, BELOW)
@@ -76,13 +76,13 @@ def assess(received: Iterable[Received], own: set[bytes], passed_on: set[bytes])
 
 
 def _judge(case_id: bytes, report_id: bytes, items: list[Received], own: bool, passed_on: bool) -> Exposure:
-    notifications = [item for item in items if item.notification.kind == Kind.NOTIFICATION]
+    notifications = [item for item in items if item.notification.kind is Kind.NOTIFICATION]
     seconds: dict[int, int] = {}
     for item in notifications:
         heard = item.notification.present * THIRD_SECONDS
         seconds[item.slot] = max(heard, seconds.get(item.slot, 0))
     rule = max(item.notification.rule_minutes for item in notifications)
-    retractions = [item for item in items if item.notification.kind == Kind.RETRACTION]
+    retractions = [item for item in items if item.notification.kind is Kind.RETRACTION]
     if own:
         state = OWN
     elif sum(seconds.values()) < rule * 60:

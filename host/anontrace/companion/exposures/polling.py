@@ -193,13 +193,13 @@ def _opened(surb: ReceivingSurb, payload: bytes) -> Notification | None:
 
 def _handle(state: State, surb: ReceivingSurb, found: Notification, now: int, polled: Polled) -> bool:
     """Keep what a message says; returns whether it spent the SURB."""
-    if found.kind == Kind.DUMMY:
+    if found.kind is Kind.DUMMY:
         polled.dummies += 1
         return False
     if not _credible(state, surb, found, now):
         polled.ignored += 1
         return True
-    if found.kind == Kind.RETRACTION:
+    if found.kind is Kind.RETRACTION:
         polled.retractions += 1
     else:
         polled.notifications += 1
@@ -221,6 +221,6 @@ def _credible(state: State, surb: ReceivingSurb, found: Notification, now: int) 
         for badge in state.badges.all()
     ):
         return False
-    if found.kind == Kind.NOTIFICATION:
+    if found.kind is Kind.NOTIFICATION:
         return any(found.chain_token) and 1 <= found.present <= judging.MAX_PRESENT
     return True
