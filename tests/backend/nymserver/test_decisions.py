@@ -14,7 +14,7 @@ from anontrace.backend.errors import Refused
 from anontrace.backend.keys import keyfiles
 from anontrace.backend.nymserver import decisions
 from anontrace.backend.nymserver.nyms import Outgoing
-from anontrace.backend.nymserver.records import Case, Contact, Decision, Outcome, Retraction, State, Tally
+from anontrace.backend.nymserver.records import Case, Contact, Decision, Outcome, Report, Retraction, State, Tally
 from anontrace.backend.nymserver.reports import FORGET, Reports
 from anontrace.backend.nymserver.sending import SEND
 from anontrace.backend.observing.counters import Counters
@@ -253,8 +253,39 @@ def test_where_a_budget_does_not_suffice_the_longest_contacts_are_told_of_equal_
     assert ids(attenuation=55) == [3, 5, 1]
     assert ids(exposures=[1, 2]) == [2, 1]
     assert ids(exposures=[]) == []
-    with pytest.raises(Refused, match="no such exposure"):
+    assert ids(exposures=[1, 2, 3, 4, 5]) == ids()
+    with pytest.raises(Refused, match="no such exposure") as refused:
         ids(exposures=[1, 6])
+    assert refused.value.status == 422
+
+
+def approving(case: Case, generation: int = 0, **what: object) -> int | None:
+    made = Report(
+        report=bytes(8), case=CASE, generation=generation, disease="U07.1", received=0, exposures=[], log=Tally()
+    )
+    return decisions.approve(case, made, decision(**what), keydays.day_at(clock.now()))
+
+
+def test_a_case_goes_as_deep_as_the_last_decision_says_and_no_further_once_it_is_retracted() -> None:
+    case = Case(disease="U07.1")
+    assert approving(case, depth=3) is None and case.depth == 3
+    assert approving(case, generation=2, depth=None) is None
+    with pytest.raises(Refused, match="the contacts of this report are generation 4") as refused:
+        approving(case, generation=3, depth=None)
+    assert refused.value.status == 422
+    approving(case, depth=1, case_budget=5, day_budget=4)
+    assert (case.depth, case.case_budget, case.day_budget) == (1, 5, 4)
+    case.retracted = True
+    with pytest.raises(Refused, match="was retracted") as refused:
+        approving(case, depth=9)
+    assert (refused.value.status, case.depth) == (409, 1)
+
+
+def test_a_report_may_cause_what_its_own_budget_and_the_room_of_its_case_leave() -> None:
+    assert approving(Case(disease="U07.1"), budget=7) == 7
+    assert approving(Case(disease="U07.1"), budget=7, case_budget=5) == 5
+    assert approving(Case(disease="U07.1"), budget=4, case_budget=5) == 4
+    assert approving(Case(disease="U07.1"), budget=0) == 0
 
 
 def test_only_an_approved_report_is_retracted_with_its_own_key_and_while_its_list_is_kept(place: Place) -> None:
