@@ -63,7 +63,10 @@ def test_a_room_or_a_module_is_chosen() -> None:
     assert mutants.modules_of("mixnet/relay") == mutants.modules_of("relay.py") == {"mixnet": [MODULE]}
     assert "host/anontrace/wire/look.py" in mutants.modules_of("wire")["wire"]
     assert list(mutants.modules_of("")) == list(mutants.ROOMS)
-    assert mutants.modules_of("nothing") == {}
+    assert mutants.modules_of("wire/look mixnet") == {
+        "mixnet": mutants.modules_of("mixnet")["mixnet"], "wire": ["host/anontrace/wire/look.py"],
+    }  # fmt: skip
+    assert mutants.modules_of("nothing") == mutants.modules_of("wire nothing") == {}
 
 
 def test_a_run_goes_on_where_another_was_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
