@@ -35,6 +35,30 @@ def test_all_mixes_come_about_as_often_at_every_place_before_the_last() -> None:
         assert max(counts.values()) < 1.3 * min(counts.values())
 
 
+class Dealt(Random):
+    """Gives these numbers of 256 bits, and is asked for no others."""
+
+    def __init__(self, *numbers: int) -> None:
+        self.left = list(numbers)
+
+    def getrandbits(self, bits: int) -> int:
+        assert bits == 256 and self.left[0] < 1 << bits
+        return self.left.pop(0)
+
+
+@pytest.mark.parametrize(
+    ("left", "used"),
+    [(1 << 128, 5), ((1 << 128) + 3, 2), ((1 << 128) - 1, 4), ((1 << 128) - 3, 4), (1, 4)],
+    ids=["128 bits", "more", "127", "127 too", "1"],
+)
+def test_of_a_random_number_no_more_is_used_than_leaves_all_mixes_equally_likely(left: int, used: int) -> None:
+    """A remainder by six is even to one in 2^125 as long as the number has 128 bits. Here the first mix is drawn again
+    and again until so much is left; then either the next is drawn from that, or from the next number."""
+    rng = Dealt(left * 6**40, 3 + 6**80)
+    way = [hop.number for hop in Paths(MIXES, NOW, rng=rng).choose(6, hops=3)]
+    assert way == [1, used, 6] and len(rng.left) == (left >= 1 << 128)
+
+
 @pytest.mark.parametrize("last", sorted(MIXES))
 def test_a_path_to_any_mix_passes_all_others(last: int) -> None:
     paths = Paths(MIXES, NOW, rng=Random(2))
