@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 from anontrace.backend.errors import StoreError
+from anontrace.backend.nymserver.nyms import Outgoing
 from anontrace.backend.store import Store
-from anontrace.mixnet import relay, swap
+from anontrace.mixnet import blob, relay, surb, swap
+from anontrace.mixnet.notification import Kind, Notification
 from anontrace.mixnet.receipt import NymQuestion, Receipt
 from anontrace.mixnet.sizes import BLOB
 from anontrace.mixnet.swap import Swap
+from anontrace_shared.schedule import nym_key
 
-from tests.backend.nymserver.kinds import Worker, reply_block
+from tests.backend.nymserver.kinds import TO_FIRST, Worker, reply_block, way
 from tests.backend.places import Place, within
 
 
@@ -47,6 +50,28 @@ class Watched:
             yield
         finally:
             self.under_way -= 1
+
+
+def test_the_mix_is_woken_for_what_a_swap_a_receipt_or_a_relay_has_for_it_and_for_nothing_else(place: Place) -> None:
+    async def body(store: Store) -> None:
+        worker, woken = Worker(store), []
+        worker.deliveries.connect(woken.append, frozenset)
+        address, slot = os.urandom(20), 5_900_000
+        key = nym_key(address, slot)
+        first, second = (blob.seal(address, slot, surb.make(way(), os.urandom(32))[0]) for _ in range(2))
+        await worker.take(Swap(key, swap.NEW, first).encode())
+        assert woken == []
+        for number in range(2):  # of which the second waits for the next reply block
+            content = Notification(Kind.NOTIFICATION, report_id=bytes([number]) * 8).encode()
+            await worker.nyms.send(Outgoing(address, slot, content))
+        assert woken == []  # who sends knows the queue
+        await worker.take(Swap(key, swap.authentication(first), second).encode())
+        assert woken == [TO_FIRST]
+        await worker.take(Receipt(NymQuestion(key, bytes(8)), reply_block()[0]).encode())
+        await worker.take(relay.of(reply_block()[0], os.urandom(32)).encode())
+        assert woken == [TO_FIRST] * 3
+
+    within(place, body)
 
 
 def new(key: bytes | None = None) -> Swap:

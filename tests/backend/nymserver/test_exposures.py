@@ -57,7 +57,15 @@ def test_what_was_heard_of_one_address_is_added_up() -> None:
     assert (only.attenuation, only.verified) == (41, False)
 
 
-@pytest.mark.parametrize(("correction", "attenuation"), [(0, 63), (-4, 59), (5, 68), (-20, 43)])
+def test_who_is_not_registered_hides_nobody_who_was_heard_later() -> None:
+    found, tally = matched([heard(os.urandom(20), SLOT), heard(ADDRESS, SLOT)], {nym_key(ADDRESS, SLOT)})
+    assert ([each.address for each in found], tally.unregistered) == ([ADDRESS], 1)
+
+
+@pytest.mark.parametrize(
+    ("correction", "attenuation"),
+    [(0, 63), (-4, 59), (5, 68), (-20, 43), (-62, 1), (-63, 0), (-64, 0), (191, 254), (192, 255), (193, 255)],
+)
 def test_what_the_networks_badges_send_more_or_less_than_they_say_counts(correction: int, attenuation: int) -> None:
     known = nym_key(ADDRESS, SLOT)
 
@@ -100,6 +108,15 @@ def test_a_log_takes_no_more_work_than_a_real_one_could(monkeypatch: pytest.Monk
     monkeypatch.setattr(exposures, "_MAX_READ", 53)
     found, tally = exposures.read(secret, sent, now)
     assert (len(found), tally.blocks, tally.records, tally.damaged) == (6, 53, 6, 1)
+
+
+def test_a_log_that_takes_just_as_much_as_a_real_one_could_is_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    secret, now = os.urandom(32), SLOT * 300 + 10.0
+    sent = block(secret, SLOT, 0) * 50 + block(secret, SLOT, 2) * 10
+    for name, most in (("_MAX_BLOCKS", 10), ("_MAX_RECORDS", 20), ("_MAX_READ", 60)):
+        monkeypatch.setattr(exposures, name, most)
+    found, tally = exposures.read(secret, sent, now)
+    assert (len(found), tally.blocks, tally.records, tally.damaged, tally.broken) == (20, 60, 20, 0, 0)
 
 
 def test_records_of_the_last_thirty_days_count_and_of_a_badge_that_is_a_little_ahead() -> None:
