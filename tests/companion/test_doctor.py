@@ -71,3 +71,23 @@ def test_without_a_network_every_server_is_named(cli, tmp_path):
     found = checks(cli.run("--json", "doctor", "--no-bluetooth"))
     for name in ("directory", "discovery", "health authority", "clock"):
         assert not found[name]["ok"] and found[name]["mend"], name
+
+
+@pytest.mark.parametrize(
+    ("lacking", "said"),
+    [
+        ((99,), "without mix 99 of the network file"),
+        ((97, 98, 99), "lacks mix 97, 98, 99: fewer than two thirds of the 8 mixes"),
+    ],
+    ids=["some", "too many"],
+)
+def test_mixes_that_the_directory_lacks_are_named(cli, network, tmp_path, lacking, said):
+    text = network.file.read_text()
+    for number in lacking:
+        text += f'\n[[mix]]\nnumber = {number}\nkey = "{number:064x}"\nroles = ["mix"]\n'
+    (tmp_path / "network.toml").write_text(text)
+    cli.do("init", str(tmp_path / "network.toml"))
+    result = cli.run("--json", "doctor", "--no-bluetooth")
+    found = checks(result)["directory"]
+    assert result.code == FAILED and not found["ok"] and found["mend"]
+    assert said in found["said"] + "; " + found["mend"]
