@@ -5,8 +5,10 @@ They are imported where they are used, in functions; `leave` forgets them, and t
 
 import sys
 
+HANDSHAKE = "anontrace_shared.badge_noise"  # of a session, which goes on without it
 _GUESTS = (
     "badge.requests",
+    "badge.orders",
     "badge.board",
     "badge.owner",
     "badge.segments",
@@ -15,14 +17,16 @@ _GUESTS = (
     "badge.lending",
     "badge.lists",
     "anontrace_shared.badge_commands",
+    "anontrace_shared.badge_orders",
     "anontrace_shared.badge_session",
-    "anontrace_shared.badge_noise",
+    "anontrace_shared.badge_transport",
+    HANDSHAKE,
 )
 
 
-def leave():
+def leave(guests=_GUESTS):
     """Forget the guests, if they came. Nothing of theirs may be in use."""
-    for name in _GUESTS:
+    for name in guests:
         if name in sys.modules:
             del sys.modules[name]
             package, module = name.split(".")

@@ -10,8 +10,8 @@ import errno
 from anontrace_shared import errors, names
 from micropython import const
 
+from . import guests, store
 from . import radio as air
-from . import store
 
 _STRANGER_MS = const(15000)
 _IDLE_MS = const(60000)
@@ -165,6 +165,7 @@ class Links:
         opening = link.session.open()
         if opening:
             self._handshakes += 1
+            guests.leave((guests.HANDSHAKE,))
             await self._send(link, self.radio.outbox, opening)
         for plaintext in plaintexts:
             if link.by_owner and self._owner is not link:  # only now is it sure that this is no recorded handshake

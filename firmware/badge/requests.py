@@ -1,30 +1,18 @@
-"""Answers the companion's requests, one function per operation (docs/protocol.md, section 4).
+"""Answers the companion's requests, one function per operation (docs/protocol.md, section 4): here what a sync needs.
 
 Runs inside an established session only: the owner's or, of a badge without one, anybody's. Checks what is asked, asks
 the owners of clock, state, log and addresses to do it, and turns failures into a status.
 """
 
-import asyncio
-import os
-
-import machine
-from anontrace_primitives import x25519
 from anontrace_shared import badge_commands, badge_log, errors, slots
-from anontrace_shared import badge_schedule as schedule
 from micropython import const
 
 from . import board, health, store
 from .version import BUILD, VERSION
 
+_PIECE = const(468)  # bytes of a log or text in a response: its frame is two notifications, and small gaps are found
 _MS_OF_2025 = 1735689600000
 _MS_OF_2100 = 4102444800000
-_MAX_INTERVAL_MS = const(10240)  # Bluetooth's limit for advertising and for scanning
-_MIN_ADVERTISING_MS = const(20)
-_MIN_SCAN_MS = const(3)
-_MINUTE_MS = const(60000)  # between the meetings of badges that sleep
-_MAX_KEEP_DAYS = const(30)
-_ANSWER_MS = const(1000)  # in which the radio sends an answer
-_SCALAR = b"\x08" * 32  # any: to try whether a key is of low order
 
 
 class Refusal(Exception):
@@ -42,7 +30,7 @@ async def answer(badge, request, reply, uptime_ms, by_owner):
     """
     op = request[0]
     try:
-        _require(by_owner or (op in _FOR_ANYBODY and badge.wants_owner()), badge_commands.REFUSED)
+        require(by_owner or (op in _FOR_ANYBODY and badge.wants_owner()), badge_commands.REFUSED)
         op, values = badge_commands.decode_request(request)
         if op == badge_commands.LOG_READ:
             await _stream(op, *_log_read(badge, *values), reply)
@@ -53,7 +41,12 @@ async def answer(badge, request, reply, uptime_ms, by_owner):
             return
         if op == badge_commands.SET_TIME:
             values += (uptime_ms,)
-        result = await _OPERATIONS[op](badge, *values)
+        operation = _OPERATIONS.get(op)
+        if operation is None:
+            from . import orders  # a guest, as few sessions need it
+
+            operation = orders.OPERATIONS[op]
+        result = await operation(badge, *values)
         response = badge_commands.encode_response(op, badge_commands.DONE, *result)
     except errors.FormatError:
         response = bytes((op, badge_commands.MALFORMED))
@@ -84,11 +77,11 @@ async def _stream(op, pieces, left, reply):
 
 
 def _pieces(data):
-    for at in range(0, len(data), badge_commands.MAX_DATA):
-        yield data[at : at + badge_commands.MAX_DATA]
+    for at in range(0, len(data), _PIECE):
+        yield data[at : at + _PIECE]
 
 
-def _require(condition, status):
+def require(condition, status):
     if not condition:
         raise Refusal(status)
 
@@ -121,7 +114,7 @@ async def _info(badge):
 
 
 async def _set_time(badge, unix_ms, uptime_ms):
-    _require(_MS_OF_2025 <= unix_ms < _MS_OF_2100, badge_commands.REFUSED)
+    require(_MS_OF_2025 <= unix_ms < _MS_OF_2100, badge_commands.REFUSED)
     clock = badge.clock
     async with badge.turning:
         badge.catch_up()
@@ -136,41 +129,8 @@ async def _set_time(badge, unix_ms, uptime_ms):
     return (correction,)
 
 
-async def _provision(badge, provision):
-    try:
-        x25519(_SCALAR, provision.log_key)
-    except ValueError:  # nothing could be sealed to it
-        raise Refusal(badge_commands.REFUSED) from None
-    state = badge.state
-    if provision.mode == badge_commands.RATCHET:
-        state.day, state.day_key = provision.day, provision.day_key
-    elif state.mode != badge_commands.LIST:  # a list that is there stays usable
-        state.day, state.day_key = 0, os.urandom(schedule.DAY_KEY)
-    state.mode = provision.mode
-    state.log_key = provision.log_key
-    state.horizon = provision.horizon
-    state.save()
-    if provision.mode == badge_commands.RATCHET:
-        badge.addresses.erase()
-    else:
-        badge.addresses.forget()
-    if badge.hands is not None:
-        badge.hands.rest()
-    await badge.renew()
-    return ()
-
-
-async def _addresses(badge, first_slot, addresses):
-    _require(badge.state.mode == badge_commands.LIST, badge_commands.NOT_PROVISIONED)
-    from . import lists
-
-    lists.keep(badge.state, first_slot, addresses)
-    badge.addresses.forget()
-    return ()
-
-
 async def _horizon(badge, slot):
-    _require(badge.state.mode != store.UNPROVISIONED, badge_commands.NOT_PROVISIONED)
+    require(badge.state.mode != store.UNPROVISIONED, badge_commands.NOT_PROVISIONED)
     badge.state.horizon = slot
     badge.state.save()
     if not badge.broadcasts_below(slot):
@@ -184,11 +144,11 @@ async def _log_list(badge, first):
 
 
 def _log_read(badge, number, offset, length):
-    _require(number in badge.logbook.numbers(), badge_commands.NO_SUCH_THING)
+    require(number in badge.logbook.numbers(), badge_commands.NO_SUCH_THING)
     from . import segments
 
     left = min(length, badge.logbook.size(number) - offset)
-    return segments.read(badge.logbook, number, offset, length, badge_commands.MAX_DATA), left
+    return segments.read(badge.logbook, number, offset, length, _PIECE), left
 
 
 async def _log_free(badge, below):
@@ -201,68 +161,12 @@ async def _log_rotate(badge):
     return (await badge.rotate(),)
 
 
-async def _set(badge, setting, value):
-    _require(1 <= setting <= len(store.SETTINGS), badge_commands.NO_SUCH_THING)
-    state = badge.state
-    if setting == badge_commands.ADVERTISING_INTERVAL_MS:
-        allowed = _MIN_ADVERTISING_MS <= value <= _MAX_INTERVAL_MS
-    elif setting == badge_commands.SCAN_WINDOW_MS:
-        allowed = value == 0 or _MIN_SCAN_MS <= value <= state.scan_ms
-    elif setting == badge_commands.SCAN_INTERVAL_MS:
-        allowed = max(_MIN_SCAN_MS, state.window_ms) <= value <= _MAX_INTERVAL_MS or value == _MINUTE_MS
-    elif setting == badge_commands.PLACE:
-        allowed = value <= 1
-    else:
-        allowed = 1 <= value <= _MAX_KEEP_DAYS
-    _require(allowed, badge_commands.REFUSED)
-    setattr(state, store.SETTINGS[setting - 1], value)
-    state.save()
-    badge.tune()
-    return ()
-
-
-async def _erase(badge):
-    from . import owner  # a guest, as the others that few sessions need
-
-    await owner.erase(badge)
-    return ()
-
-
-async def _own(badge, key):
-    _require(badge.wants_owner() and key != badge_commands.NO_OWNER, badge_commands.REFUSED)
-    badge.state.save(key)
-    badge.later = asyncio.create_task(_renew_soon(badge))
-    return ()
-
-
-async def _renew_soon(badge):
-    await asyncio.sleep_ms(_ANSWER_MS)
-    await badge.renew()
-
-
-async def _restart(badge):
-    badge.later = asyncio.create_task(_restart_soon(badge))
-    return ()
-
-
-async def _restart_soon(badge):
-    await asyncio.sleep_ms(_ANSWER_MS)
-    await badge.seal()
-    machine.reset()
-
-
 _OPERATIONS = {
     badge_commands.INFO: _info,
     badge_commands.SET_TIME: _set_time,
-    badge_commands.PROVISION: _provision,
-    badge_commands.ADDRESSES: _addresses,
     badge_commands.HORIZON: _horizon,
     badge_commands.LOG_LIST: _log_list,
     badge_commands.LOG_FREE: _log_free,
     badge_commands.LOG_ROTATE: _log_rotate,
-    badge_commands.SET: _set,
-    badge_commands.ERASE: _erase,
-    badge_commands.RESTART: _restart,
-    badge_commands.OWN: _own,
 }
 _FOR_ANYBODY = (badge_commands.INFO, badge_commands.OWN)

@@ -4,12 +4,11 @@ Strict: a body that is a byte too long is malformed. Apart from `commands`, whic
 a badge need not hold code that it cannot use. Never does what is asked.
 """
 
-# ruff: noqa: F403, F405
+# ruff: noqa: F403
 import struct
 
 from .errors import FormatError
 from .names import *
-from .slots import SLOT_LIMIT
 
 try:
     from typing import Any
@@ -59,14 +58,9 @@ KEEP_DAYS = 5
 
 MAX_PLAINTEXT = 960
 MAX_DATA = MAX_PLAINTEXT - 2  # bytes of a log or text in one response
-MAX_ADDRESSES = 46  # in one request
 MAX_SEGMENTS = 100  # in one response
-ADDRESS = 20
 
 INFO_LAYOUT = "<BBBIHIIHIIIIIH"
-PROVISION_LAYOUT = "<B32sI"
-PROVISION_DAY_LAYOUT = "<I32s"
-ADDRESSES_LAYOUT = "<IB"
 SEGMENT_LAYOUT = "<II"
 ERASE_WORD = b"ERASE"
 
@@ -103,29 +97,13 @@ STREAMED = (LOG_READ, CRASH_LOG)
 _PACK_ERRORS = (getattr(struct, "error", ValueError), TypeError, ValueError)
 
 
-class Provision:
-    """What a badge is provisioned with. day and day_key are None in list mode. Its repr does not show the day key."""
-
-    def __init__(
-        self, mode: int, log_key: bytes, horizon: int, day: int | None = None, day_key: bytes | None = None
-    ) -> None:
-        self.mode = mode
-        self.log_key = log_key
-        self.horizon = horizon
-        self.day = day
-        self.day_key = day_key
-
-    def __repr__(self) -> str:
-        return "Provision(mode=%d, horizon=%d, day=%r)" % (self.mode, self.horizon, self.day)
-
-
 def decode_request(plaintext: bytes) -> "tuple[int, tuple[Any, ...]]":
     """(op, values) as given to `encode_request`; FormatError for an unknown operation or a malformed body."""
     op, body = split(plaintext, 1)
-    if op == PROVISION:
-        return op, (_decode_provision(body),)
-    if op == ADDRESSES:
-        return op, _decode_addresses(body)
+    if op in (PROVISION, ADDRESSES):
+        from . import badge_orders  # a guest on the badge
+
+        return op, badge_orders.decode(op, body)
     if op == ERASE:
         if body != ERASE_WORD:
             raise FormatError("erase without its word")
@@ -155,33 +133,6 @@ def encode_response(op: int, status: int, *values: Any) -> bytes:
     if op == SET_TIME and len(values) == 1 and isinstance(values[0], int):
         values = (min(max(values[0], -(1 << 31)), (1 << 31) - 1),)
     return head + pack(layout_of(RESPONSE_LAYOUTS, op), values)
-
-
-def _decode_provision(body: bytes) -> "Provision":
-    head = struct.calcsize(PROVISION_LAYOUT)
-    mode, log_key, horizon = unpack(PROVISION_LAYOUT, body[:head])
-    if mode == RATCHET:
-        day, day_key = unpack(PROVISION_DAY_LAYOUT, body[head:])
-        return Provision(mode, log_key, horizon, day, day_key)
-    if mode == LIST and len(body) == head:
-        return Provision(mode, log_key, horizon)
-    raise FormatError("provision with an unknown mode or length")
-
-
-def _decode_addresses(body: bytes) -> "tuple[int, list[bytes]]":
-    head = struct.calcsize(ADDRESSES_LAYOUT)
-    first_slot, count = unpack(ADDRESSES_LAYOUT, body[:head])
-    check_addresses(first_slot, count)
-    if len(body) != head + count * ADDRESS:
-        raise FormatError("the number of addresses does not match the length")
-    return first_slot, [body[at : at + ADDRESS] for at in range(head, len(body), ADDRESS)]
-
-
-def check_addresses(first_slot: int, count: int) -> None:
-    if not 1 <= count <= MAX_ADDRESSES:
-        raise FormatError("one request carries 1 to 46 addresses")
-    if first_slot + count > SLOT_LIMIT:
-        raise FormatError("addresses for slots beyond the last")
 
 
 def _encode_segments(segments: "list[tuple[int, int]]") -> bytes:

@@ -1,72 +1,17 @@
-"""The responder's half of `noise`: all that a badge has, so that it need not hold code that it cannot use."""
+"""The responder's half of `noise`: the handshake of a badge, which forgets this module once it is through.
 
-from anontrace_primitives import aead_open, aead_seal, random_bytes, sha256, wipe, x25519, x25519_base
+What the session goes on with is in `badge_transport`.
+"""
+
+from anontrace_primitives import random_bytes, sha256, wipe, x25519, x25519_base
 
 from . import hkdf
+from .badge_transport import HANDSHAKE, KEY, Cipher, Transport
 from .errors import AuthenticationError, FormatError
 
 NAME = b"Noise_NNpsk0_25519_ChaChaPoly_SHA256"
 PSK = 32
-KEY = 32
-TAG = 16
-HANDSHAKE = KEY + TAG
-MESSAGE_LIMIT = (1 << 64) - 1  # revision 34, 5.1: this nonce is reserved
-
 WRITE, READ, DONE, FAILED = "write", "read", "done", "failed"
-
-
-class _Cipher:
-    """CipherState of revision 34: a key and the nonce counter that goes with it."""
-
-    def __init__(self, key: bytes) -> None:
-        self._key = bytearray(key)
-        self._counter = 0
-        self._live = True
-
-    def _nonce(self) -> bytes:
-        if not self._live:
-            raise RuntimeError("this Noise key has been wiped")
-        if self._counter >= MESSAGE_LIMIT:
-            raise RuntimeError("this Noise key has no nonce left")
-        return bytes(4) + self._counter.to_bytes(8, "little")
-
-    def encrypt(self, plaintext: bytes, aad: bytes = b"") -> bytes:
-        sealed = aead_seal(self._key, self._nonce(), plaintext, aad)
-        self._counter += 1
-        return sealed
-
-    def decrypt(self, sealed: bytes, aad: bytes = b"") -> bytes:
-        try:
-            plaintext = aead_open(self._key, self._nonce(), sealed, aad)
-        except ValueError:
-            raise AuthenticationError("Noise message does not authenticate") from None
-        self._counter += 1
-        return plaintext
-
-    def wipe(self) -> None:
-        wipe(self._key)
-        self._live = False
-
-
-class Transport:
-    """One side of an established session: a cipher for each direction, messages in order."""
-
-    def __init__(self, sending: _Cipher, receiving: _Cipher) -> None:
-        self._sending = sending
-        self._receiving = receiving
-
-    def encrypt(self, plaintext: bytes) -> bytes:
-        """The next message to the other side, TAG (16) longer than the plaintext."""
-        return self._sending.encrypt(plaintext)
-
-    def decrypt(self, ciphertext: bytes) -> bytes:
-        """The next message from the other side; AuthenticationError if it is forged, repeated or out of order."""
-        return self._receiving.decrypt(ciphertext)
-
-    def wipe(self) -> None:
-        """Overwrite both keys; later calls are a RuntimeError."""
-        self._sending.wipe()
-        self._receiving.wipe()
 
 
 class Handshake:
@@ -83,7 +28,7 @@ class Handshake:
         # The token psk stands first in the first message: both sides can mix it in before there is a message.
         self._chaining_key, psk_hash, key = self._derive(psk, 3)
         self._mix_hash(psk_hash)
-        self._cipher = _Cipher(key)
+        self._cipher = Cipher(key)
 
     def _derive(self, ikm: bytes, count: int) -> list[bytes]:
         okm = hkdf.expand(hkdf.extract(self._chaining_key, ikm), b"", KEY * count)
@@ -95,7 +40,7 @@ class Handshake:
     def _mix_key(self, ikm: bytes) -> None:
         self._chaining_key, key = self._derive(ikm, 2)
         self._cipher.wipe()
-        self._cipher = _Cipher(key)
+        self._cipher = Cipher(key)
 
     def _mix_public(self, public_key: bytes) -> None:
         """Token e: revision 34, 9.2, mixes it into the key as well once a pre-shared key is in use."""
@@ -125,10 +70,10 @@ class Handshake:
         self._mix_hash(sealed)
         return payload
 
-    def _split(self) -> list[_Cipher]:
+    def _split(self) -> list[Cipher]:
         """The ciphers initiator to responder and back, once."""
         self._expect(DONE)
-        ciphers = [_Cipher(key) for key in self._derive(b"", 2)]
+        ciphers = [Cipher(key) for key in self._derive(b"", 2)]
         self._cipher.wipe()
         self._chaining_key = b""
         return ciphers

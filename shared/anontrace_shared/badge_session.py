@@ -6,7 +6,7 @@ Holds at most one frame (978 bytes) of what has arrived. Never looks into a plai
 `session`, so that a badge need not hold code that it cannot use.
 """
 
-from . import badge_noise
+from . import badge_transport
 from .errors import FormatError
 
 try:
@@ -17,7 +17,7 @@ except ImportError:  # MicroPython, which does not evaluate annotations
 PROLOGUE = b"anontrace/2 session"
 LENGTH = 2
 MAX_BODY = 976
-MAX_PLAINTEXT = MAX_BODY - badge_noise.TAG  # 960
+MAX_PLAINTEXT = MAX_BODY - badge_transport.TAG  # 960
 
 HANDSHAKE, ESTABLISHED, CLOSED = "handshake awaited", "established", "closed"
 
@@ -65,12 +65,12 @@ class FrameBuffer:
 class Session:
     """What both sides share. `open` first, then `receive` and `send`; any error closes the session."""
 
-    def __init__(self, shake: "Callable[[bytes], badge_noise.Transport]") -> None:
+    def __init__(self, shake: "Callable[[bytes], badge_transport.Transport]") -> None:
         """`shake` takes the body of the other side's handshake frame; it and its keys are dropped after that."""
         self.state = HANDSHAKE
-        self._shake: Callable[[bytes], badge_noise.Transport] | None = shake
-        self._transport: badge_noise.Transport | None = None
-        self._frames = FrameBuffer(badge_noise.HANDSHAKE, badge_noise.HANDSHAKE)
+        self._shake: Callable[[bytes], badge_transport.Transport] | None = shake
+        self._transport: badge_transport.Transport | None = None
+        self._frames = FrameBuffer(badge_transport.HANDSHAKE, badge_transport.HANDSHAKE)
         self._opening = b""
 
     @property
@@ -95,7 +95,7 @@ class Session:
                 elif self._shake is not None:
                     self._transport = self._shake(body)
                     self._shake = None
-                    self._frames.least = badge_noise.TAG + 1
+                    self._frames.least = badge_transport.TAG + 1
                     self._frames.most = MAX_BODY
                     self.state = ESTABLISHED
         except BaseException:
@@ -119,7 +119,7 @@ class Session:
         self._transport = None
         self._shake = None
         self._opening = b""
-        self._frames = FrameBuffer(badge_noise.HANDSHAKE, badge_noise.HANDSHAKE)
+        self._frames = FrameBuffer(badge_transport.HANDSHAKE, badge_transport.HANDSHAKE)
 
 
 class BadgeSession(Session):
@@ -130,9 +130,11 @@ class BadgeSession(Session):
     """
 
     def __init__(self, owner_key: bytes, advertised: bytes, ephemeral: bytes | None = None) -> None:
+        from . import badge_noise  # a guest on the badge: gone again when the session stands
+
         responder = badge_noise.Responder(owner_key, PROLOGUE + advertised, ephemeral)
 
-        def shake(body: bytes) -> badge_noise.Transport:
+        def shake(body: bytes) -> badge_transport.Transport:
             responder.read(body)
             self._opening = frame(responder.write())
             return responder.transport()

@@ -9,6 +9,7 @@ import struct
 from collections import namedtuple
 
 from .badge_commands import *
+from .badge_orders import *
 from .errors import FormatError
 
 try:

@@ -6,7 +6,7 @@ A handshake object is a state machine of two messages, `-> psk, e` and `<- e, ee
     Responder:  READ  --read()--> WRITE --write()--> DONE        any error --> FAILED, for good
 
 DONE yields a `Transport` for each side. No other pattern, no rekey, no I/O; ephemeral keys are wiped once used. What a
-responder needs is in `badge_noise` and stands here too.
+responder needs is in `badge_noise` and `badge_transport` and stands here too.
 
     initiator = Initiator(psk32, prologue);  responder = Responder(psk32, prologue)
     responder.read(initiator.write());  initiator.read(responder.write())        48 bytes each with an empty payload
@@ -17,6 +17,7 @@ responder needs is in `badge_noise` and stands here too.
 from anontrace_primitives import x25519_base
 
 from .badge_noise import *
+from .badge_transport import *
 from .errors import AuthenticationError
 
 

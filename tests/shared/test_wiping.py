@@ -2,7 +2,7 @@
 
 import pytest
 from anontrace_primitives import x25519_base
-from anontrace_shared import badge_hpke, badge_noise, hpke, noise
+from anontrace_shared import badge_hpke, hpke, noise
 from anontrace_shared.errors import AuthenticationError, FormatError
 
 PSK = bytes(range(32))
@@ -71,5 +71,5 @@ def test_and_that_of_an_initiator_whose_responder_did() -> None:
     initiator = noise.Initiator(PSK, b"prologue")
     initiator.write()
     with pytest.raises(AuthenticationError, match="low order"):
-        initiator.read(LOW_ORDER + bytes(badge_noise.TAG))
+        initiator.read(LOW_ORDER + bytes(noise.TAG))
     assert initiator._ephemeral == bytearray(32)

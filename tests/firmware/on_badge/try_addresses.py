@@ -6,8 +6,8 @@ import time
 
 import flashbdev
 import utime
-from anontrace_shared import badge_commands, names, schedule
-from badge import lists, requests
+from anontrace_shared import badge_orders, names, schedule
+from badge import lists, orders
 from badge.addresses import Addresses
 from badge.store import Store
 
@@ -43,7 +43,7 @@ class Badge:
 
 
 def provision(state, addresses, *values):
-    asyncio.run(requests._provision(Badge(state, addresses), badge_commands.Provision(*values)))
+    asyncio.run(orders._provision(Badge(state, addresses), badge_orders.Provision(*values)))
 
 
 def expected(slot):
