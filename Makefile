@@ -18,7 +18,7 @@ $(foreach name,$(VARIABLES),$(eval export ANONTRACE_MAKE_$(name) := $$(value $(n
 override export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup named pins demo replay badge test lint format vectors bench mutants soak man flash update chipcheck provision clean
+.PHONY: help setup named pins demo portal replay badge test lint format vectors bench mutants soak man flash update chipcheck provision clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ pins: $(READY) ## write tools/constraints.txt anew after a change to pyproject.t
 
 demo: $(READY) ## the whole chain on this machine; CONTACTS=FILE PATIENT=ID [FROM= TO= STEP= PEOPLE= CLASS= RULE=] plays a list, SCALE=60 at most 60 times as fast
 	@$(BIN)/python -m tools.make demo
+
+portal: $(READY) ## the demonstration's network with cases in it, and its portal for your browser, until Ctrl-C
+	@$(BIN)/python -m tools.demo --portal
 
 replay: $(READY) ## a whole contact list without radio and HTTP, each person the patient in turn: CONTACTS=FILE [PATIENT=ID FROM= TO= STEP= RULE=]
 	@$(BIN)/python -m tools.make replay

@@ -160,7 +160,7 @@ def set_up() -> None:
     LOG.parent.mkdir(exist_ok=True)
     LOG.unlink(missing_ok=True)
     READY.unlink(missing_ok=True)
-    steps = Steps(4)
+    steps = Steps(5)
     steps.begin(f"virtual environment .venv, of Python {now}")
     _make_environment()
     steps.begin("packages, each held to its hash: some 200 MB to fetch the first time, a few minutes")
@@ -172,6 +172,8 @@ def set_up() -> None:
     # It says itself what it does, and what is wrong.
     if subprocess.run([PYTHON, "-m", "tools.micropython"], cwd=ROOT, stdout=subprocess.DEVNULL, check=False).returncode:
         raise SystemExit(1)
+    steps.begin("Chromium, for the portal's tests: some 100 MB if root has it installed by apt, else nothing")
+    subprocess.run([PYTHON, "-m", "tools.chromium"], cwd=ROOT, stdout=subprocess.DEVNULL, check=False)
     READY.touch()
 
 

@@ -73,8 +73,8 @@ def test_without_a_network_one_line_says_so_and_the_steps_are_told(
         "error: the package registry cannot be reached: connect to the network and run the same command again\n"
     )
     first, second = done.stdout.splitlines()
-    assert first.startswith("[1/4] virtual environment .venv, of Python 3.")
-    assert second.startswith("[2/4] packages, each held to its hash")
+    assert first.startswith("[1/5] virtual environment .venv, of Python 3.")
+    assert second.startswith("[2/5] packages, each held to its hash")
     assert not (project / ".venv" / ".ready").exists()
 
 

@@ -41,6 +41,7 @@ def _arguments(given: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--rule", type=int, metavar="MINUTES", help="told from so many minutes on (default 15)")
     parser.add_argument("--passer", metavar="ID", help="who lets the chain go on (default: who has most to tell)")
     parser.add_argument("--scale", type=float, metavar="X", help="at most X times as fast as the contacts were")
+    parser.add_argument("--portal", action="store_true", help="leave the decisions to you, in a browser")
     parser.add_argument("--keep", action="store_true", help="keep the folder with logs and stores")
     options = parser.parse_args(given)
     if options.contacts is None:
@@ -92,13 +93,13 @@ def _choose(options: argparse.Namespace, console: Console) -> Play:
     return Play(recording, patient, passer, rule, options.scale)
 
 
-async def _perform(play: Play, console: Console, keep: bool) -> list[str]:
+async def _perform(play: Play, console: Console, keep: bool, desk: bool) -> list[str]:
     """perform(), which SIGTERM and SIGHUP end in order as Ctrl-C does."""
     task = asyncio.current_task()
     assert task is not None
     for name in (signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(name, task.cancel)
-    return await perform(play, console, keep)
+    return await perform(play, console, keep, desk)
 
 
 def main(given: list[str] | None = None) -> int:
@@ -111,7 +112,7 @@ def main(given: list[str] | None = None) -> int:
             console.print(
                 f"[yellow]{len(play.recording.people)} badges at once: this takes long; --people limits it[/]"
             )
-        faults = asyncio.run(_perform(play, console, options.keep))
+        faults = asyncio.run(_perform(play, console, options.keep, options.portal))
     except (ContactsError, DemoError, MissingRuntime) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -6,10 +6,12 @@ import secrets
 import sys
 import time
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+from anontrace.backend import config
 
 from tools.demo.processes import DemoError, Processes
 
@@ -19,6 +21,16 @@ _DELAY = 0.1  # mean seconds that a mix holds a message
 _PACE = 0.01  # mean seconds between two notifications
 _TAIL = 5  # mean delays at each mix after which hardly a message is still on its way
 _PATIENCE = 300.0  # real seconds, on a busy machine, for servers to know each other, and for an upload to be opened
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """An account of the staff. `code`: a recovery code, which stands for the authenticator once."""
+
+    name: str
+    role: str
+    password: str
+    code: str
 
 
 def script(name: str) -> str:
@@ -55,14 +67,20 @@ class Backend:
         for name in names:
             await self._until_ready(name)
         for role in _STAFF:
-            await self._sign_in(role)
+            await self.sign_in(role)
         return names
 
-    async def _sign_in(self, role: str) -> None:
-        """Somebody of the staff is invited, chooses a password, and is signed in from then on."""
-        invited = await self._command(role, "staff", "account", "add", role, "--role", role, "--invite")
-        typed = f"{invited['invitation']}\n{secrets.token_urlsafe(16)}\n"
-        await self._command(role, "staff", "set-up", role, typed=typed)
+    async def sign_in(self, role: str, name: str = "") -> Login:
+        """Somebody of the staff is invited, chooses a password, and is signed in from then on. How to do so again."""
+        name, password = name or role, secrets.token_urlsafe(9)
+        invited = await self._command(name, "staff", "account", "add", name, "--role", role, "--invite")
+        done = await self._command(name, "staff", "set-up", name, typed=f"{invited['invitation']}\n{password}\n")
+        return Login(name, role, password, done["recovery"][0])
+
+    @property
+    def portal(self) -> str:
+        """Where a browser on this machine finds it."""
+        return config.load(self._folder / "authority").config.portal_origin
 
     async def _serve(self, name: str) -> None:
         await self._processes.serve(name, [self._server, "run", str(self._folder / name)], f"listening {name} ")

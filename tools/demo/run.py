@@ -34,6 +34,12 @@ _TURNS = 3  # companions at work for each core: most of the time they wait for a
 _STRIDE = 60  # seconds of contacts after which the bar moves, if nobody comes or goes before
 _REFRESH = 0.25  # real seconds after which it does, when the contacts pass at a given speed
 _GLANCE = 0.05  # real seconds between two looks whether the owner key is there
+_LOOK_SECONDS = 1.0  # between two looks whether all servers still run
+# Who tries the portal: role and name.
+_AT_DESK = (
+    ("test-site", "tess"), ("case-worker", "carl"), ("decider", "dora"), ("decider", "dan"),
+    ("administrator", "ada"), ("auditor", "otto"),
+)  # fmt: skip
 _PATIENCE = 300.0  # real seconds for notifications to arrive, on a busy machine
 
 
@@ -260,8 +266,27 @@ async def _notify(stage: _Stage) -> list[table.Outcome]:
     return [table.Outcome(row, told.get(row.person), generation.get(row.person)) for row in expected]
 
 
-async def perform(play: Play, console: Console, keep: bool = False) -> list[str]:
-    """Play it all and show the table; what went wrong, a sentence each (empty: exactly the right people were told)."""
+async def _open_desk(stage: _Stage) -> None:
+    """Everybody who may has handed a log in; staff decide in a browser, until somebody ends it."""
+    for person in (stage.play.patient, stage.play.passer):
+        if person is not None:
+            token = await stage.backend.issue_token(_DISEASE)
+            await stage.companions[person].command("report", "--token", token, "--yes")
+    logins = [await stage.backend.sign_in(role, name) for role, name in _AT_DESK]
+    stage.air.realtime(1)
+    show = stage.console.print
+    show(f"\nThe portal is at [bold]{stage.backend.portal}[/], until you press Ctrl-C. Sign in as:\n")
+    for each in logins:
+        show(f"  {each.name:8} password {each.password}   code {each.code}   ({each.role})", highlight=False)
+    show("\nEach code counts once: your account's page makes others, and takes a passkey. The cases wait.")
+    while True:
+        stage.processes.check()
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def perform(play: Play, console: Console, keep: bool = False, desk: bool = False) -> list[str]:
+    """Play it all and show the table; what went wrong, a sentence each (empty: exactly the right people were told).
+    `desk`: staff decide in the portal instead, and nothing ends by itself."""
     folder = Path(tempfile.mkdtemp(prefix="anontrace-demo-"))
     logs, clock = folder / "logs", folder / "clock"
     logs.mkdir()
@@ -281,6 +306,8 @@ async def perform(play: Play, console: Console, keep: bool = False) -> list[str]
                 await _set_up(stage)
                 await _meet(stage)
                 await _sync(stage)
+                if desk:
+                    await _open_desk(stage)
                 outcomes = await _notify(stage)
                 console.print(table.build(outcomes, play.patient, play.passer))
                 faults = table.faults(outcomes)

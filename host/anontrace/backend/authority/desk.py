@@ -16,6 +16,8 @@ from anontrace.backend.staff.audit import Audit
 from anontrace.backend.staff.rights import Person, Right
 from anontrace.backend.staff.settings import StaffSettings
 
+from . import numbers
+from .numbers import Numbers
 from .nymserver import Nymserver
 from .proposals import Act, Proposal, Proposals, Wanted
 from .register import Listed, Register
@@ -81,6 +83,13 @@ class Desk:
         """It cannot be redeemed any more."""
         who.need(Right.ISSUE)
         await self._register.withdraw(token_id, who.name, who.site)
+
+    async def numbers(self, who: Person, first: int, last: int) -> Numbers:
+        """What is told of the days from `first` to `last`."""
+        who.need(Right.SEE_NUMBERS)
+        overview = await self._nymserver.overview()
+        tokens = [token for day in range(first, last + 1) for token in await self._register.of_day(day)]
+        return numbers.of(tokens, overview["reports"], first, last)
 
     async def _received(self) -> dict[str, str]:
         """The state of the patient's own report of each case; nothing while the nymserver does not answer."""

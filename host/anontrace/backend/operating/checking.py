@@ -70,11 +70,12 @@ def _of_doors(server: Server) -> Iterator[str]:
     """Whether the server can listen where it is to, unless it does."""
     found: list[str] = []
     path = server.folder / FILE
-    try:
-        with sockets.bound(server.config):
-            pass
-    except ConfigError as error:
-        found.append(f"{_at(path, 'listen')}: {error}")
+    for setting, door in (("listen", sockets.bound), ("portal_listen", sockets.bound_for_portal)):
+        try:
+            with door(server.config):
+                pass
+        except ConfigError as error:
+            found.append(f"{_at(path, setting)}: {error}")
     try:
         sockets.try_staff(server)
     except ConfigError as error:

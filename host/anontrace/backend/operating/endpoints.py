@@ -24,6 +24,7 @@ from anontrace.backend.observing.clockcheck import ClockCheck
 from anontrace.backend.observing.counters import Counters
 from anontrace.backend.observing.documents import Health, Readiness, Status
 from anontrace.backend.peers import Peers
+from anontrace.backend.portal.app import portal
 from anontrace.backend.roles import Role
 from anontrace.backend.senders import Senders
 from anontrace.backend.store import Store
@@ -129,6 +130,14 @@ def for_staff(facts: Facts) -> FastAPI:
         }
 
     return app
+
+
+def for_browsers(facts: Facts) -> FastAPI | None:
+    """What is answered at `portal_listen`; None where there is no portal."""
+    config, authority = facts.server.config, facts.roles.get("authority")
+    if config.portal_listen is None or not isinstance(authority, AuthorityRole):
+        return None
+    return portal(config, authority.office, facts.server.network.network.name, _right_clock(facts))
 
 
 def _right_clock(facts: Facts) -> Any:

@@ -24,6 +24,7 @@ from anontrace.wire.network import Named, Network, PinnedMix, Service
 MIN_MIXES = 3
 MAX_MIXES = 253  # a nymserver and a mailbox server are mixes too
 PORTS = range(23000, 32000)  # of networks on this machine that say no port
+_LOOPBACK = "127.0.0.1"
 _TAKEN = (errno.EADDRINUSE, errno.EACCES)  # the latter where Windows has reserved a port
 
 
@@ -61,13 +62,14 @@ def make_network(folder: Path, plan: Plan) -> list[Path]:
     except ValidationError as error:
         raise ConfigError(f"the network's name: {first_problem(error)}") from None
     servers = _servers(plan.mixes)
-    ports = free_ports(plan.host, len(servers)) if plan.base_port == 0 else _ports(plan.base_port, len(servers))
+    number = len(servers) + 1  # the portal's comes last
+    ports = free_ports(plan.host, number) if plan.base_port == 0 else _ports(plan.base_port, number)
     texts: dict[str, str] = {}
     urls: dict[str, str] = {}
-    for server, port in zip(servers, ports, strict=True):
+    for server, port in zip(servers, ports[:-1], strict=True):
         place = str(TcpPlace(plan.host, port))
         urls[server.name] = f"http://{place}"
-        texts[server.name] = _server_toml(server, place, urls[server.name], plan)
+        texts[server.name] = _server_toml(server, place, urls[server.name], plan, ports[-1])
         config.parse(texts[server.name], f"{folder / server.name / FILE} as it would be")
     folder.mkdir(parents=True, exist_ok=True)
     keys: dict[str, bytes] = {}
@@ -103,7 +105,7 @@ def _servers(mixes: int) -> list[_Server]:
     ]
 
 
-def _server_toml(server: _Server, listen: str, url: str, plan: Plan) -> str:
+def _server_toml(server: _Server, listen: str, url: str, plan: Plan, portal_port: int) -> str:
     roles = ", ".join(f'"{role}"' for role in server.roles)
     lines = [f'name = "{server.name}"', f"roles = [{roles}]"]
     if server.number is not None:
@@ -121,6 +123,8 @@ def _server_toml(server: _Server, listen: str, url: str, plan: Plan) -> str:
         lines += ["", "[nymserver]", f"spread = {spread}  # seconds over which the notifications of a decision leave"]
         lines.append(f"pace = {pace}  # mean seconds between two notifications")
         lines.append(f"bucket_bits = {settings.bucket_bits}  # 2 to this power buckets; fixed once in use")
+    if "authority" in server.roles:
+        lines.append(f'portal_listen = "{_LOOPBACK}:{portal_port}"  # for the browsers of its staff')
     return "\n".join(lines) + "\n"
 
 

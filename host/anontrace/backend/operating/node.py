@@ -25,8 +25,11 @@ _TICK_SECONDS = 1.0
 
 
 class Node:
-    """A server that was configured but does not listen yet: `start` it, serve `app` to everybody and `staff_app` to
-    staff and operators, `stop` it."""
+    """A server that was configured but does not listen yet: `start` it, serve what is behind its `doors`, `stop` it.
+
+    The first door is for everybody, the second for staff and operators, the third, if there is one, for staff's
+    browsers.
+    """
 
     def __init__(self, server: Server, store: Store) -> None:
         self._counters = Counters()
@@ -40,8 +43,9 @@ class Node:
         self._roles = _roles(context)
         self._expired_day = 0
         self._facts = Facts(server, self._roles, store, self._counters, self._peers, self._clock_check)
-        self.app = endpoints.for_everybody(self._facts)
-        self.staff_app = endpoints.for_staff(self._facts)
+        self.doors = (
+            endpoints.for_everybody(self._facts), endpoints.for_staff(self._facts), endpoints.for_browsers(self._facts)
+        )  # fmt: skip
 
     @classmethod
     async def open(cls, server: Server) -> "Node":

@@ -92,18 +92,22 @@ async def serve(
         for look in looks:
             look.add_done_callback(lambda done: done.cancelled() or done.exception())  # not every one is waited for
             stack.callback(look.cancel)
-        places: list[tuple[Server, list[socket.socket], list[socket.socket]]] = []
+        places: list[tuple[Server, list[list[socket.socket]]]] = []
         for server in _in_order(servers):
-            outer = stack.enter_context(sockets.bound(server.config))
-            places.append((server, outer, stack.enter_context(sockets.bound_for_staff(server))))
+            doors = (
+                sockets.bound(server.config),
+                sockets.bound_for_staff(server),
+                sockets.bound_for_portal(server.config),
+            )
+            places.append((server, [stack.enter_context(each) for each in doors]))
         for look in looks:
             await look
-        for server, outer, inner in places:
-            sockets.listen(server.config, [*outer, *inner])  # what the first ask of the others waits until these start
+        for server, bound in places:  # what the first ask of the others waits until these start
+            sockets.listen(server.config, [each for door in bound for each in door])
         nodes: list[tuple[Server, Node]] = []
         mute = {server.config.url for server in servers}
-        for server, outer, inner in places:
-            nodes.append((server, await stack.enter_async_context(_running(server, outer, inner, mute, stopping))))
+        for server, bound in places:
+            nodes.append((server, await stack.enter_async_context(_running(server, bound, mute, stopping))))
             mute.discard(server.config.url)
             listening(server)
         telling = asyncio.create_task(_tell(nodes, ready))
@@ -138,25 +142,27 @@ async def _tell(nodes: list[tuple[Server, Node]], ready: Callable[[Server], None
 @contextlib.asynccontextmanager
 async def _running(
     server: Server,
-    outer: list[socket.socket],
-    inner: list[socket.socket],
+    bound: Sequence[list[socket.socket]],
     mute: Container[str],
     stopping: asyncio.Event,
 ) -> AsyncIterator[Node]:
-    """A server that serves. `mute`: the addresses (URLs) of those that do not answer before this one does."""
+    """A server that serves. `bound`: the sockets of its doors, in the order of the node's. `mute`: the addresses
+    (URLs) of those that do not answer before this one does."""
     http = server.config.http
     tls = None if server.config.tls is None else server_context(server.folder, server.config.tls)
     node = await Node.open(server)
     try:
         await node.start(mute)
-        async with (
-            opened(node.app, outer, tls, http, stopping) as front,
-            opened(node.staff_app, inner, tls, http, stopping) as back,
-        ):
+        async with contextlib.AsyncExitStack() as stack:
+            doors = [
+                await stack.enter_async_context(opened(app, places, tls, http, stopping))
+                for app, places in zip(node.doors, bound, strict=True)
+                if app is not None and places
+            ]
             try:
                 yield node
             finally:
-                for door in (front, back):  # both at once: each takes a moment
+                for door in doors:  # all at once: each takes a moment
                     door.closing.set()
     finally:
         await node.stop()

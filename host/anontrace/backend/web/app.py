@@ -37,11 +37,16 @@ _MAX_PROBLEMS = 5  # of a request that are told
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-def application(title: str, settings: HttpSettings, proxies: Sequence[str]) -> FastAPI:
+def application(
+    title: str, settings: HttpSettings, proxies: Sequence[str], most: int = _MAX_BODY, is_described: bool = True
+) -> FastAPI:
     """An application without endpoints, with what those of all servers have in common. `proxies`: addresses or
-    networks of those whose X-Forwarded-For is believed."""
-    app = FastAPI(title=title, docs_url=None, redoc_url=None, redirect_slashes=False, responses=ERRORS)
-    app.add_middleware(BodyLimit, most=_MAX_BODY, seconds=settings.body_seconds)
+    networks of those whose X-Forwarded-For is believed. `most`: bytes of the longest body that is taken."""
+    app = FastAPI(
+        title=title, docs_url=None, redoc_url=None, redirect_slashes=False, responses=ERRORS,
+        openapi_url="/openapi.json" if is_described else None,
+    )  # fmt: skip
+    app.add_middleware(BodyLimit, most=most, seconds=settings.body_seconds)
     app.add_middleware(Dated)
     app.add_middleware(HeadAsGet)
     app.add_middleware(Sender, proxies=proxies)

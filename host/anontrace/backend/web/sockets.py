@@ -31,6 +31,14 @@ def bound(config: ServerConfig) -> Iterator[list[socket.socket]]:
 
 
 @contextlib.contextmanager
+def bound_for_portal(config: ServerConfig) -> Iterator[list[socket.socket]]:
+    """The same for `portal_listen`; none where there is no portal."""
+    with contextlib.ExitStack() as stack:
+        bound = [] if config.portal_at is None else _bind(config.name, str(config.portal_listen), config.portal_at)
+        yield [stack.enter_context(contextlib.closing(each)) for each in bound]
+
+
+@contextlib.contextmanager
 def bound_for_staff(server: Server) -> Iterator[list[socket.socket]]:
     """The same for `staff_listen`. A socket file is there for as long as this lasts; one that a server left when it was
     killed is replaced. ConfigError if it cannot be."""
