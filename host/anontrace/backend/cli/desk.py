@@ -41,12 +41,15 @@ class Desk:
     def signed_in(cls, folder: Path) -> "Desk":
         """With the session of who signed in. ConfigError if nobody has."""
         desk = cls.of(folder)
+        path = session_file(folder)
         try:
-            session = json.loads(private.read(session_file(folder)))["session"]
+            kept = private.text(path)
         except FileNotFoundError:
             raise ConfigError("nobody has signed in: `anontrace-server staff login NAME`") from None
+        try:
+            session = json.loads(kept)["session"]
         except (ValueError, KeyError, TypeError):
-            raise ConfigError(f"{session_file(folder)}: damaged; sign in anew") from None
+            raise ConfigError(f"{path}: damaged; sign in anew") from None
         return cls(folder, desk.place, str(session))
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:

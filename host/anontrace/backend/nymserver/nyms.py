@@ -181,6 +181,7 @@ class Nyms:
         for _ in range(_MAX_ATTEMPTS):
             (value,) = await self._store.get_many(TABLE, [key])
             if value is None:
+                await self._note(outgoing, Outcome.UNKNOWN, 0)
                 return self._count(Outcome.UNKNOWN), None
             nym = _Nym.decode(value)
             if tag in nym.told:
