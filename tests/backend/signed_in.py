@@ -3,7 +3,7 @@
 import json
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pyotp
@@ -47,12 +47,32 @@ _SEEN = {
 }  # fmt: skip
 
 
+def role_for(arguments: Sequence[str]) -> Role | None:
+    """Who does what these arguments of `anontrace-server` say; None if nobody has to sign in for it."""
+    if list(arguments[:1]) != ["authority"] or "--config" not in arguments or "--help" in arguments:
+        return None
+    return Role.TEST_SITE if arguments[1] == "issue" else Role.DECIDER
+
+
+def by_commands(run: Callable[..., str], folder: Path, role: Role) -> dict[str, str]:
+    """What a command runs with by which somebody with this role is signed in at the authority in this folder. `run`:
+    runs commands by the servers' clock, which may be another one than this process has: arguments, more environment,
+    standard input; their output."""
+    file = folder.parent / f"{role.value}.session"
+    session = {ENVIRONMENT: str(file)}
+    if not file.exists():
+        where = ("--json", "--config", str(folder))
+        invited = json.loads(run(("staff", "account", "add", role.value, "--role", role.value, "--invite", *where), {}))
+        run(("staff", "set-up", role.value, *where), session, f"{invited['invitation']}\n{PASSWORD}\n")
+    return session
+
+
 def environment(arguments: Sequence[str], before: Mapping[str, str]) -> dict[str, str]:
     """What a staff command of these arguments runs with: the session of somebody who may do that."""
-    if arguments[:1] != ["authority"] or "--config" not in arguments or "--help" in arguments:
+    role = role_for(arguments)
+    if role is None:
         return dict(before)
     folder = Path(arguments[list(arguments).index("--config") + 1])
-    role = Role.TEST_SITE if arguments[1] == "issue" else Role.DECIDER
     path = Path(_FILES.name) / os.urandom(8).hex()
     try:
         text = json.dumps({"account": role.value, "session": session(folder, role)})

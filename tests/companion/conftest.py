@@ -136,7 +136,12 @@ class Network:
             )
 
     def _server(self, *arguments: str) -> str:
-        code, out, err = SERVERS.run(arguments, signed_in.environment(arguments, self._environment))
+        role = signed_in.role_for(arguments)
+        session = {} if role is None else signed_in.by_commands(self._run, self.folder / "authority", role)
+        return self._run(arguments, session)
+
+    def _run(self, arguments: Sequence[str], environment: Mapping[str, str], typed: str | None = None) -> str:
+        code, out, err = SERVERS.run(arguments, {**self._environment, **environment}, typed)
         assert code == 0, err
         return out
 
