@@ -51,6 +51,8 @@ TABLE: dict[tuple[str, str], tuple[Right | None, dict[str, str]]] = {
     ("GET", "/me/passkey"): (None, {}),
     ("POST", "/me/passkey"): (None, {"passkey": "none"}),
     ("POST", "/me/recovery"): (None, {}),
+    ("POST", "/me/password"): (None, {"old": "wrong", "password": "one", "again": "another"}),
+    ("POST", "/me/passkey/removal"): (None, {"id": "none"}),
 }
 OPEN = {("GET", "/login"), ("GET", "/invitation"), ("POST", "/login"), ("POST", "/invitation"), ("POST", "/language")}
 ON_THE_WAY = {("GET", "/second"), ("POST", "/second"), ("GET", "/set-up"), ("POST", "/set-up")}
@@ -177,6 +179,29 @@ def test_somebody_who_is_invited_sets_the_account_up_and_signs_in(client: Client
     assert "Cases" in fill("/second", code=recovery[0])
     assert browser.get("/me").status_code == 200
     browser.close()
+
+
+def test_a_new_password_ends_all_other_sessions(client: Client) -> None:
+    folder = client.servers.folder / "authority"
+    browser = Browser.of(folder, Role.AUDITOR)
+    other = Browser(folder)
+    for fields, status in (
+        ({"old": "wrong", "password": "x" * 12 + "other", "again": "x" * 12 + "other"}, 403),
+        ({"old": PASSWORD, "password": "four other words", "again": "four other word"}, 422),
+        ({"old": PASSWORD, "password": "short", "again": "short"}, 422),
+    ):
+        assert browser.post("/me/password", fields).status_code == status
+    form = other.page("/login").forms[-1]
+    other.http.post("/login", data=form.fields | {"name": browser.name, "password": PASSWORD})
+    waiting = other.http.cookies["staff"]
+    new = {"old": PASSWORD, "password": "four other words", "again": "four other words"}
+    assert browser.post("/me/password", new).status_code == 303
+    assert browser.get("/me").status_code == 200
+    other.http.cookies.set("staff", waiting)
+    assert other.http.get("/second", follow_redirects=False).status_code == 303
+    assert "password changed" in browser.get("/audit").text
+    browser.close()
+    other.close()
 
 
 def test_a_token_is_shown_once_found_by_its_reference_and_withdrawn(

@@ -154,6 +154,31 @@ def router(office: Office, gate: Gate) -> APIRouter:
         await gate.form(request, visitor)
         return page(request, "recovery", visitor, codes=await entry.new_recovery_codes(visitor.person.name))
 
+    @routes.post("/me/password")
+    async def password(request: Request) -> Response:
+        """Another password."""
+        visitor = await gate.visitor(request)
+        form = await gate.form(request, visitor)
+        new = text(form, "password", _MAX_PASSWORD)
+        if new != text(form, "again", _MAX_PASSWORD):
+            raise Refused(422, "the two passwords are not the same")
+        try:
+            with office.throttle.trying(_sender(request)):
+                await entry.change_password(visitor.token, text(form, "old", _MAX_PASSWORD), new)
+        except Refused as refused:
+            if refused.status != 401:
+                raise
+            raise Refused(403, "the old password is not right") from None
+        return RedirectResponse("/me", 303)
+
+    @routes.post("/me/passkey/removal")
+    async def remove_passkey(request: Request) -> Response:
+        """A passkey does not count any more."""
+        visitor = await gate.visitor(request)
+        form = await gate.form(request, visitor)
+        await entry.remove_passkey(visitor.person.name, text(form, "id", _MAX_ANSWER))
+        return RedirectResponse("/me", 303)
+
     @routes.get("/me/passkey")
     async def passkey(request: Request) -> Response:
         """A passkey is made."""

@@ -195,6 +195,35 @@ class Entry:
         )
         return codes
 
+    async def change_password(self, token: str, old: str, new: str) -> None:
+        """Choose another password; all other sessions of the account are over. 401 if the old one is not right."""
+        session, account = await self._sessions.find(token)
+        await self._count(account.name)
+        if not await self._passwords.fits(account.password, old):
+            raise Refused(401, _WRONG)
+        hashed = await self._passwords.hash(account.name, new)
+
+        def change(now: Account) -> Account:
+            if now.epoch != session.epoch:
+                raise Refused(401, "sign in first")
+            return now.ended(password=hashed, tries=0)
+
+        changed = await self._accounts.change(account.name, change, account.name, "password changed")
+        await self._sessions.keep(token, session.model_copy(update={"epoch": changed.epoch}))
+
+    async def remove_passkey(self, name: str, passkey_id: str) -> None:
+        """It does not count any more. 404 if there is none, 409 if it is the only second factor."""
+
+        def change(now: Account) -> Account:
+            left = [each for each in now.passkeys if each.id != passkey_id]
+            if len(left) == len(now.passkeys):
+                raise Refused(404, "there is no such passkey")
+            if not left and not now.totp:
+                raise Refused(409, "it is the only second factor")
+            return now.model_copy(update={"passkeys": left})
+
+        await self._accounts.change(name, change, name, "passkey removed")
+
     async def begin_passkey(self, token: str) -> str:
         """What the browser is asked to make a passkey with, as JSON."""
         session, account = await self._sessions.find(token)
