@@ -19,12 +19,16 @@ from tools.bench.report import Figure, Report
 
 HERE = Path(__file__).parent
 LONG = {
+    "country": "two minutes",
+    "http_servers": "two minutes",
     "load": "a minute",
+    "looks": "minutes",
     "meetings": "a minute",
     "peers": "minutes",
     "privacy": "minutes",
     "servers": "minutes",
     "stores": "minutes",
+    "workers": "minutes",
 }
 OUTPUT = HERE.parent.parent / "build" / "bench.json"
 

@@ -24,10 +24,9 @@ from anontrace.backend.mailbox.boxes import Mailboxes
 from anontrace.backend.mix.items import Arrived
 from anontrace.backend.observing.counters import Counters
 from anontrace.backend.store import Store, address, open_store
-from anontrace.companion.exposures.looking import GROUPS
-from anontrace.companion.schedule.levels import NORMAL
 from anontrace.mixnet.header import GROUPED
 from anontrace.mixnet.sizes import GROUP, PAYLOAD
+from anontrace.wire.levels import GROUPS, NORMAL
 from anontrace.wire.look import SEED, Group, Look
 
 from tools.bench.registration import STATED_X25519

@@ -10,7 +10,10 @@ all messages went through is seen at the mix behind it. Where their processor ti
 """
 
 import json
+import re
+import shutil
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -20,6 +23,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import cycle
 from os import urandom
 from pathlib import Path
 from typing import Any
@@ -52,7 +56,12 @@ _LOOK_SECONDS = 0.05
 _MEASURED = "mix-1"
 
 
-class _Network:
+def _started(command: list[str]) -> subprocess.Popen[bytes]:
+    silent = subprocess.DEVNULL  # they say that the others are not there yet
+    return subprocess.Popen(command, stdout=silent, stderr=silent, cwd=_REPOSITORY)
+
+
+class Mixes:
     """A network of processes in a folder. `store`: the line of mix-1's server.toml, and the cluster's password.
     `sampled`: where the measured mix is to write what its time went into."""
 
@@ -63,6 +72,7 @@ class _Network:
         self.pinned = network.load(folder / "network.toml")
         self.http = httpx.Client(trust_env=False, timeout=60)
         self._processes: list[subprocess.Popen[bytes]] = []
+        self._workers: dict[str, subprocess.Popen[bytes]] = {}  # of the measured mix, by their URLs
         if store is not None:
             url, password = store
             path = folder / _MEASURED / "server.toml"
@@ -82,13 +92,25 @@ class _Network:
             if group == [_MEASURED] and self._sampled is not None:
                 command = [sys.executable, "-m", "tools.bench.shares", str(self._sampled)]
             command += ["run", *(str(self.folder / name) for name in group)]
-            silent = subprocess.DEVNULL  # they say that the others are not there yet
-            self._processes.append(subprocess.Popen(command, stdout=silent, stderr=silent, cwd=_REPOSITORY))
+            self._processes.append(_started(command))
         until("the mixes know each other", lambda: len(self.hops()) == len(self.pinned.pins) and self.ready())
+        self._workers[self.url(1)] = self._processes[-1]
 
     def ready(self) -> bool:
         """Whether the measured mix is."""
         return self._get(self.url(1) + "/readyz").is_success
+
+    def add_worker(self) -> None:
+        """Start a second process of the measured mix, on the same cluster; what is posted from now on goes to both."""
+        home, copy = self.folder / _MEASURED, self.folder / "second"
+        shutil.copytree(home, copy, ignore=shutil.ignore_patterns("store", "*.sock"))
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            place = f"127.0.0.1:{probe.getsockname()[1]}"
+        path = copy / "server.toml"
+        path.write_text(re.sub(r'(?m)^listen = ".*"$', f'listen = "{place}"', path.read_text()))
+        self._processes.append(_started([str(_COMMAND), "run", str(copy)]))
+        until("the second worker is ready", lambda: self._get(f"http://{place}/readyz").is_success)
+        self._workers[f"http://{place}"] = self._processes[-1]
 
     def _get(self, url: str) -> httpx.Response:
         try:
@@ -107,8 +129,9 @@ class _Network:
         return self._urls[number]
 
     def spent(self) -> float:
-        """Seconds of processor time that the measured mix's process has used."""
-        return time.clock_gettime((~self._processes[-1].pid << 3) | 2)  # Linux: the clock of a process by its id
+        """Seconds of processor time that the measured mix's processes have used."""
+        clocks = ((~each.pid << 3) | 2 for each in self._workers.values())  # Linux: the clock of a process by its id
+        return sum(map(time.clock_gettime, clocks))
 
     def begin_samples(self) -> None:
         """Count from now on what the measured mix's time goes into."""
@@ -116,19 +139,20 @@ class _Network:
 
     def counters(self, number: int) -> dict[str, Any]:
         homes = (path.parent for path in self.folder.glob("*/server.toml"))
-        (server,) = (each for each in map(config.load, homes) if each.config.number == number)
+        server = next(each for each in map(config.load, homes) if each.config.number == number)
         return dict(Place.for_staff(server).request("GET", "/v1/status", 60).json()["counters"])
 
     def post(self, messages: Sequence[bytes]) -> None:
-        """To mix 1, many connections at once."""
+        """To mix 1, many connections at once, to its workers in turns."""
+        urls = cycle(self._workers)
         bodies = [messages[at : at + _IN_ONE_POST] for at in range(0, len(messages), _IN_ONE_POST)]
 
-        def send(body: Sequence[bytes]) -> None:
+        def send(url: str, body: Sequence[bytes]) -> None:
             headers = {"Content-Type": "application/octet-stream"}
-            self.http.post(self.url(1) + "/v1/messages", content=b"".join(body), headers=headers).raise_for_status()
+            self.http.post(url + "/v1/messages", content=b"".join(body), headers=headers).raise_for_status()
 
         with ThreadPoolExecutor(_SENDERS) as pool:
-            list(pool.map(send, bodies))
+            list(pool.map(send, urls, bodies))
 
     def close(self) -> None:
         for process in self._processes:
@@ -147,7 +171,7 @@ def until(what: str, check: Callable[[], object]) -> None:
         threading.Event().wait(_LOOK_SECONDS)
 
 
-def through(net: _Network, way: Sequence[int]) -> tuple[float, float]:
+def through(net: Mixes, way: Sequence[int]) -> tuple[float, float]:
     """Seconds of the measured mix's processor time for each message on their way along `way`, which begins there; and
     messages a second that reached its end."""
     hops = net.hops()
@@ -170,8 +194,8 @@ def x25519_seconds() -> float:
 
 
 @contextmanager
-def _running(folder: Path, store: tuple[str, str] | None, sampled: Path | None = None) -> Iterator[_Network]:
-    net = _Network(folder, store, sampled)
+def running(folder: Path, store: tuple[str, str] | None, sampled: Path | None = None) -> Iterator[Mixes]:
+    net = Mixes(folder, store, sampled)
     try:
         net.start()
         yield net
@@ -184,7 +208,7 @@ def run() -> Report:
     report = Report("Servers: whole hops")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        with _running(folder / "rocksdb", None) as net:
+        with running(folder / "rocksdb", None) as net:
             _hop(net, "rocksdb", report)
             mailbox = net.pinned.with_role("mailbox")[0]
             _, whole = through(net, [1, 2, 3, mailbox])
@@ -196,7 +220,7 @@ def run() -> Report:
             report.remark(f"No figures of Redis: {error}")
             return report
         try:
-            with _running(folder / "redis", (cluster.url, cluster.password)) as net:
+            with running(folder / "redis", (cluster.url, cluster.password)) as net:
                 _hop(net, "redis", report)
         finally:
             cluster.close()
@@ -207,7 +231,7 @@ def run() -> Report:
     return report
 
 
-def _hop(net: _Network, name: str, report: Report) -> None:
+def _hop(net: Mixes, name: str, report: Report) -> None:
     through(net, [1, 2])  # connections, scripts, column families
     ratios, spent, rates = [], [], []
     for _ in range(_ROUNDS):
@@ -225,7 +249,7 @@ def _hop(net: _Network, name: str, report: Report) -> None:
 def _shares(folder: Path, report: Report) -> None:
     """What the time of a hop goes into."""
     written = folder.with_suffix(".json")
-    with _running(folder, None, written) as net:
+    with running(folder, None, written) as net:
         through(net, [1, 2])
         net.begin_samples()
         for _ in range(_ROUNDS):

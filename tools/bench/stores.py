@@ -5,7 +5,8 @@
 Both stores run in one run, on one machine: RocksDB in a folder, and a Redis Cluster of six processes that shares the
 processor cores with what measures it. Compare the ratios, not the figures of two machines. Costs are processor time of
 this process (all threads of RocksDB), and apart that of Redis' six, as multiples of one X25519 of libsodium in the same
-rounds: with so many addresses each has to cost what it does with a hundredth of them. Looks are in looks.py.
+rounds. With so many addresses each has to cost what it does with few of them, in another store of the same kind, in
+turns. Looks are in looks.py.
 """
 
 import asyncio
@@ -42,8 +43,9 @@ TOGETHER = 256  # calls under way at once
 _SWAPS, _SENDS = 2048, 512
 _BUCKET_BITS = 8
 KEEP_NYM_DAYS = 45
-_ROUNDS = 3
+_ROUNDS, _TURNS = 3, 9
 _FILL = 1000
+_REST_SECONDS, _REST_PART, _MAX_RESTS = 0.5, 0.05, 240
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,15 @@ async def _median(round_of: Callable[[], Awaitable[_Speed]]) -> _Speed:
     )
 
 
+async def _rest() -> None:
+    """Wait until this process has nothing to do: what filling has left to RocksDB's threads is no part of a swap."""
+    for _ in range(_MAX_RESTS):
+        spent = time.process_time()
+        await asyncio.sleep(_REST_SECONDS)
+        if time.process_time() - spent < _REST_PART * _REST_SECONDS:
+            return
+
+
 async def _swaps(nyms: Nyms, cluster: RedisCluster | None, rewriting: bool = False) -> _Speed:
     wanted = [Swap(os.urandom(32), swap.NEW, os.urandom(BLOB)) for _ in range(_SWAPS)]
     return await _speed([lambda each=each: nyms.swap(each) for each in wanted], cluster, rewriting)  # type: ignore[misc]
@@ -107,10 +118,13 @@ async def _swaps(nyms: Nyms, cluster: RedisCluster | None, rewriting: bool = Fal
 async def _sends(nyms: Nyms, cluster: RedisCluster | None) -> _Speed:
     path = [Hop(number, keydays.day_at(time.time()) % 256, x25519_base(os.urandom(32))) for number in range(1, 5)]
     slot = slot_of(time.time())
-    told = Notification(
-        Kind.NOTIFICATION, os.urandom(CASE_ID), os.urandom(REPORT_ID), bytes(CHAIN_TOKEN), "U07.1", 3, 60, 15, ""
-    )
-    outgoing = [Outgoing(os.urandom(20), slot, told.encode()) for _ in range(_SENDS)]
+
+    def told() -> bytes:
+        """Of a report of its own: those of one are sent one after the other."""
+        ids = os.urandom(CASE_ID), os.urandom(REPORT_ID)
+        return Notification(Kind.NOTIFICATION, *ids, bytes(CHAIN_TOKEN), "U07.1", 3, 60, 15, "").encode()
+
+    outgoing = [Outgoing(os.urandom(20), slot, told()) for _ in range(_SENDS)]
     for each in outgoing:
         made, _ = surb.make(path, os.urandom(32))
         await nyms.swap(Swap(nym_key(each.address, slot), swap.NEW, blob.seal(each.address, slot, made)))
@@ -125,7 +139,7 @@ async def _sends(nyms: Nyms, cluster: RedisCluster | None) -> _Speed:
 
 
 async def _measure(
-    name: str, store: Store, size: Callable[[], int], cluster: RedisCluster | None, report: Report
+    name: str, store: Store, few: Store, size: Callable[[], int], cluster: RedisCluster | None, report: Report
 ) -> None:
     nyms = Nyms(store, Counters(), lambda _: True, KEEP_NYM_DAYS)
     begin, filled = size(), 0
@@ -133,6 +147,7 @@ async def _measure(
     for wanted in sizes:
         await _fill(name, store, nyms, wanted - filled)
         filled = wanted
+        await _rest()
         label = f"{name}, {wanted:,} addresses"
         key = f"{name}_{wanted}"
         report.add(f"{key}_bytes", f"{label}: bytes each", (size() - begin) / filled, "bytes")
@@ -142,12 +157,17 @@ async def _measure(
     if cluster is not None:
         busy = await _median(lambda: _swaps(nyms, cluster, rewriting=True))
         _add(report, f"{name}_rewriting_swap", f"{name}, {sizes[-1]:,} addresses, while logs are rewritten: swap", busy)
-    for what in ("swap", "send"):
+    small = Nyms(few, Counters(), lambda _: True, KEEP_NYM_DAYS)
+    await _fill(f"{name}, few", few, small, sizes[0])
+    await _rest()
+    for what, work in (("swap", _swaps), ("send", _sends)):
+        turns = [(await work(nyms, cluster), await work(small, cluster)) for _ in range(_TURNS)]
         for whose, label in (("cost", ""), ("of_cluster", ", Redis' own processes")):
-            few, many = (report[f"{name}_{each}_{what}_{whose}"] for each in (sizes[0], sizes[-1]))
-            if few:
+            ratios = [getattr(many, whose) / getattr(little, whose) for many, little in turns if getattr(little, whose)]
+            if ratios:
                 growth = f"{name}_{what}_{whose}_growth"
-                report.add(growth, f"{name}: a {what} at {sizes[-1]:,} to one at {sizes[0]:,}{label}", many / few, "")
+                label = f"{name}: a {what} at {sizes[-1]:,} to one at {sizes[0]:,}{label}"
+                report.add(growth, label, statistics.median(ratios), "")
                 report.limit(growth, MAX_GROWTH)
 
 
@@ -160,9 +180,10 @@ def _add(report: Report, name: str, label: str, speed: _Speed) -> None:
 async def _both(report: Report) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        store = await open_store(folder / "rocksdb")
-        await _measure("rocksdb", store, lambda: _on_disk(folder / "rocksdb"), None, report)
-        await store.close()
+        store, few = [await open_store(folder / each) for each in ("rocksdb", "few")]
+        await _measure("rocksdb", store, few, lambda: _on_disk(folder / "rocksdb"), None, report)
+        for each in (store, few):
+            await each.close()
         try:
             cluster = await asyncio.to_thread(RedisCluster, folder / "redis")
         except MissingRedis as error:
@@ -172,15 +193,17 @@ async def _both(report: Report) -> None:
             place = replace(
                 address.parse(cluster.url, "bench"), password=cluster.password, buckets={TABLE: _BUCKET_BITS}
             )
-            store = await open_store(folder, cluster=place)
-            await _measure("redis", store, cluster.memory, cluster, report)
-            await store.close()
+            places = (place, replace(place, prefix="few"))
+            store, few = [await open_store(folder, cluster=each) for each in places]
+            await _measure("redis", store, few, cluster.memory, cluster, report)
+            for each in (store, few):
+                await each.close()
         finally:
             cluster.close()
     compared: dict[str, str] = {}
-    for each in SIZES["redis"]:
+    for number in SIZES["redis"]:
         kinds = {"bytes": "bytes", "swaps": "swaps", "sends": "sends"}
-        compared |= {f"{each}_{kind}": f"{each:,} addresses: {label}" for kind, label in kinds.items()}
+        compared |= {f"{number}_{kind}": f"{number:,} addresses: {label}" for kind, label in kinds.items()}
     for what, label in compared.items():
         ratio = report[f"redis_{what}"] / report[f"rocksdb_{what}"]
         report.add(f"redis_to_rocksdb_{what}", f"Redis to RocksDB, {label}", ratio, "")

@@ -14,6 +14,7 @@ from .authority import authority
 from .check import check, status
 from .move import move
 from .network import init, init_server, network, seal
+from .plan import plan
 from .run import run
 from .staff import staff
 
@@ -37,6 +38,7 @@ group.add_command(seal)
 group.add_command(move)
 group.add_command(init_server)
 group.add_command(network)
+group.add_command(plan)
 
 
 def main() -> None:

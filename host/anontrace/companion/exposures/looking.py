@@ -15,10 +15,9 @@ from anontrace.companion.store.groups import MailGroup
 from anontrace.companion.store.state import State
 from anontrace.mixnet.sizes import BOX, GROUP, MAILBOX
 from anontrace.wire import look, sums
+from anontrace.wire.levels import GROUPS as GROUPS
 from anontrace.wire.look import Answer, Group, Look
 from anontrace.wire.sums import Equation
-
-GROUPS = 32  # in each look, live ones or random: one is begun a day, and each is alive for 31 days
 
 
 @dataclass(frozen=True, slots=True)
