@@ -45,7 +45,7 @@ def test_a_report_is_told_to_its_contacts_and_the_chain_goes_as_deep_as_the_auth
     answer = client.servers.authority(
         "approve", report["report"], "--minutes", "2", "--depth", "2", "--message", "Please call 116117"
     )
-    assert answer == {"notifications": 2}
+    assert answer["notifications"] == 2
     told = client.told(near)
     assert told.kind is Kind.NOTIFICATION
     assert (told.case_id.hex(), told.report_id.hex()) == (report["case"], report["report"])
