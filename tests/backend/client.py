@@ -4,13 +4,13 @@ import os
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
 import jwt
 from anontrace.backend.staff.rights import Role
-from anontrace.mixnet import blob, notification, packet, receipt, surb, swap
+from anontrace.mixnet import blob, notification, packet, receipt, surb, swap, words
 from anontrace.mixnet.header import NO_MAILBOX
 from anontrace.mixnet.notification import Notification
 from anontrace.mixnet.path import Hop
@@ -109,7 +109,8 @@ class Client:
     def arm(self, who: Registered) -> bytes:
         """A fresh SURB for an address; the swap (encoded) that stores it in place of the one before."""
         before = who.blob
-        made, who.secrets = surb.make(self.path(self.mailbox), who.mailbox)
+        keys = [None if who.secrets is None else who.secrets.message_secret]
+        ((made, who.secrets),) = surb.make_many([self.path(self.mailbox)], [who.mailbox], message_secrets=keys)
         who.blob = blob.seal(who.address, who.slot, made)
         shown = swap.authentication(before) if before else swap.NEW
         return swap.Swap(who.key, shown, who.blob).encode()
@@ -174,7 +175,12 @@ class Client:
         """The next notification in an address's mailbox, opened."""
         payload = eventually("a notification arrived", lambda: self.poll(who.mailbox, skip))[0]
         assert who.secrets is not None
-        return notification.open(who.secrets, payload)
+        found = notification.open(who.secrets, payload)
+        authority = words.key_of(self.network.authority.key)
+        said = words.open(
+            who.secrets.message_secret, authority, who.address, who.slot, found.report_id, found.kind, found.words
+        )
+        return replace(found, message=said, words=b"")
 
     def make_log(self, slot: int, heard: Sequence[Registered], present: int = 3) -> bytes:
         """A block of what a badge heard in a slot."""

@@ -307,9 +307,9 @@ def make_transparent(patch: pytest.MonkeyPatch) -> None:
         built, seed = header(path, mailbox)
         return built + lioness.encrypt(lioness.keys_from(seed), payload)
 
-    def make(path: Any, mailbox: bytes, version: int) -> tuple[bytes, surb.SurbSecrets]:
+    def make(path: Any, mailbox: bytes, version: int, secret: bytes | None) -> tuple[bytes, surb.SurbSecrets]:
         built, seed = header(path, mailbox, version)
-        secret = secrets.token_bytes(32)
+        secret = secret or secrets.token_bytes(32)
         return bytes((path[0].number,)) + built + x25519_base(secret), surb.SurbSecrets((seed,), secret)
 
     def make_reply(path: Any, mailbox: bytes, version: int) -> tuple[bytes, surb.SurbSecrets]:
@@ -326,8 +326,11 @@ def make_transparent(patch: pytest.MonkeyPatch) -> None:
     def forward_many(paths: Any, mailbox: bytes, payloads: Any) -> list[bytes]:
         return [forward(path, mailbox, payload) for path, payload in zip(paths, payloads, strict=True)]
 
-    def make_many(paths: Any, mailboxes: Any, version: int) -> list[tuple[bytes, surb.SurbSecrets]]:
-        return [make(path, mailbox, version) for path, mailbox in zip(paths, mailboxes, strict=True)]
+    def make_many(
+        paths: Any, mailboxes: Any, version: int, message_secrets: Any = None
+    ) -> list[tuple[bytes, surb.SurbSecrets]]:
+        kept = message_secrets or [None] * len(paths)
+        return [make(path, box, version, each) for path, box, each in zip(paths, mailboxes, kept, strict=True)]
 
     patch.setattr(packet, "forward_many", forward_many)
     patch.setattr(surb, "make_many", make_many)

@@ -72,8 +72,7 @@ def test_a_notification_does_not_take_it(nasty: str) -> None:
         dataclasses.replace(SAMPLE, message=nasty).encode()
     size = len(nasty.encode())
     forged = SAMPLE.encode().replace(b"MESSAGE" + bytes(51), nasty.encode() + bytes(58 - size))
-    with pytest.raises(FormatError, match=r"message .* control or invisible"):
-        Notification.decode(forged)
+    assert Notification.decode(forged).message == ""  # as it travels it is sealed, and nobody looks at it
     assert Notification.decode(forged, kept=True).message.isprintable()  # what was taken by an older program
 
 
@@ -87,7 +86,7 @@ def test_nor_does_its_disease_code() -> None:
 
 def test_words_of_any_language_are_taken() -> None:
     sent = dataclasses.replace(SAMPLE, message="Köln ☎ 健康")
-    assert Notification.decode(sent.encode()) == sent
+    assert Notification.decode(sent.encode(), kept=True) == sent
 
 
 def test_what_bleak_warns_of_does_not_reach_the_terminal_by_itself() -> None:

@@ -8,6 +8,8 @@
 import json
 from typing import Any
 
+from nacl.signing import SigningKey
+
 from tests.mixnet import reference as r
 from tests.mixnet.reference import HopState, Mix
 from tests.shared.make_vectors import FOLDER, SLOT, fixed
@@ -251,6 +253,30 @@ def notification() -> dict[str, Any]:
     }
 
 
+def words() -> dict[str, Any]:
+    seed, message_secret = fixed("authority seed"), fixed("message secret")
+    verify_key = bytes(SigningKey(seed).verify_key)
+    address, report = fixed("contact address", 20), fixed("report", 8)
+    secret = r.authority_secret(seed)
+    blinded = r.x25519(r.blind(address, SLOT, report), public(message_secret))
+    cases = [
+        {"kind": kind, "text": text, "sealed": r.words(secret, blinded, report, kind, text).hex()}
+        for kind, text in ((1, "Bitte rufen Sie uns an: 0800 111 6117 ☎"), (1, ""), (2, "A mistake"))
+    ]
+    return {
+        "authority_seed": seed.hex(),
+        "authority_verify_key": verify_key.hex(),
+        "authority_key": r.montgomery(verify_key).hex(),
+        "contact_address": address.hex(),
+        "slot": SLOT,
+        "report_id": report.hex(),
+        "message_secret": message_secret.hex(),
+        "message_key": public(message_secret).hex(),
+        "blinded_key": blinded.hex(),
+        "cases": cases,
+    }
+
+
 ALL = {
     "lioness.json": lioness,
     "mix.json": mix,
@@ -260,6 +286,7 @@ ALL = {
     "relay.json": relay,
     "fragment.json": fragment,
     "notification.json": notification,
+    "words.json": words,
 }
 
 

@@ -9,6 +9,8 @@ import hashlib
 import struct
 from dataclasses import dataclass
 
+from cryptography.hazmat.primitives import cmac
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from tests.shared.reference import Hpke, number, public, sha256, x25519
@@ -279,3 +281,48 @@ def relay(first_mix: int, header: bytes, seed: bytes, padding: bytes) -> bytes:
 
 def fragment(upload_id: bytes, at: int, data: bytes) -> bytes:
     return upload_id + number(at, 4) + data.ljust(218, b"\0") + b"\3"
+
+
+def montgomery(verify_key: bytes) -> bytes:
+    """The X25519 public key of an Ed25519 one: u = (1 + y) / (1 - y) modulo p (RFC 7748, section 4.1)."""
+    p = 2**255 - 19
+    y = int.from_bytes(verify_key, "little") & ((1 << 255) - 1)
+    return ((1 + y) * pow(1 - y, -1, p) % p).to_bytes(32, "little")
+
+
+def authority_secret(seed: bytes) -> bytes:
+    """The first half of the expanded Ed25519 key (RFC 8032, section 5.1.5), an X25519 scalar."""
+    return hashlib.sha512(seed).digest()[:32]
+
+
+def blind(address: bytes, slot: int, report: bytes) -> bytes:
+    return blake2b(32, number(slot, 4) + report, address, b"anontrace/2 hide")
+
+
+def words_key(secret: bytes, blinded: bytes) -> bytes:
+    return expanded(blake2b(32, b"", x25519(secret, blinded), b"anontrace/2words"), 64)
+
+
+def aes_siv(key: bytes, about: bytes, plain: bytes) -> bytes:
+    """RFC 5297 with one string of associated data, from AES-CMAC and AES-CTR."""
+
+    def mac(data: bytes) -> bytes:
+        made = cmac.CMAC(algorithms.AES(key[:32]))
+        made.update(data)
+        return made.finalize()
+
+    def double(block: bytes) -> bytes:
+        value = int.from_bytes(block, "big") << 1
+        return (value & ((1 << 128) - 1) ^ (0x87 if value >> 128 else 0)).to_bytes(16, "big")
+
+    inner = xor(double(mac(bytes(16))), mac(about))
+    iv = mac(plain[:-16] + xor(plain[-16:], inner))
+    masked = bytearray(iv)
+    masked[8] &= 0x7F
+    masked[12] &= 0x7F
+    encryptor = Cipher(algorithms.AES(key[32:]), modes.CTR(bytes(masked))).encryptor()
+    return iv + encryptor.update(plain) + encryptor.finalize()
+
+
+def words(secret: bytes, blinded: bytes, report: bytes, kind: int, text: str) -> bytes:
+    return aes_siv(words_key(secret, blinded), report + number(kind, 1), text.encode().ljust(42, b"\0"))

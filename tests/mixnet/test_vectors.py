@@ -4,6 +4,7 @@ import ctypes
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import util
 from importlib.machinery import ModuleSpec
 from random import Random
@@ -25,6 +26,7 @@ from anontrace.mixnet import (
     stream,
     surb,
     swap,
+    words,
 )
 from anontrace.mixnet.chain import ChainClaim
 from anontrace.mixnet.fragment import Fragment
@@ -285,6 +287,8 @@ def test_notification(case: dict[str, Any]) -> None:
         case["kind"] == 3,
     )
     assert expected.encode() == h(case["content"])
+    assert Notification.decode(h(case["content"]), kept=True) == expected
+    expected = replace(expected, message="", words=h(case["content"])[133:])
     assert Notification.decode(h(case["content"])) == expected
     sealed = notification.seal(h(v["message_key"]), expected, ephemeral=h(v["ephemeral"]))
     assert sealed == h(case["sealed"])
@@ -297,3 +301,15 @@ def test_chain_token() -> None:
     claim = ChainClaim(h(v["case_id"]), h(v["nym_key"]), v["generation"], v["expiry_day"])
     assert chain.seal(h(v["key"]), claim, draws(h(v["nonce"]))) == h(v["token"])
     assert chain.open(h(v["key"]), h(v["token"])) == claim
+
+
+@pytest.mark.parametrize("case", load("words.json")["cases"])
+def test_words(case: dict[str, Any]) -> None:
+    v = load("words.json")
+    address, slot, report, kind = h(v["contact_address"]), v["slot"], h(v["report_id"]), Kind(case["kind"])
+    blinded = words.blinded(h(v["message_key"]), address, slot, report)
+    assert blinded == h(v["blinded_key"])
+    assert words.seal(words.secret_of(h(v["authority_seed"])), blinded, report, kind, case["text"]) == h(case["sealed"])
+    key = words.key_of(h(v["authority_verify_key"]))
+    assert key == h(v["authority_key"])
+    assert words.open(h(v["message_secret"]), key, address, slot, report, kind, h(case["sealed"])) == case["text"]

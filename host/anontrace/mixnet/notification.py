@@ -49,6 +49,7 @@ class Notification:
     rule_minutes: int = 0
     message: str = ""
     of_place: bool = False  # a notification alone: the log in which its contact was found is a place's
+    words: bytes = field(default=b"", repr=False)  # 58: the message as it travels (words.py), instead of it
 
     def encode(self, random_bytes: RandomBytes = os.urandom) -> bytes:
         """The 191 bytes. FormatError names the field that does not fit."""
@@ -60,11 +61,11 @@ class Notification:
                 _exactly("case-ID", self.case_id, CASE_ID),
                 _exactly("report-ID", self.report_id, REPORT_ID),
                 _exactly("chain token", self.chain_token, CHAIN_TOKEN),
-                _padded("disease code", self.disease, "ascii", DISEASE),
+                padded("disease code", self.disease, "ascii", DISEASE),
                 _number("present", self.present, 1),
                 _number("attenuation", self.attenuation, 1),
                 _number("rule", self.rule_minutes, 2),
-                _padded("message", self.message, "utf-8", NOTE),
+                _exactly("message", self.words, NOTE) if self.words else padded("message", self.message, "utf-8", NOTE),
             )
         )
 
@@ -75,9 +76,9 @@ class Notification:
 
     @classmethod
     def decode(cls, content: bytes, kept: bool = False) -> "Notification":
-        """The notification in 191 bytes. FormatError if it is none, or if its words hold what does not show.
+        """The notification in 191 bytes, as it travels: its words are sealed. FormatError if it is none.
 
-        `kept`: it was taken before its words had to be plain, and they are made so instead.
+        `kept`: as a companion keeps it, with the message open. One that was taken before it had to be plain is made so.
         """
         if len(content) != NOTIFICATION:
             raise FormatError(f"a notification has {len(content)} bytes instead of {NOTIFICATION}")
@@ -100,8 +101,9 @@ class Notification:
             present,
             attenuation,
             rule_minutes,
-            _text("message", message, "utf-8", kept),
+            _text("message", message, "utf-8", kept) if kept else "",
             of_place,
+            b"" if kept else message,
         )
 
 
@@ -149,7 +151,8 @@ def _number(name: str, value: int, size: int) -> bytes:
     return value.to_bytes(size, "little")
 
 
-def _padded(name: str, text: str, encoding: str, size: int) -> bytes:
+def padded(name: str, text: str, encoding: str, size: int) -> bytes:
+    """A text, encoded, with zeros up to a size. FormatError if it does not fit, or holds what does not show."""
     try:
         data = text.encode(encoding)
     except UnicodeEncodeError:
@@ -164,6 +167,11 @@ def _check_words(name: str, text: str) -> None:
     """FormatError for what could change the terminal, or the words around it, where it is shown."""
     if any(unicodedata.category(each) in _UNSEEN for each in text):
         raise FormatError(f"the {name} of a notification holds a control or invisible character")
+
+
+def unpadded(name: str, data: bytes) -> str:
+    """The text in UTF-8 that `padded` has filled up. FormatError if it cannot be that."""
+    return _text(name, data, "utf-8", False)
 
 
 def _text(name: str, data: bytes, encoding: str, kept: bool) -> str:

@@ -75,9 +75,11 @@ def make_many(
     mailboxes: Sequence[bytes],
     random_bytes: RandomBytes = os.urandom,
     version: int = header.ALONE,
+    message_secrets: Sequence[bytes | None] | None = None,
 ) -> list[tuple[bytes, SurbSecrets]]:
-    """The same for each path and mailbox; `random_bytes` is asked for all message secrets first."""
-    secrets = [random_bytes(KEY) for _ in paths]
+    """The same for each path and mailbox; `random_bytes` is asked for all message secrets first. `message_secrets`:
+    those of SURBs whose address has one already (32), which stays the same."""
+    secrets = [each or random_bytes(KEY) for each in message_secrets or [None] * len(paths)]
     built = header.build_many(paths, mailboxes, random_bytes, version)
     return [
         (bytes((path[0].number,)) + each.header + public, SurbSecrets(tuple(each.seeds), secret))

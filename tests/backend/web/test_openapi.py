@@ -225,7 +225,8 @@ def test_what_servers_take_and_answer_is_what_they_describe(client: Client, desc
         for method, body in (("GET", b""), ("POST", b"{}"), ("POST", b'{"growth": 0}')):
             headers = signed_by(own, method, "/v1/limit", body) | {"Content-Type": JSON}
             client.http.request(method, f"{nymserver}/v1/limit", content=body, headers=headers)
-        for kind, decision in (("decision", {"approve": False}), ("retraction", {"key": os.urandom(32).hex()})):
+        bodies = (("decision", {"approve": False}), ("retraction", {"key": os.urandom(32).hex()}), ("keys", {}))
+        for kind, decision in bodies:
             path, body = f"/v1/reports/{report}/{kind}", json.dumps(decision).encode()
             headers = signed_by(own, "POST", path, body) | {"Content-Type": JSON}
             client.http.post(nymserver + path, content=body, headers=headers)

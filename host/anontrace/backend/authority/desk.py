@@ -15,6 +15,7 @@ from anontrace.backend.staff.accounts import Accounts
 from anontrace.backend.staff.audit import Audit
 from anontrace.backend.staff.rights import Person, Right
 from anontrace.backend.staff.settings import StaffSettings
+from anontrace.mixnet.notification import Kind
 
 from . import numbers
 from .numbers import Numbers
@@ -152,14 +153,22 @@ class Desk:
     async def _ask(self, report: str, wanted: Wanted) -> dict[str, Any]:
         key = bytes.fromhex(report)
         if wanted.act is Act.RETRACT:
-            body = {"key": (await self._retractions.find(key)).hex(), "message": wanted.message}
+            found = await self._retractions.find(key)
+            words = await self._nymserver.words(report, Kind.RETRACTION, wanted.message, key=found)
+            body = {"key": found.hex(), "words": words}
             answer = await self._nymserver.retract(report, json.dumps(body).encode())
             await self._retractions.forget(key)
             return answer
         decision = wanted.decision or Decision(approve=False)
         if wanted.act is Act.APPROVE:
             made = await self._retractions.make(key)
-            decision = decision.model_copy(update={"approve": True, "retraction_key": made})
+            some = None if decision.exposures == "all" else {str(each) for each in decision.exposures}
+            # What the nymserver gets holds words for each contact alone, whether there are any or not.
+            words = await self._nymserver.words(report, Kind.NOTIFICATION, decision.message, some)
+            sealed = {name: bytes.fromhex(each) for name, each in words.items()}
+            decision = decision.model_copy(
+                update={"approve": True, "retraction_key": made, "message": "", "words": sealed}
+            )
         return await self._nymserver.decide(report, decision.model_dump_json(exclude_none=True).encode())
 
     async def _still(self, who: Person, right: Right) -> None:

@@ -1,13 +1,21 @@
 """What the authority asks of the nymserver, signed request by request (docs/protocol.md section 8)."""
 
+import asyncio
 import json
+from collections.abc import Collection
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
+from pydantic import ValidationError
+
 from anontrace.backend.errors import PeerError, Refused
+from anontrace.backend.nymserver.records import Keys
 from anontrace.backend.peers import Peers
 from anontrace.backend.web.http import JSON, json_in, reason_in
 from anontrace.backend.web.signed import NYMSERVER, signed
+from anontrace.mixnet import words
+from anontrace.mixnet.notification import Kind
 
 _MAX_ANSWER = 1 << 28  # bytes; a report has about 100 for each exposure
 
@@ -18,6 +26,7 @@ class Nymserver:
     def __init__(self, peers: Peers, signing_key: bytes) -> None:
         self._peers = peers
         self._key = signing_key
+        self._words_key = words.secret_of(signing_key)
 
     async def overview(self) -> dict[str, Any]:
         """All reports, the limits of their cases, and whether sending is stopped, as of section 9."""
@@ -32,6 +41,28 @@ class Nymserver:
     async def decide(self, report: str, decision: bytes) -> dict[str, Any]:
         """Hand over a decision (JSON). Refused with the nymserver's reason if it does not take it."""
         return await self._ask("POST", f"/v1/reports/{report}/decision", decision)
+
+    async def words(
+        self, report: str, kind: Kind, message: str, exposures: Collection[str] | None = None, key: bytes | None = None
+    ) -> dict[str, str]:
+        """A message sealed to each contact of a report (hex), by exposure (all, or some), or, with its retraction key,
+        by the number of who was notified."""
+        body = json.dumps({"key": None if key is None else key.hex()}).encode()
+        answer = await self._ask("POST", f"/v1/reports/{report}/keys", body)
+        try:
+            keys = Keys.model_validate_json(json.dumps(answer)).keys
+        except ValidationError:
+            raise PeerError("nymserver: what it answers holds no keys") from None
+
+        def sealed() -> dict[str, str]:
+            found = {}
+            for name, each in keys.items():
+                if exposures is None or name in exposures:
+                    with suppress(ValueError):  # a key of low order: nobody's
+                        found[name] = words.seal(self._words_key, each, bytes.fromhex(report), kind, message).hex()
+            return found
+
+        return await asyncio.to_thread(sealed)
 
     async def retract(self, report: str, retraction: bytes) -> dict[str, Any]:
         """Have everybody told who was notified of a report. Refused with the nymserver's reason if it does not."""

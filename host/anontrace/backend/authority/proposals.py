@@ -53,7 +53,7 @@ class Wanted(BaseModel):
         """What the audit says of it: the rule, and never the words, which might name somebody."""
         if self.decision is None:
             return {"act": self.act.value, "words": len(self.message)}
-        rule = self.decision.model_dump(exclude_none=True, exclude={"approve", "message", "retraction_key"})
+        rule = self.decision.model_dump(exclude_none=True, exclude={"approve", "message", "words", "retraction_key"})
         if rule["exposures"] != "all":
             rule["exposures"] = len(rule["exposures"])
         return {"act": self.act.value, "rule": rule, "words": len(self.decision.message)}

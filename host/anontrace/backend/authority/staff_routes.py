@@ -183,7 +183,7 @@ class Nothing(BaseModel):
 
 
 class RetractionRequest(BaseModel):
-    """What the contacts are told beside that the report is taken back (at most 58 bytes)."""
+    """What the contacts are told beside that the report is taken back (at most 42 bytes)."""
 
     model_config = _STRICT
 

@@ -134,7 +134,7 @@ _RULE: tuple[Callable[[_F], _F], ...] = (
     click.option(
         "--exposure", "exposures", type=int, multiple=True, metavar="ID", help="Only this one. May be repeated."
     ),
-    click.option("--message", default="", help="For the contacts, up to 58 bytes.", callback=text),
+    click.option("--message", default="", help="For the contacts, up to 42 bytes.", callback=text),
     click.option("--place/--person", default=None, help="Tell them it was at a place, or with a person. [as it says]"),
 )
 
@@ -240,7 +240,7 @@ def refuse(report: str, yes: bool, folder: Path, as_json: bool) -> None:
     epilog=example('anontrace-server authority retract 0123456789abcdef --message "False alarm"'),
 )
 @_REPORT
-@click.option("--message", default="", help="For the contacts, up to 58 bytes.", callback=text)
+@click.option("--message", default="", help="For the contacts, up to 42 bytes.", callback=text)
 @yes
 @options
 def retract(report: str, message: str, yes: bool, folder: Path, as_json: bool) -> None:

@@ -9,7 +9,8 @@ from .records import Case, Contact, Decision, Report
 
 def approve(case: Case, report: Report, decision: Decision, today: int) -> int | None:
     """Change a case as a decision says; how many notifications the report may cause. Refused if it may not go on."""
-    decision.check_message()
+    if decision.message:
+        raise Refused(422, "message: it can be read here; its words are to be sealed to each exposure")
     if case.retracted:
         raise Refused(409, "the patient's own report of this case was retracted")
     for name in ("depth", "case_budget", "day_budget"):

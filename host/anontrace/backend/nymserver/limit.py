@@ -217,7 +217,7 @@ def _by_report(items: Sequence[Waiting]) -> list[WaitingReport]:
         if row is None:
             row = found[item.report_id] = WaitingReport(
                 report=item.report_id, case=item.case_id, generation=item.generation,
-                disease=Notification.decode(item.outgoing.content, kept=True).disease,
+                disease=Notification.decode(item.outgoing.content).disease,
                 first=place, highest_risk=item.risk, lowest_risk=item.risk, last_day=item.last_day,
             )  # fmt: skip
         row.number += 1

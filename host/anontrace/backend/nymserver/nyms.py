@@ -6,8 +6,10 @@ what it was told, by tags that only its contact address gives: so a repeat does 
 whatever order messages come. Never keeps a contact address, except within a message that waits for a new SURB.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from hashlib import sha256
@@ -20,7 +22,7 @@ from anontrace import clock
 from anontrace.backend.errors import StoreError
 from anontrace.backend.observing.counters import Counters
 from anontrace.backend.store import Entry, Store
-from anontrace.mixnet import blob, keydays, notification, surb, swap
+from anontrace.mixnet import blob, keydays, notification, surb, swap, words
 from anontrace.mixnet.notification import Kind, Notification
 from anontrace.mixnet.receipt import NymAnswer, NymQuestion
 from anontrace.mixnet.sizes import BLOB, CONTACT_ADDRESS, NOTIFICATION
@@ -198,7 +200,7 @@ class Nyms:
     async def _note(self, outgoing: Outgoing, outcome: Outcome, called_off: int) -> None:
         """Count what became of a message; `called_off`: those that waited and never go, since this one takes them
         back."""
-        content = Notification.decode(outgoing.content, kept=True)
+        content = Notification.decode(outgoing.content)
         is_retraction = content.kind is Kind.RETRACTION
         if outcome is Outcome.CANCELLED:
             await self._tallies.add(content.report_id, cancelled=1, waiting=-max(0, called_off))
@@ -212,7 +214,7 @@ class Nyms:
     async def _note_waited(self, became: Sequence[_Became]) -> None:
         """Count what became of messages that waited: WAITING are those that are put back, to be sent later."""
         for outgoing, outcome in became:
-            content = Notification.decode(outgoing.content, kept=True)
+            content = Notification.decode(outgoing.content)
             if content.kind is Kind.NOTIFICATION:
                 more = {Outcome.SENT: {"sent": 1}, Outcome.UNUSABLE: {"dropped": 1}}.get(outcome, {})
                 await self._tallies.add(content.report_id, waiting=-1, **more)
@@ -223,7 +225,7 @@ class Nyms:
 
     async def _tell(self, nym: _Nym, outgoing: Outgoing, tag: bytes) -> tuple[_Nym, Outcome, Entry | None]:
         """What a message that is neither sent nor waiting makes of a nym, and what goes to the mix."""
-        content = Notification.decode(outgoing.content, kept=True)
+        content = Notification.decode(outgoing.content)
         if content.kind is Kind.RETRACTION:
             return await self._retract(nym, outgoing, tag, _tag(outgoing, Kind.NOTIFICATION, content.report_id))
         if nym.is_full:
@@ -260,7 +262,7 @@ class Nyms:
         gets. WAITING if the SURB is used, unless by this message before a crash; UNUSABLE if it is no good."""
         try:
             opened = surb.parse(blob.open(outgoing.address, outgoing.slot, nym.blob))
-            payload = notification.seal(opened.message_key, Notification.decode(outgoing.content, kept=True))
+            payload = notification.seal(opened.message_key, Notification.decode(outgoing.content))
             entry = self._headers.entry(opened.first_mix, opened.header, payload)
         except (AnontraceError, ValueError):
             entry = None
@@ -271,6 +273,11 @@ class Nyms:
         if not await may(opened.header, secret):
             return Outcome.WAITING, None
         return Outcome.SENT, entry
+
+    async def message_keys(self, report_id: bytes, contacts: Sequence[tuple[bytes, int]]) -> list[bytes | None]:
+        """The message keys of contact addresses (20) of slots, each blinded for a report; None where there is none."""
+        values = await self._store.get_many(TABLE, [nym_key(address, slot) for address, slot in contacts])
+        return await asyncio.to_thread(_blinded, report_id, contacts, values)
 
     async def registered(self, keys: list[bytes]) -> list[bool]:
         """Which of these nym keys exist."""
@@ -284,8 +291,22 @@ class Nyms:
         return NymAnswer(equal(swap.fingerprint(question.key, _Nym.blob_of(value)), question.fingerprint))
 
 
+def _blinded(
+    report_id: bytes, contacts: Sequence[tuple[bytes, int]], values: Sequence[bytes | None]
+) -> list[bytes | None]:
+    found: list[bytes | None] = []
+    for (address, slot), value in zip(contacts, values, strict=True):
+        key = None
+        if value is not None:
+            with suppress(AnontraceError, ValueError):  # a blob that is none, a key of low order
+                opened = surb.parse(blob.open(address, slot, _Nym.blob_of(value)))
+                key = words.blinded(opened.message_key, address, slot, report_id)
+        found.append(key)
+    return found
+
+
 def _tag_of(outgoing: Outgoing) -> bytes:
-    content = Notification.decode(outgoing.content, kept=True)
+    content = Notification.decode(outgoing.content)
     return _tag(outgoing, content.kind, content.report_id)
 
 

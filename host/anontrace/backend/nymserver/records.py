@@ -4,10 +4,10 @@ from enum import StrEnum
 from typing import Annotated, Literal
 
 from anontrace_shared.slots import SLOTS_PER_DAY
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from anontrace.backend.errors import Refused
-from anontrace.mixnet.sizes import NOTE
+from anontrace.mixnet.sizes import NOTE, WORDS
 from anontrace.wire.fields import Hex32
 
 
@@ -25,6 +25,15 @@ HexBytes = Annotated[
     PlainSerializer(bytes.hex, return_type=str),
     WithJsonSchema({"type": "string", "pattern": "^([0-9a-f]{2})*$"}),
 ]
+
+
+def _is_sealed(value: bytes) -> bytes:
+    if len(value) != NOTE:
+        raise ValueError(f"sealed words have {NOTE} bytes")
+    return value
+
+
+Words = Annotated[HexBytes, AfterValidator(_is_sealed)]
 
 
 class State(StrEnum):
@@ -253,13 +262,14 @@ class Decision(BaseModel):
     budget: int | None = Field(default=None, ge=0)  # of this report
     case_budget: int | None = Field(default=None, ge=0)  # of all reports of the case together
     day_budget: int | None = Field(default=None, ge=0)  # of all reports of the case on one day (UTC)
-    message: str = ""
+    message: str = Field(default="", repr=False)  # as staff write it; what the nymserver gets has none
+    words: dict[str, Words] = Field(default_factory=dict, repr=False)  # it, sealed to each exposure, by id
     place: bool | None = None  # whether contacts are told that it was at a place; None: if the report is a place's
     retraction_key: Hex32 | None = Field(default=None, repr=False)
 
     def check_message(self) -> None:
         """Refused (422) if the message does not fit a notification."""
-        _check_note(self.message)
+        check_note(self.message)
 
 
 class Retraction(BaseModel):
@@ -268,17 +278,29 @@ class Retraction(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
 
     key: Hex32 = Field(repr=False)
-    message: str = ""
-
-    def check_message(self) -> None:
-        """Refused (422) if the message does not fit a notification."""
-        _check_note(self.message)
+    words: dict[str, Words] = Field(default_factory=dict, repr=False)  # what it says, by the number of who was notified
 
 
-def _check_note(message: str) -> None:
+class KeysWanted(BaseModel):
+    """For whom words are to be sealed: those of a report that waits for a decision, or, by its retraction key, those
+    who were notified of it."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
+
+    key: Hex32 | None = Field(default=None, repr=False)
+
+
+class Keys(BaseModel):
+    """The blinded message keys of a report's contacts, by exposure or by the number of who was notified."""
+
+    keys: dict[str, Hex32]
+
+
+def check_note(message: str) -> None:
+    """Refused (422) if a message does not fit a notification."""
     size = len(message.encode())
-    if size > NOTE:
-        raise Refused(422, f"message: it has {size} bytes in UTF-8, and a notification takes {NOTE} at most")
+    if size > WORDS:
+        raise Refused(422, f"message: it has {size} bytes in UTF-8, and a notification takes {WORDS} at most")
     if "\0" in message:
         raise Refused(422, "message: it has a zero byte, which a notification does not take")
     unseen = next((each for each in message if not each.isprintable()), None)

@@ -22,6 +22,7 @@ from anontrace.backend.observing.counters import Counters
 from anontrace.backend.store import Entry, Put, Store
 from anontrace.mixnet import chain, keydays
 from anontrace.mixnet.notification import Kind, Notification
+from anontrace.mixnet.sizes import NOTE
 from anontrace.wire.places import NOWHERE, Places
 
 from . import cases, decisions, retraction, risk
@@ -225,13 +226,33 @@ class Reports:
         expires = keydays.day_at(clock.now()) + self._chain_days
         await self._store.put_many(_NOTIFIED, [(list_key, sealed)], expires)
 
+    async def addresses(self, report_id: bytes, retraction_key: bytes | None) -> dict[str, Notified]:
+        """To whom words for a report are sealed: by exposure, or, with its retraction key, by the number of who was
+        notified. 404 for an unknown report, 410 when the list of the notified is gone, 403 if the key does not open
+        it."""
+        report = await self._report(report_id)
+        if retraction_key is None:
+            return {str(e.id): Notified(e.address, e.slot) for e in await self._contacts(report_id)}
+        case = await self.case(report.case)
+        outcome = None if case is None else case.reports.get(report_id.hex())
+        notified = await self._notified(report, outcome, retraction_key)
+        return {str(number): each for number, each in enumerate(notified)}
+
+    async def _notified(self, report: Report, outcome: Outcome | None, key: bytes) -> list[Notified]:
+        (sealed,) = await self._store.get_many(_NOTIFIED, [b"" if outcome is None else outcome.notified])
+        if sealed is None:
+            raise Refused(410, "who was notified of this report is not known any more")
+        try:
+            return retraction.unseal(key, report.report, sealed)
+        except AuthenticationError as error:
+            raise Refused(403, str(error)) from None
+
     async def retract(self, report_id: bytes, wanted: Retraction) -> int:
         """Tell everybody who was notified of a report that it is taken back; how many messages were queued.
 
         404 for an unknown report, 409 unless it was approved, 410 when the list of the notified is gone, 403 if the
         key does not open it. Retracting a patient's own report ends its case.
         """
-        wanted.check_message()
         report = await self._report(report_id)
         for _ in range(_MAX_ATTEMPTS):
             number = await self._retract(report, wanted)
@@ -252,27 +273,25 @@ class Reports:
         if state is not State.APPROVED:
             raise Refused(409, f"this report is {state}: nobody was notified who could be told otherwise")
         outcome = case.reports.get(report.report.hex())
-        (sealed,) = await self._store.get_many(_NOTIFIED, [b"" if outcome is None else outcome.notified])
-        if outcome is None or sealed is None:
-            raise Refused(410, "who was notified of this report is not known any more")
-        try:
-            notified = retraction.unseal(wanted.key, report.report, sealed)
-        except AuthenticationError as error:
-            raise Refused(403, str(error)) from None
-        content = Notification(
-            Kind.RETRACTION,
-            case_id=report.case,
-            report_id=report.report,
-            disease=report.disease,
-            message=wanted.message,
-        ).encode()
+        notified = await self._notified(report, outcome, wanted.key)
+        assert outcome is not None  # else nobody was notified
+        contents = [
+            Notification(
+                Kind.RETRACTION,
+                case_id=report.case,
+                report_id=report.report,
+                disease=report.disease,
+                words=wanted.words.get(str(number)) or os.urandom(NOTE),
+            ).encode()
+            for number in range(len(notified))
+        ]
         list_key = outcome.notified
         outcome.state, outcome.notified = State.RETRACTED, b""
         case.retracted = case.retracted or report.generation == 0
         now = time.time()
         then = [
             Entry(SEND, self._limit.moment(now), Outgoing(each.address, each.slot, content).encode())
-            for each in notified
+            for each, content in zip(notified, contents, strict=True)
         ]
         then.append(Entry(FORGET, now, report.report))
         if not await self._store.compare_and_swap(
@@ -297,7 +316,7 @@ class Reports:
                 present=contact.present,
                 attenuation=contact.attenuation,
                 rule_minutes=decision.minutes,
-                message=decision.message,
+                words=decision.words.get(str(contact.id)) or os.urandom(NOTE),
                 of_place=report.place is not None if decision.place is None else decision.place,
             )
             last_day = min(expiry, contact.slot // SLOTS_PER_DAY + keydays.TELLABLE_DAYS)

@@ -62,7 +62,7 @@ class NymserverRole:
         )  # fmt: skip
         self._sending = Sending(store)
         requests = SignedRequests(store, authority.key)
-        self.router: APIRouter = routes.router(uploads, self._reports, requests, self._sending, limit)
+        self.router: APIRouter = routes.router(uploads, self._reports, requests, self._sending, limit, self._nyms)
 
     def connect(self, wake_mix: Callable[[str], None], stuck: Callable[[], Collection[str]]) -> None:
         """Where to tell that an outgoing message was put into a queue of the mix, and which of those have a next mix

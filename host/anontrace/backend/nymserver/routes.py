@@ -11,7 +11,19 @@ from anontrace.mixnet.sizes import REPORT_ID
 from anontrace.wire.upload import CHUNK
 
 from .limit import Limit
-from .records import Decided, Decision, LimitSettings, LimitStanding, Queued, ReportList, Retraction, Switch
+from .nyms import Nyms
+from .records import (
+    Decided,
+    Decision,
+    Keys,
+    KeysWanted,
+    LimitSettings,
+    LimitStanding,
+    Queued,
+    ReportList,
+    Retraction,
+    Switch,
+)
 from .reports import Reports
 from .sending import Sending
 from .uploads import Uploads
@@ -19,7 +31,9 @@ from .uploads import Uploads
 _REPORT = Path(pattern=f"^[0-9a-f]{{{2 * REPORT_ID}}}$")
 
 
-def router(uploads: Uploads, reports: Reports, requests: SignedRequests, sending: Sending, limit: Limit) -> APIRouter:
+def router(
+    uploads: Uploads, reports: Reports, requests: SignedRequests, sending: Sending, limit: Limit, nyms: Nyms
+) -> APIRouter:
     """What clients and the health authority ask of the nymserver."""
     routes = APIRouter(tags=["nymserver"])
     for_authority = [Depends(AUTHORITY)]
@@ -53,10 +67,19 @@ def router(uploads: Uploads, reports: Reports, requests: SignedRequests, sending
         number = await reports.decide(bytes.fromhex(report), decision)
         return Queued(notifications=number, waiting=await limit.waiting())
 
+    @routes.post("/v1/reports/{report}/keys", dependencies=for_authority, openapi_extra=takes(KeysWanted, {}))
+    async def keys(request: Request, report: str = _REPORT) -> Keys:
+        """The keys to which words for this report's contacts are sealed."""
+        await requests.check(request)
+        wanted = await json_body(request, KeysWanted)
+        contacts = await reports.addresses(bytes.fromhex(report), wanted.key)
+        found = await nyms.message_keys(bytes.fromhex(report), [(e.address, e.slot) for e in contacts.values()])
+        return Keys(keys={name: key for name, key in zip(contacts, found, strict=True) if key is not None})
+
     @routes.post(
         "/v1/reports/{report}/retraction",
         dependencies=for_authority,
-        openapi_extra=takes(Retraction, {"key": "5a" * 32, "message": "False alarm"}),
+        openapi_extra=takes(Retraction, {"key": "5a" * 32, "words": {"0": "5a" * 58}}),
     )
     async def retract(request: Request, report: str = _REPORT) -> Decided:
         """Take an approved report back: who was notified of it is told so."""

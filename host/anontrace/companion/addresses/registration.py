@@ -26,6 +26,7 @@ from anontrace.mixnet.header import GROUPED
 from anontrace.mixnet.keydays import LIFE_DAYS, TELLABLE_DAYS, day_at
 from anontrace.mixnet.path import Hop
 from anontrace.mixnet.sizes import GROUP, MAILBOX
+from anontrace.mixnet.surb import SurbSecrets
 
 NEEDED_DAYS = TELLABLE_DAYS
 OPEN_DAYS = (
@@ -121,7 +122,8 @@ def successors(
     made: list[tuple[Address, NewSurb]] = []
     for some in _chunks(used):
         wanted = [(old.address.contact_address, old.address.slot, swap.authentication(old.blob)) for old in some]
-        made += zip([old.address for old in some], new_surbs(servers, groups, wanted), strict=True)
+        keys = [SurbSecrets.from_bytes(old.secrets).message_secret for old in some]
+        made += zip([old.address for old in some], new_surbs(servers, groups, wanted, keys=keys), strict=True)
     return made
 
 
@@ -130,9 +132,11 @@ def new_surbs(
     groups: Sequence[MailGroup],
     wanted: Sequence[tuple[bytes, int, bytes]],
     leaves: Callable[[], int] = lambda: 0,
+    keys: Sequence[bytes] | None = None,
 ) -> list[NewSurb]:
     """A SURB for each contact address, slot and authentication, which leads to a mailbox in one of these groups, drawn
-    from those that last long enough."""
+    from those that last long enough. `keys`: the secrets of the addresses' message keys, if they have them: words that
+    are sealed to one may come by a later SURB."""
     today = day_at(clock.now())
     chosen: list[MailGroup] = []
     paths: list[list[Hop]] = []
@@ -142,7 +146,7 @@ def new_surbs(
         chosen.append(group)
         paths.append(servers.path_to(group.server, needed))
     mailboxes = [mailbox_in(group) for group in chosen]
-    made = surb.make_many(paths, mailboxes, version=GROUPED)
+    made = surb.make_many(paths, mailboxes, version=GROUPED, message_secrets=keys)
     return [
         NewSurb(
             server=group.server,

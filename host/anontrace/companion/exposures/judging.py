@@ -90,7 +90,7 @@ def _judge(case_id: bytes, report_id: bytes, items: list[Received], own: bool, p
     else:
         state = WITHDRAWN if retractions else TOLD
     first = notifications[0]
-    said = retractions[0] if state == WITHDRAWN else first  # what was said before holds no more
+    said = retractions if state == WITHDRAWN else notifications  # what was said before holds no more
     return Exposure(
         case_id=case_id,
         report_id=report_id,
@@ -99,7 +99,7 @@ def _judge(case_id: bytes, report_id: bytes, items: list[Received], own: bool, p
         seconds=dict(sorted(seconds.items())),
         rule_minutes=rule,
         attenuation=min(item.notification.attenuation for item in notifications),
-        message=said.notification.message,
+        message=next((item.notification.message for item in said if item.notification.message), ""),
         received=first.received,
         passed_on=passed_on,
         of_place=any(item.notification.of_place for item in notifications),

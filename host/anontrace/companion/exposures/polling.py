@@ -7,7 +7,7 @@ minutes is left to `judging` (docs/protocol.md, sections 7 and 8).
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from anontrace_shared.errors import AnontraceError
 from anontrace_shared.slots import slot_of
@@ -26,10 +26,11 @@ from anontrace.companion.store.expected import DUMMY, RECEIPT
 from anontrace.companion.store.groups import MailGroup
 from anontrace.companion.store.notifications import StoredNotification
 from anontrace.companion.store.state import State
-from anontrace.mixnet import notification
+from anontrace.mixnet import notification, words
 from anontrace.mixnet.notification import Kind, Notification
 from anontrace.mixnet.surb import SurbSecrets
 from anontrace.wire import look
+from anontrace.wire import network as networks
 from anontrace.wire.look import Answer
 
 BY_HAND = Room(digests=look.MAX_DIGESTS, sums=16, plain=look.MAX_PLAIN)
@@ -203,8 +204,23 @@ def _handle(state: State, surb: ReceivingSurb, found: Notification, now: int, po
         polled.retractions += 1
     else:
         polled.notifications += 1
-    state.notifications.add(StoredNotification(surb.address.slot, now, surb.address.contact_address, found.encode()))
+    kept = replace(found, message=_said(state, surb, found), words=b"")
+    state.notifications.add(StoredNotification(surb.address.slot, now, surb.address.contact_address, kept.encode()))
     return True
+
+
+def _said(state: State, surb: ReceivingSurb, found: Notification) -> str:
+    """The health authority's words; none where they are not its own."""
+    secret, where, network = SurbSecrets.from_bytes(surb.secrets).message_secret, surb.address, state.network.get()
+    if network is None:
+        return ""
+    try:
+        authority = words.key_of(networks.parse(network.file, "network").authority.key)
+        return words.open(
+            secret, authority, where.contact_address, where.slot, found.report_id, found.kind, found.words
+        )
+    except (AnontraceError, ValueError):
+        return ""
 
 
 def _credible(state: State, surb: ReceivingSurb, found: Notification, now: int) -> bool:

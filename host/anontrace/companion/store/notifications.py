@@ -48,5 +48,5 @@ class NotificationStore:
             return
         with self._db.transaction():
             for row in self._db.rows("SELECT id, content FROM notifications"):
-                if Notification.decode(row["content"][24:]).case_id in cases:
+                if Notification.decode(row["content"][24:], kept=True).case_id in cases:
                     self._db.run("DELETE FROM notifications WHERE id = ?", row["id"])
