@@ -145,6 +145,8 @@ def test_a_decider_is_invited_signs_in_with_a_passkey_and_has_contacts_told(clie
     assert client.told(contacts[0]).message == "Call 555 0100"
     page.reload()
     seat.look("case-decided")
+    page.goto("/limit")
+    seat.look("limit")
     seat.close()
 
 

@@ -15,6 +15,7 @@ NAMES = (
     "form", "name", "password", "code", "passkey", "invitation", "disease", "reference", "file", "as", "act", "minutes",
     "attenuation", "onset", "before", "after", "near", "near_weight", "far_weight", "least", "weight-1", "weight-99999",
     "depth", "budget", "case_budget", "day_budget", "message", "told_as", "proposal", "sending", "role", "site",
+    "a_day", "growth",
     "four_eyes", "confirm", "language", "back", "day", "again",
 )  # fmt: skip
 TEXTS = st.one_of(

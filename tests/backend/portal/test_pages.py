@@ -35,6 +35,8 @@ TABLE: dict[tuple[str, str], tuple[Right | None, dict[str, str]]] = {
     ("POST", f"/cases/{REPORT}/proposal"): (Right.PROPOSE, {"act": "refuse"}),
     ("POST", f"/cases/{REPORT}/decision"): (Right.DECIDE, {"act": "refuse"}),
     ("POST", f"/cases/{REPORT}/approval"): (Right.DECIDE, {"proposal": "none"}),
+    ("GET", "/limit"): (Right.SEE_CASES, {}),
+    ("POST", "/limit"): (Right.DECIDE, {"growth": "none"}),
     ("POST", "/sending"): (Right.STOP, {"sending": "neither"}),
     ("GET", "/numbers"): (Right.SEE_NUMBERS, {}),
     ("GET", "/numbers.csv"): (Right.SEE_NUMBERS, {}),
@@ -307,6 +309,19 @@ def test_a_stop_is_one_click_and_shown_on_every_case(client: Client, browsers: d
     assert "All sending is stopped" in browsers[Role.CASE_WORKER].get("/cases").text
     assert decider.post("/sending", {"sending": "resume"}).status_code == 303
     assert "All sending is stopped" not in decider.get("/cases").text
+
+
+def test_the_limit_over_all_cases_is_seen_and_set(browsers: dict[Role, Browser]) -> None:
+    decider = browsers[Role.DECIDER]
+    try:
+        assert decider.post("/limit", {"a_day": "1234", "growth": "1.5"}).status_code == 303
+        page = browsers[Role.CASE_WORKER].page("/limit")
+        assert "<dd>1234</dd>" in decider.get("/limit").text and len(page.forms) == 2  # none to change it
+        for wrong in ({"a_day": "-1"}, {"growth": "0"}, {"growth": "nan"}, {"a_day": "9" * 12}, {"growth": "x"}):
+            assert decider.post("/limit", wrong).status_code == 422
+        assert "<dd>1234</dd>" in decider.get("/limit").text
+    finally:
+        assert decider.post("/limit", {"a_day": "", "growth": ""}).status_code == 303
 
 
 def test_an_administrator_invites_changes_and_withdraws(client: Client, browsers: dict[Role, Browser]) -> None:

@@ -13,7 +13,7 @@ from anontrace.backend.authority.office import Office
 from anontrace.backend.authority.proposals import Act, Wanted
 from anontrace.backend.authority.rules import Rule
 from anontrace.backend.errors import Refused
-from anontrace.backend.nymserver.records import Decision
+from anontrace.backend.nymserver.records import Decision, LimitSettings
 from anontrace.backend.staff.rights import Right
 
 from . import drawing
@@ -24,6 +24,7 @@ from .token_pages import day_of
 _REPORT = Path(pattern="^[0-9a-f]{16}$")
 _MAX_DB, _MAX_MINUTES, _MAX_DEPTH, _MAX_BUDGET, _MAX_WEIGHT = 255, 0xFFFF, 255, 1 << 31, 1000
 _DEFAULT_ATTENUATION = 70  # dB
+_MAX_A_DAY = 10**9
 _DAY = 86400
 _USUAL = Rule()
 
@@ -98,6 +99,21 @@ def router(office: Office, gate: Gate) -> APIRouter:
         ids = {each.hex() for each in proposed}
         return page(request, "cases", visitor, reports=reports, proposed=ids, stopped=overview["stopped"])
 
+    @routes.get("/limit")
+    async def limit(request: Request) -> Response:
+        """The limit over all cases, and what waits for a day with room."""
+        visitor = await gate.visitor(request)
+        return page(request, "limit", visitor, found=await desk.limit(visitor.person))
+
+    @routes.post("/limit")
+    async def set_limit(request: Request) -> Response:
+        """Another limit, in place of the one before."""
+        visitor = await gate.visitor(request)
+        visitor.person.need(Right.DECIDE)
+        form = await gate.form(request, visitor)
+        await desk.set_limit(visitor.person, _limit_of(form))
+        return RedirectResponse("/limit", 303)
+
     @routes.get("/cases/{report}")
     async def case(request: Request, report: str = _REPORT) -> Response:
         """A report's figures, and what the rule in the address would do."""
@@ -166,6 +182,16 @@ def router(office: Office, gate: Gate) -> APIRouter:
         return RedirectResponse("/cases", 303)
 
     return routes
+
+
+def _limit_of(form: FormData) -> LimitSettings:
+    """The limit that a form names; what is left empty is as if it were not set. Refused (422) if it is none."""
+    growth = text(form, "growth", 10)
+    try:
+        factor = float(growth) if growth else None
+        return LimitSettings(a_day=_number(form, "a_day", _MAX_A_DAY, None), growth=factor)
+    except (ValueError, ValidationError):
+        raise Refused(422, "growth: a number above 0, such as 2 or 1.5, is needed") from None
 
 
 def _act(form: FormData) -> Act:
