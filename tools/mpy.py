@@ -4,7 +4,10 @@
 """
 
 import subprocess
+import tempfile
 from pathlib import Path
+
+from tools import constants
 
 ROOT = Path(__file__).resolve().parent.parent
 _PACKAGES = (
@@ -61,14 +64,18 @@ def compile_module(architecture: str, source: Path, module: str, compiled: Path)
 
 def build(architecture: str, target: Path) -> dict[str, Path]:
     """Compile for `architecture` (a name in ARCHITECTURES) into the folder `target`; files by path on the badge."""
-    built = {}
+    built, texts = {}, {}
     for name, source in sources().items():
         if source in _PLAIN:
             built[name] = source
-            continue
-        compiled = target / Path(name).with_suffix(".mpy")
-        compile_module(
-            architecture, source, name.removesuffix(".py").removesuffix("/__init__").replace("/", "."), compiled
-        )
-        built[Path(name).with_suffix(".mpy").as_posix()] = compiled
+        else:
+            texts[name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")] = name, source.read_text()
+    plain = {path.stem: path.read_text() for path in built.values()}
+    with tempfile.TemporaryDirectory() as folder:
+        for module, text in constants.inlined({key: text for key, (_, text) in texts.items()}, plain).items():
+            name = Path(texts[module][0]).with_suffix(".mpy").as_posix()
+            source = Path(folder) / f"{module}.py"
+            source.write_text(text)
+            built[name] = target / name
+            compile_module(architecture, source, module, built[name])
     return built

@@ -1,6 +1,6 @@
 """The whole firmware in a crowd: 500 badges and 2,000 adverts a second for a minute, then twice 700.
 
-Within 76 kB of heap, or 100 kB where MicroPython's words have 64 bits; within 104 or 142 kB with a companion.
+Within 76 kB of heap, or 100 kB where MicroPython's words have 64 bits; within 100 or 136 kB with a companion.
 
 That pulls the log in the middle of the last. The heap is locked while the interrupt handler runs. Figures:
 `python -m tools.bench --only crowd`.
