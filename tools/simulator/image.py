@@ -19,7 +19,7 @@ from pathlib import Path
 
 import platformdirs
 
-from tools import mpy
+from tools import constants, mpy
 from tools.simulator.flash import IMAGE
 
 _BOARD = Path(__file__).parent / "board"
@@ -36,7 +36,8 @@ def folders(micropython: Sequence[str]) -> list[Path]:
     sources = mpy.sources()
     board = {path.name: path for path in sorted(_BOARD.glob("*.py")) if path.name != "boot_sim.py"}
     digest = hashlib.sha256(f"{version}.{minor} {architecture} {sys.executable}".encode())
-    for name, path in (*sources.items(), *board.items()):
+    compilers = {path.name: path for path in (Path(mpy.__file__), Path(constants.__file__))}
+    for name, path in (*sources.items(), *board.items(), *compilers.items()):
         digest.update(name.encode() + b"\0" + path.read_bytes())
     cache = Path(platformdirs.user_cache_path("anontrace")) / "simulator"
     cache.mkdir(parents=True, exist_ok=True)
