@@ -54,16 +54,17 @@ def role_for(arguments: Sequence[str]) -> Role | None:
     return Role.TEST_SITE if arguments[1] == "issue" else Role.DECIDER
 
 
-def by_commands(run: Callable[..., str], folder: Path, role: Role) -> dict[str, str]:
+def by_commands(run: Callable[..., str], folder: Path, role: Role, day: int) -> dict[str, str]:
     """What a command runs with by which somebody with this role is signed in at the authority in this folder. `run`:
     runs commands by the servers' clock, which may be another one than this process has: arguments, more environment,
-    standard input; their output."""
-    file = folder.parent / f"{role.value}.session"
+    standard input; their output. `day`: that clock's; a session ends when it is moved by days."""
+    name = f"{role.value}-{day}"
+    file = folder.parent / f"{name}.session"
     session = {ENVIRONMENT: str(file)}
     if not file.exists():
         where = ("--json", "--config", str(folder))
-        invited = json.loads(run(("staff", "account", "add", role.value, "--role", role.value, "--invite", *where), {}))
-        run(("staff", "set-up", role.value, *where), session, f"{invited['invitation']}\n{PASSWORD}\n")
+        invited = json.loads(run(("staff", "account", "add", name, "--role", role.value, "--invite", *where), {}))
+        run(("staff", "set-up", name, *where), session, f"{invited['invitation']}\n{PASSWORD}\n")
     return session
 
 

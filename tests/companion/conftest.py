@@ -115,6 +115,7 @@ class Network:
         self.folder = folder
         self.clock = clock
         self.file = folder / "network.toml"
+        self._clock = clock
         self._environment = os.environ | {"ANONTRACE_CLOCK": str(clock.path)}
         self._server("init", str(folder), "--delay", "0.02", "--pace", "0.01")
         homes = [str(path.parent) for path in sorted(folder.glob("*/server.toml"))]
@@ -137,8 +138,10 @@ class Network:
 
     def _server(self, *arguments: str) -> str:
         role = signed_in.role_for(arguments)
-        session = {} if role is None else signed_in.by_commands(self._run, self.folder / "authority", role)
-        return self._run(arguments, session)
+        if role is None:
+            return self._run(arguments, {})
+        day = int(self._clock.now // 86400)
+        return self._run(arguments, signed_in.by_commands(self._run, self.folder / "authority", role, day))
 
     def _run(self, arguments: Sequence[str], environment: Mapping[str, str], typed: str | None = None) -> str:
         code, out, err = SERVERS.run(arguments, {**self._environment, **environment}, typed)

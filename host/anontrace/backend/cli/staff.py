@@ -119,7 +119,7 @@ def _show_authenticator(begun: dict[str, Any]) -> None:
     import segno
 
     click.echo("Have an authenticator app read this, or type the secret into it:", err=True)
-    segno.make(begun["address"], error="l").terminal(out=sys.stderr, compact=True)
+    segno.make(begun["address"], error="l", micro=False).terminal(out=sys.stderr, compact=True)
     click.echo(line(f"secret: {begun['secret']}"), err=True)
 
 
