@@ -181,18 +181,22 @@ def test_rubbish_is_no_notification() -> None:
 
 def test_a_number_that_does_not_fit_is_told_the_largest() -> None:
     largest = replace(SAMPLE, present=255, attenuation=255, rule_minutes=65535)
-    assert Notification.decode(largest.encode()) == largest
+    assert Notification.decode(largest.encode(), kept=True) == largest
     with pytest.raises(FormatError, match="present of a notification is from 0 to 255, not 256"):
         replace(SAMPLE, present=256).encode()
     with pytest.raises(FormatError, match="rule of a notification is from 0 to 65535, not 65536"):
         replace(SAMPLE, rule_minutes=65536).encode()
 
 
-def test_words_that_do_not_show_are_refused_unless_they_were_kept_before_and_then_replaced() -> None:
-    content = SAMPLE.encode()[:133] + "a\x1b[2Jb\u202ec".encode().ljust(58, b"\0")
+def test_what_does_not_show_is_refused_unless_it_was_kept_before_and_then_replaced() -> None:
+    shown = replace(SAMPLE, disease="U07.1").encode()
+    content = shown.replace(b"U07.1", b"U\x1b7.1")
     with pytest.raises(FormatError, match="control or invisible"):
         Notification.decode(content)
+    assert Notification.decode(content, kept=True).disease == "U?7.1"
+    content = shown[:133] + "a\x1b[2Jb\u202ec".encode().ljust(58, b"\0")
     assert Notification.decode(content, kept=True).message == "a?[2Jb?c"
+    assert Notification.decode(content).words == content[133:]  # sealed, as they travel
     assert Notification.decode(SAMPLE.encode(), kept=True) == SAMPLE
 
 

@@ -21,6 +21,7 @@ from anontrace.backend.staff.audit import Audit
 from anontrace.backend.staff.rights import Person, Role
 from anontrace.backend.staff.settings import StaffSettings
 from anontrace.backend.store import Store, open_store
+from anontrace.mixnet.notification import Kind
 
 REPORT = "5a" * 8
 DORA, TESS = Person("dora", Role.DECIDER), Person("tess", Role.TEST_SITE, "City")
@@ -37,6 +38,9 @@ class Elsewhere:
 
     async def overview(self) -> dict[str, Any]:
         return {"reports": [], "cases": {}, "stopped": False}
+
+    async def words(self, report: str, kind: Kind, message: str, exposures: Any = None) -> dict[str, str]:
+        return {}
 
     async def decide(self, report: str, decision: bytes) -> dict[str, Any]:
         if self.silent:

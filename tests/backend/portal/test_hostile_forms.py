@@ -8,8 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.backend.client import Client
+from tests.backend.conftest import SLOW, STEADY
 from tests.backend.portal.browser import Browser
 from tests.backend.portal.test_pages import OPEN, REPORT, TABLE, TOKEN
+from tests.backend.servers import Servers
 
 NAMES = (
     "form", "name", "password", "code", "passkey", "invitation", "disease", "reference", "file", "as", "act", "minutes",
@@ -29,6 +31,18 @@ TEXTS = st.one_of(
 PART = b'--x\r\nContent-Disposition: form-data; name="file"'
 FORMS = sorted({place for method, place in (*TABLE, *OPEN) if method == "POST"})
 PLACES = sorted({place for method, place in TABLE if method == "GET"})
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A network of its own: nonsense sets limits, stops sending, and uses up the tries of this address."""
+    servers = Servers(tmp_path_factory.mktemp("hostile") / "net", "--delay", "0.02", "--pace", "0.01")
+    try:
+        servers.start_apart(STEADY, SLOW)
+        servers.ready((*STEADY, *SLOW))
+        yield Client(servers)
+    finally:
+        servers.close()
 
 
 @pytest.fixture(scope="module")

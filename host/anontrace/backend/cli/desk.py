@@ -15,7 +15,6 @@ from anontrace.backend.errors import ConfigError, PeerError
 from anontrace.backend.keys import keyfiles, private
 from anontrace.backend.operating.nearby import Place
 from anontrace.backend.web.http import JSON, reason_in, silence_in
-from anontrace.backend.web.signed import AUTHORITY, signed
 
 ENVIRONMENT = "ANONTRACE_STAFF_SESSION"  # the file of the session, instead of one in the user's own folder
 _SECONDS = 60
@@ -58,6 +57,8 @@ class Desk:
 
     def ask_as_operator(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """As `ask`, signed with the server's own key instead of by a session: for accounts and the audit."""
+        from anontrace.backend.web.signed import AUTHORITY, signed  # with packages of the extra `server`
+
         data = b"" if body is None else json.dumps(body).encode()
         key = keyfiles.read(self.folder, keyfiles.SIGNING)
         return self._ask(
