@@ -89,12 +89,13 @@ def test_a_mailbox_ends_30_days_after_it_was_first_seen_and_keys_roll_over(later
     for day in (1, 29):
         later.clock.set(NOON + day * DAY)
         eventually("the rollover is published", later.has_rolled_over)
-    assert later.servers.status("mailbox")["roles"]["mix"] == {
+    shown = later.servers.status("mailbox")["roles"]["mix"]
+    assert shown.pop("x25519") in x25519_batches.NAMES  # what its process has measured to be the fastest
+    assert shown == {
         "published": True,
         "first_key_day": today,
         "last_key_day": today + 30,
         "losses": {},
-        "x25519": x25519_batches.choose().name,
     }
     assert later.post(later.mailbox, later.to_mailbox(young, today + 29), later.to_mailbox(old, today)) == 202
     eventually("the young one arrived", lambda: len(later.poll(young)) == 1)
