@@ -63,6 +63,18 @@ def test_a_copy_is_not_started_while_the_original_answers(servers: Servers) -> N
         servers.kill(copy.name)
 
 
+def test_what_a_copy_lacks_of_the_store_that_was_written_to_meanwhile_is_not_called_damage(servers: Servers) -> None:
+    servers.start("mailbox")
+    copy = copied(servers)
+    newest = max((copy / "store").glob("*.log"))
+    newest.write_bytes(newest.read_bytes()[:-20])
+    for name in ("check", "run"):
+        said = command(name, copy).stderr
+        assert ("runs already" in said, "damaged" in said) == (True, False)
+    servers.kill("mailbox")
+    assert "damaged" in command("check", copy).stderr
+
+
 def test_two_copies_are_not_run_by_one_command(servers: Servers) -> None:
     copy = copied(servers)
     done = command("run", servers.folder / "mailbox", copy)

@@ -100,15 +100,19 @@ def _of_certificate(server: Server, settings: config.TlsSettings) -> Iterator[st
 
 def _of_store(server: Server) -> Iterator[str]:
     """Whether the state is, or can be, where the `store` line says, or else in the server's folder, and there only."""
+    runs, fault = False, None
     try:
         runs = asyncio.run(storeplace.try_store(server))
-        if not runs and (url := copies.copy_at(server)) is not None:
-            yield f"{_at(server.folder / FILE, 'url')}: {copies.told(server, url)}"
     except ConfigError as error:
-        yield str(error)
+        fault = str(error)
     except StoreError as error:
         where = "" if server.config.store is None else f"{_at(server.folder / FILE, 'store')}: "
-        yield f"{where}{error}"
+        fault = f"{where}{error}"
+    if not runs and (url := copies.copy_at(server)) is not None:
+        # A store that was copied while its server wrote to it may be damaged; that comes of this.
+        fault = f"{_at(server.folder / FILE, 'url')}: {copies.told(server, url)}"
+    if fault is not None:
+        yield fault
 
 
 def _of_network(server: Server, key: bytes) -> Iterator[str]:
