@@ -3,7 +3,6 @@
 A command's module is loaded when it is called (or its help is shown). No failure shows a traceback without --debug.
 """
 
-import importlib
 import os
 import sys
 import traceback
@@ -15,6 +14,7 @@ from anontrace import streams
 from anontrace.companion.context import SYSTEM_ADAPTER, Context
 from anontrace.companion.errors import FAILED, INTERRUPTED, USAGE, CompanionError, SetupError
 from anontrace.companion.output import Output, show_error, show_failure
+from anontrace.lazygroup import LazyGroup
 
 COMMANDS = {
     "init": "init",
@@ -44,35 +44,16 @@ reached; 4 the badge or Bluetooth cannot be reached; 5 done in part, run it agai
 """
 
 
-class LazyGroup(click.Group):
-    """Finds a command's module only when it is asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(f"anontrace.companion.commands.{COMMANDS[cmd_name]}")
-        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        try:
-            return super().resolve_command(ctx, args)
-        except click.NoSuchCommand as error:  # click looks for similar ones among those that are loaded
-            raise click.NoSuchCommand(error.command_name, possibilities=COMMANDS, ctx=ctx) from None
-
-
 def _default_folder() -> Path:
     import platformdirs
 
     return platformdirs.user_data_path("anontrace", appauthor=False)
 
 
-@click.group(cls=LazyGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup, package="anontrace.companion.commands", modules=COMMANDS, epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)  # fmt: skip
 @click.option("--state", "folder", type=click.Path(file_okay=False, path_type=Path), envvar="ANONTRACE_STATE",
               help="Folder that holds your keys, log and notifications.  [env: ANONTRACE_STATE]")  # fmt: skip
 @click.option(_JSON, "as_json", is_flag=True, help="Print one JSON document instead of text; with any command.")

@@ -8,37 +8,32 @@ from anontrace_shared.errors import AnontraceError
 
 from anontrace import streams
 from anontrace.foreign.lines import line
+from anontrace.lazygroup import LazyGroup
 
-from . import limit  # noqa: F401  (adds its commands to those of `authority`)
-from .authority import authority
-from .check import check, status
-from .move import move
-from .network import init, init_server, network, seal
-from .plan import plan
-from .run import run
-from .staff import staff
+COMMANDS = {
+    "init": "network",
+    "run": "run",
+    "authority": "authority",
+    "staff": "staff",
+    "check": "check",
+    "status": "check",
+    "seal": "network",
+    "move": "move",
+    "init-server": "network",
+    "network": "network",
+    "plan": "plan",
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup, package=__package__, modules=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.option("--debug", is_flag=True, help="Show tracebacks and details.")
 @click.version_option(package_name="anontrace")
 @click.pass_context
 def group(context: click.Context, debug: bool) -> None:
     """Servers of an Anontrace network: discovery, mixes, nymserver, mailbox server, health authority."""
     context.obj = debug
-
-
-group.add_command(init)
-group.add_command(run)
-group.add_command(authority)
-group.add_command(staff)
-group.add_command(check)
-group.add_command(status)
-group.add_command(seal)
-group.add_command(move)
-group.add_command(init_server)
-group.add_command(network)
-group.add_command(plan)
 
 
 def main() -> None:

@@ -10,8 +10,9 @@ import click
 from anontrace import streams
 from anontrace.foreign.lines import json_line, line
 
+from . import limit
 from .desk import Desk
-from .options import confirm, example, options, text, when, yes
+from .options import confirm, example, options, shown, text, when, yes
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _SECONDS_A_DAY = 86400
@@ -113,7 +114,8 @@ def show(report: str, folder: Path, as_json: bool) -> None:
         console.print(shown(f"The wearer notes: {day} (UTC), {each['minutes']} minutes at {each['label']}"))
     has_places = any(each.get("at") for each in found["exposures"])
     names = ("id", "day (UTC)", "minutes", "attenuation dB", "verified", *(("at",) if has_places else ()))
-    table = Table(*names, box=box.SIMPLE)
+    whose = "minutes, attenuation and verified are the word of whoever handed the log in"
+    table = Table(*names, box=box.SIMPLE, caption=whose, caption_justify="left")
     for each in found["exposures"]:
         day = when(each["day"] * _SECONDS_A_DAY)[:10]
         verified = "yes" if each["verified"] else "no"
@@ -270,8 +272,5 @@ def resume(folder: Path, as_json: bool) -> None:
     click.echo(json_line(answer) if as_json else "resumed: what waited is sent")
 
 
-def shown(text: str) -> str:
-    """What the server says, for rich: as it stands, on one line."""
-    from rich.markup import escape
-
-    return escape(line(text))
+authority.add_command(limit.queue)
+authority.add_command(limit.limit)

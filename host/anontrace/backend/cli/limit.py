@@ -8,14 +8,13 @@ import click
 from anontrace import streams
 from anontrace.foreign.lines import json_line
 
-from .authority import authority, shown
 from .desk import Desk
-from .options import example, options, when
+from .options import example, options, shown, when
 
 _SECONDS_A_DAY = 86400
 
 
-@authority.command(epilog=example("anontrace-server authority queue", "anontrace-server authority queue --json"))
+@click.command(epilog=example("anontrace-server authority queue", "anontrace-server authority queue --json"))
 @options
 def queue(folder: Path, as_json: bool) -> None:
     """Show what waits for a day with room, in order of risk; the limit over all cases; and whether chains grow."""
@@ -96,7 +95,7 @@ def _growth(_context: click.Context, _parameter: click.Parameter, value: str | N
     return factor
 
 
-@authority.command(
+@click.command(
     epilog=example(
         "anontrace-server authority limit --a-day 500",
         "anontrace-server authority limit --a-day default --growth 1.5",

@@ -63,3 +63,10 @@ def secret(question: str, twice: bool = False) -> str:
 def when(unix: int) -> str:
     """A moment, in UTC."""
     return time.strftime("%Y-%m-%d %H:%M", time.gmtime(unix))
+
+
+def shown(text: str) -> str:
+    """What the server says, for rich: as it stands, on one line."""
+    from rich.markup import escape
+
+    return escape(line(text))

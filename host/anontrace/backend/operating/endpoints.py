@@ -6,7 +6,6 @@ come from the roles and the node.
 """
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,23 +13,19 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from anontrace.backend import senders
-from anontrace.backend.authority.role import AuthorityRole
 from anontrace.backend.config import Server
 from anontrace.backend.errors import Refused
-from anontrace.backend.mix.role import MixRole
-from anontrace.backend.nymserver.role import NymserverRole
 from anontrace.backend.observing import metrics
 from anontrace.backend.observing.clockcheck import ClockCheck
 from anontrace.backend.observing.counters import Counters
 from anontrace.backend.observing.documents import Health, Readiness, Status
 from anontrace.backend.peers import Peers
-from anontrace.backend.portal.app import portal
-from anontrace.backend.roles import Role
 from anontrace.backend.senders import Senders
 from anontrace.backend.store import Store
 from anontrace.backend.web.app import application
 from anontrace.backend.web.describing import gives, gives_octets
 
+from .assembly import Roles
 from .nearby import title
 
 _log = logging.getLogger("anontrace.backend")
@@ -43,7 +38,7 @@ class Facts:
     """What a server tells of itself, by whom it is known."""
 
     server: Server
-    roles: Mapping[str, Role]
+    roles: Roles
     store: Store
     counters: Counters
     peers: Peers
@@ -65,7 +60,7 @@ def for_everybody(facts: Facts) -> FastAPI:
     config = facts.server.config
     app = application(title(config.name), config.http, config.http.forwarded_from)
 
-    for name, role in facts.roles.items():
+    for name, role in facts.roles.by_name().items():
         # What discovery shows is signed and dated; by whom it is read judges that.
         app.include_router(role.router, dependencies=[] if name == "discovery" else [_right_clock(facts)])
     _add_health(app, facts)
@@ -89,8 +84,7 @@ def for_staff(facts: Facts) -> FastAPI:
             raise Refused(403, "not for you: see `watchers` in docs/operations.md")
 
     for_watchers = [Depends(watching)]
-    authority = facts.roles.get("authority")
-    if isinstance(authority, AuthorityRole):
+    if (authority := facts.roles.authority) is not None:
         app.include_router(authority.staff_router, dependencies=[*for_watchers, _right_clock(facts)])
     _add_health(app, facts)
 
@@ -102,15 +96,15 @@ def for_staff(facts: Facts) -> FastAPI:
     )
     async def numbers() -> Response:
         """The same numbers as /v1/status, and the process', for Prometheus."""
-        mix, nymserver = facts.roles.get("mix"), facts.roles.get("nymserver")
+        mix, nymserver = facts.roles.mix, facts.roles.nymserver
         snapshot = metrics.Snapshot(
             counters=facts.counters.snapshot(),
             queues=await facts.store.backlog(),
             missing_peers=len(facts.peers.missing()),
             clock_offset=facts.clock_check.offset,
             ready=facts.is_ready,
-            losses=mix.losses if isinstance(mix, MixRole) else {},
-            gauges=nymserver.gauges if isinstance(nymserver, NymserverRole) else {},
+            losses={} if mix is None else mix.losses,
+            gauges={} if nymserver is None else nymserver.gauges,
         )
         return Response(metrics.exposition(snapshot), media_type=metrics.CONTENT_TYPE)
 
@@ -126,7 +120,7 @@ def for_staff(facts: Facts) -> FastAPI:
             "directory": facts.peers.directory,
             "peers": facts.peers.table(),
             "queues": await facts.store.backlog(),
-            "roles": {name: role.status() for name, role in facts.roles.items()},
+            "roles": {name: role.status() for name, role in facts.roles.by_name().items()},
         }
 
     return app
@@ -134,9 +128,11 @@ def for_staff(facts: Facts) -> FastAPI:
 
 def for_browsers(facts: Facts) -> FastAPI | None:
     """What is answered at `portal_listen`; None where there is no portal."""
-    config, authority = facts.server.config, facts.roles.get("authority")
-    if config.portal_listen is None or not isinstance(authority, AuthorityRole):
+    config, authority = facts.server.config, facts.roles.authority
+    if config.portal_listen is None or authority is None:
         return None
+    from anontrace.backend.portal.app import portal  # with all that its pages need
+
     return portal(config, authority.office, facts.server.network.network.name, _right_clock(facts))
 
 

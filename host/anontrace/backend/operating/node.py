@@ -3,22 +3,17 @@
 import asyncio
 from collections.abc import Container
 
-from anontrace.backend.authority.role import AuthorityRole
 from anontrace.backend.background import Background
 from anontrace.backend.config import Server
-from anontrace.backend.discovery.role import DiscoveryRole
-from anontrace.backend.mailbox.role import MailboxRole
-from anontrace.backend.mix.delivery import for_nobody
-from anontrace.backend.mix.role import MixRole
-from anontrace.backend.nymserver.role import NymserverRole
 from anontrace.backend.observing.clockcheck import ClockCheck
 from anontrace.backend.observing.counters import Counters
 from anontrace.backend.peers import Peers
-from anontrace.backend.roles import Context, Role
+from anontrace.backend.roles import Context
 from anontrace.backend.store import Store
 from anontrace.mixnet import keydays
 
 from . import endpoints, storeplace
+from .assembly import assemble
 from .endpoints import Facts
 
 _TICK_SECONDS = 1.0
@@ -40,9 +35,10 @@ class Node:
         self._store = store
         self._server = server
         context = Context(server, store, self._counters, self._background, self._peers)
-        self._roles = _roles(context)
+        roles = assemble(context)
+        self._roles = roles.by_name()
         self._expired_day = 0
-        self._facts = Facts(server, self._roles, store, self._counters, self._peers, self._clock_check)
+        self._facts = Facts(server, roles, store, self._counters, self._peers, self._clock_check)
         self.doors = (
             endpoints.for_everybody(self._facts), endpoints.for_staff(self._facts), endpoints.for_browsers(self._facts)
         )  # fmt: skip
@@ -106,24 +102,3 @@ class Node:
     def is_ready(self) -> bool:
         """What /readyz says."""
         return self._facts.is_ready
-
-
-def _roles(context: Context) -> dict[str, Role]:
-    """The roles of a server. A mix hands what ends at it to the nymserver or the mailboxes beside it."""
-    wanted = context.server.config.roles
-    roles: dict[str, Role] = {}
-    if "discovery" in wanted:
-        roles["discovery"] = DiscoveryRole(context)
-    if "authority" in wanted:
-        roles["authority"] = AuthorityRole(context)
-    if "nymserver" in wanted:
-        nymserver = NymserverRole(context)
-        mix = MixRole(context, nymserver.deliver, nymserver.facts)
-        nymserver.connect(mix.wake, mix.stuck)
-        roles |= {"nymserver": nymserver, "mix": mix}
-    elif "mailbox" in wanted:
-        mailbox = MailboxRole(context)
-        roles |= {"mailbox": mailbox, "mix": MixRole(context, mailbox.mailboxes.deliver, None)}
-    elif "mix" in wanted:
-        roles["mix"] = MixRole(context, for_nobody(context.counters), None)
-    return roles

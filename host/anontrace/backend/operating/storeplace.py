@@ -10,7 +10,6 @@ from anontrace.backend import files
 from anontrace.backend.config import FILE, Server
 from anontrace.backend.errors import ConfigError, StoreError
 from anontrace.backend.keys import keyfiles
-from anontrace.backend.nymserver.nyms import TABLE as NYMS
 from anontrace.backend.store import Store, address, moving, notes
 from anontrace.backend.store.address import Cluster
 from anontrace.backend.store.moving import LastLook, Moved, Progress, Site
@@ -63,7 +62,11 @@ def _cluster(server: Server, line: str) -> Cluster:
     place = address.parse(line, config.name)
     user, password = keyfiles.read_login(server.folder) or (None, None)
     ca = None if place.ca_file is None else _certificates(server.folder / place.ca_file)
-    buckets = {NYMS: config.nymserver.bucket_bits} if "nymserver" in config.roles else {}
+    buckets = {}
+    if "nymserver" in config.roles:
+        from anontrace.backend.nymserver import nyms  # no other server loads it
+
+        buckets[nyms.TABLE] = config.nymserver.bucket_bits
     return replace(place, user=user, password=password, ca=ca, buckets=buckets)
 
 
