@@ -21,11 +21,11 @@ from anontrace.backend.config import MixSettings
 from anontrace.backend.nymserver.nyms import Outgoing
 from anontrace.companion.addresses import registration
 from anontrace.companion.schedule import dummies, run, scheduled_polls
-from anontrace.companion.schedule.levels import Level
 from anontrace.mixnet import keydays, kinds, relay
 from anontrace.mixnet.header import GROUPED
 from anontrace.mixnet.sizes import MESSAGE, PAYLOAD
 from anontrace.mixnet.swap import NEW, Swap
+from anontrace.wire.levels import Level
 from anontrace_shared import schedule
 from anontrace_shared.slots import SLOTS_PER_DAY, slot_of
 

@@ -35,7 +35,6 @@ from anontrace.companion.exposures.looking import GROUPS
 from anontrace.companion.network.servers import Servers as CompanionServers
 from anontrace.companion.reports.journey import unsent
 from anontrace.companion.schedule import run
-from anontrace.companion.schedule.levels import Level
 from anontrace.companion.schedule.run import Run
 from anontrace.companion.store import state
 from anontrace.companion.store.badges import RATCHET
@@ -46,6 +45,7 @@ from anontrace.mixnet import blob, notification, surb
 from anontrace.mixnet.header import GROUPED
 from anontrace.mixnet.sizes import GROUP, MAILBOX, PAYLOAD
 from anontrace.wire import look
+from anontrace.wire.levels import Level
 from anontrace_shared.slots import day_of, slot_of
 
 from tests.adversary.milliseconds import Connection, Tap, learnt, told_apart

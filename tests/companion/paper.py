@@ -20,7 +20,6 @@ from anontrace import clock
 from anontrace.companion.errors import OfflineError
 from anontrace.companion.network import servers
 from anontrace.companion.network.servers import Servers
-from anontrace.companion.schedule.levels import Level
 from anontrace.companion.schedule.run import DIRECTORY_SECONDS, Event, Run, Sync
 from anontrace.companion.store import database, state
 from anontrace.companion.store.badges import RATCHET
@@ -37,6 +36,7 @@ from anontrace.wire.content import Content
 from anontrace.wire.description import Description
 from anontrace.wire.directory import Difference, Directory
 from anontrace.wire.fields import Role
+from anontrace.wire.levels import Level
 from anontrace.wire.look import Answer, Look
 from anontrace.wire.network import Named, Network, PinnedMix, Service
 from anontrace_primitives import x25519_base

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 from anontrace.backend.config import NymserverSettings
-from anontrace.companion.schedule.levels import NORMAL
+from anontrace.wire.levels import NORMAL
 
 from tools.bench import collusion
 from tools.bench.privacy import MESSAGES_A_DAY

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from anontrace.companion.schedule.levels import HIGH, LOW, NORMAL
+from anontrace.wire.levels import HIGH, LOW, NORMAL
 
 from tests.adversary import any_mix, crowd, listener, table
 from tools.bench import collusion

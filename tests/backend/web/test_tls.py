@@ -18,10 +18,10 @@ from anontrace.backend.operating import checking
 from anontrace.companion.errors import OfflineError
 from anontrace.companion.exposures.looking import GROUPS
 from anontrace.companion.network.client import Client as CompanionClient
-from anontrace.companion.schedule.levels import HIGH, LOW, NORMAL, Level
 from anontrace.mixnet.keydays import day_at
 from anontrace.mixnet.sizes import MESSAGE
 from anontrace.wire import look, network, trust
+from anontrace.wire.levels import HIGH, LOW, NORMAL, Level
 from anontrace.wire.look import Group, Look
 from anontrace_shared.slots import slot_of
 

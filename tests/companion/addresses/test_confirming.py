@@ -9,13 +9,13 @@ from random import Random
 import pytest
 from anontrace import clock
 from anontrace.companion.addresses import confirming, registration
-from anontrace.companion.schedule.levels import NORMAL
 from anontrace.companion.store.state import State
 from anontrace.companion.store.states import CONFIRMED, MADE, SENT
 from anontrace.companion.store.timetable import Sample
 from anontrace.mixnet import receipt
 from anontrace.mixnet.receipt import NymAnswer
 from anontrace.mixnet.surb import SurbSecrets
+from anontrace.wire.levels import NORMAL
 from anontrace_shared.slots import slot_of
 
 from tests.companion.paper import MAILBOX, START, Time, Wearer

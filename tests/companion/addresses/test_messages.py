@@ -4,9 +4,9 @@ import pytest
 from anontrace import clock
 from anontrace.companion.addresses import messages
 from anontrace.companion.errors import OfflineError
-from anontrace.companion.schedule.levels import NORMAL
 from anontrace.mixnet import kinds
 from anontrace.mixnet.sizes import MESSAGE
+from anontrace.wire.levels import NORMAL
 
 from tests.companion.paper import Time, Wearer, make_transparent
 

@@ -7,13 +7,13 @@ from anontrace import clock
 from anontrace.companion.addresses import receipts, registration
 from anontrace.companion.addresses.receipts import Looks
 from anontrace.companion.network.servers import Servers
-from anontrace.companion.schedule.levels import NORMAL
 from anontrace.companion.store.expected import DUMMY, RECEIPT
 from anontrace.mixnet import receipt
 from anontrace.mixnet.receipt import NymAnswer, NymQuestion, Receipt, UploadAnswer, UploadQuestion, UploadState
 from anontrace.mixnet.surb import SurbSecrets
 from anontrace.mixnet.swap import fingerprint
 from anontrace.wire import look
+from anontrace.wire.levels import NORMAL
 from anontrace_shared.schedule import nym_key
 
 from tests.companion.paper import NYMSERVER, START, Time, Wearer

@@ -7,10 +7,10 @@ from anontrace.companion.addresses.swaps import Swaps
 from anontrace.companion.exposures import polling
 from anontrace.companion.network.servers import Servers
 from anontrace.companion.reports import fragments
-from anontrace.companion.schedule.levels import NORMAL
 from anontrace.companion.store import state
 from anontrace.companion.store.states import ACCEPTED
 from anontrace.mixnet.sizes import MESSAGE
+from anontrace.wire.levels import NORMAL
 
 from tests.companion.conftest import Cli, SimulatedClock
 from tests.companion.paper import START, Time, Wearer, make_transparent

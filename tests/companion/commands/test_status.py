@@ -1,7 +1,5 @@
 """`anontrace status`: the days of the log as bars, on any terminal."""
 
-import time
-
 import pytest
 from anontrace.companion.store import state
 
@@ -10,15 +8,6 @@ from tests.companion.conftest import START
 from tests.companion.reports.test_contact_log import block
 
 SLOT = START // 300  # 2026-01-05 08:00 UTC
-
-
-@pytest.fixture(autouse=True)
-def utc(monkeypatch):
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from random import Random
 from anontrace.companion.exposures import polling
 from anontrace.companion.exposures.looking import OneLook, Room
 from anontrace.companion.exposures.polling import Polled
-from anontrace.companion.schedule.levels import NORMAL
 from anontrace.companion.store import state
 from anontrace.companion.store.addresses import NewSurb
 from anontrace.companion.store.badges import RATCHET
@@ -16,6 +15,7 @@ from anontrace.mixnet import keydays, notification, surb
 from anontrace.mixnet.header import GROUPED
 from anontrace.mixnet.path import Hop
 from anontrace.wire import look
+from anontrace.wire.levels import NORMAL
 from anontrace_primitives import x25519_base
 from anontrace_shared.slots import day_of, slot_of
 

@@ -16,9 +16,9 @@ from anontrace.companion.exposures.cases import assess
 from anontrace.companion.exposures.looking import Room
 from anontrace.companion.network.servers import Servers
 from anontrace.companion.schedule import scheduled_polls
-from anontrace.companion.schedule.levels import LOW, NORMAL
 from anontrace.companion.store.expected import DUMMY
 from anontrace.wire import look
+from anontrace.wire.levels import LOW, NORMAL
 from anontrace_shared.slots import slot_of
 
 from tests.companion.exposures.desk import CASE, Desk

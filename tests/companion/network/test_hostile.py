@@ -13,8 +13,8 @@ from anontrace.companion.addresses.swaps import Swaps
 from anontrace.companion.errors import FAILED, OFFLINE, RefusedError
 from anontrace.companion.network import client
 from anontrace.companion.schedule import batches
-from anontrace.companion.schedule.levels import NORMAL
 from anontrace.companion.store import making
+from anontrace.wire.levels import NORMAL
 
 from tests.backend.certificates import Authority
 from tests.companion.commands.test_cli import NETWORK

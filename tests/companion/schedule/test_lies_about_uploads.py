@@ -5,10 +5,10 @@ import secrets
 
 import pytest
 from anontrace.companion.reports.journey import count, unsent
-from anontrace.companion.schedule.levels import Level
 from anontrace.companion.store.states import ACCEPTED, READY
 from anontrace.mixnet.receipt import UploadAnswer, UploadQuestion, UploadState
 from anontrace.mixnet.sizes import PAYLOAD
+from anontrace.wire.levels import Level
 
 from tests.companion.paper import START, Wearer
 from tests.companion.schedule.test_shape import DAY, every, hand_in, time  # noqa: F401

@@ -13,7 +13,6 @@ from anontrace.companion.errors import BadgeNotFoundError, BluetoothError, BusyE
 from anontrace.companion.exposures.cases import assess
 from anontrace.companion.exposures.looking import GROUPS
 from anontrace.companion.schedule import renewal, run, scheduled_polls
-from anontrace.companion.schedule.levels import HIGH, LOW, NORMAL, Level
 from anontrace.companion.store import states
 from anontrace.companion.store.badges import RATCHET
 from anontrace.mixnet import swap
@@ -21,6 +20,7 @@ from anontrace.mixnet.header import ALONE
 from anontrace.mixnet.receipt import NymQuestion
 from anontrace.mixnet.sizes import MESSAGE, PAYLOAD
 from anontrace.wire import look
+from anontrace.wire.levels import HIGH, LOW, NORMAL, Level
 from anontrace_shared.slots import day_of, slot_of
 
 from tests.companion.paper import KINDS, MAILBOX, START, Time, Wearer, exposure, make_transparent

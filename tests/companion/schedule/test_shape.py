@@ -25,12 +25,12 @@ from anontrace import clock
 from anontrace.companion.addresses import registration
 from anontrace.companion.exposures.cases import assess
 from anontrace.companion.schedule import run, scheduled_polls
-from anontrace.companion.schedule.levels import Level
 from anontrace.companion.store.states import ACCEPTED
 from anontrace.companion.store.uploads import PASS_ON
 from anontrace.mixnet import keydays
 from anontrace.mixnet.receipt import NymQuestion, UploadQuestion
 from anontrace.mixnet.sizes import FRAGMENT_DATA
+from anontrace.wire.levels import Level
 from anontrace.wire.upload import ChainAuthorization, Upload
 from anontrace_shared import schedule
 from anontrace_shared.slots import slot_of

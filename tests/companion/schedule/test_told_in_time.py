@@ -11,7 +11,7 @@ from random import Random
 import pytest
 from anontrace import clock
 from anontrace.companion.schedule import run
-from anontrace.companion.schedule.levels import HIGH, LOW, NORMAL
+from anontrace.wire.levels import HIGH, LOW, NORMAL
 from anontrace_shared.slots import SLOTS_PER_DAY, slot_of
 
 from tests.companion.paper import START, Time, Wearer, exposure, make_transparent

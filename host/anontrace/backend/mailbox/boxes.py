@@ -20,10 +20,9 @@ from anontrace.wire.look import Answer, Group, Look
 
 KEEP_DAYS = 30
 TABLE = "mailboxes"
-GROUPS = (
-    "groups"  # a page of a group: its address (16), number (2, big-endian); messages with their digests (249 each),
-)
-# without them (243) what older servers stored
+# A page of a group: its address (16), number (2, big-endian); messages with their digests (249 each), or without them
+# (243), as older servers stored them.
+GROUPS = "groups"
 PAGE = 32  # messages in one; an append writes a page anew
 _AT_ONCE = 256  # lists that are read together: 16 MB, if all are full
 _READERS = 4  # looks that are answered at one time; one at full lists waits for room, not for memory

@@ -108,9 +108,7 @@ def router(office: Office, gate: Gate) -> APIRouter:
     @routes.post("/limit")
     async def set_limit(request: Request) -> Response:
         """Another limit, in place of the one before."""
-        visitor = await gate.visitor(request)
-        visitor.person.need(Right.DECIDE)
-        form = await gate.form(request, visitor)
+        visitor, form = await gate.posted(request, Right.DECIDE)
         await desk.set_limit(visitor.person, _limit_of(form))
         return RedirectResponse("/limit", 303)
 
@@ -145,36 +143,28 @@ def router(office: Office, gate: Gate) -> APIRouter:
     @routes.post("/cases/{report}/proposal")
     async def propose(request: Request, report: str = _REPORT) -> Response:
         """Put before somebody who decides."""
-        visitor = await gate.visitor(request)
-        visitor.person.need(Right.PROPOSE)
-        form = await gate.form(request, visitor)
+        visitor, form = await gate.posted(request, Right.PROPOSE)
         await desk.propose(visitor.person, report, await wanted(form, visitor, report, _act(form)))
         return RedirectResponse(f"/cases/{report}", 303)
 
     @routes.post("/cases/{report}/decision")
     async def decide(request: Request, report: str = _REPORT) -> Response:
         """Decided alone."""
-        visitor = await gate.visitor(request)
-        visitor.person.need(Right.DECIDE)
-        form = await gate.form(request, visitor)
+        visitor, form = await gate.posted(request, Right.DECIDE)
         await desk.do(visitor.person, report, await wanted(form, visitor, report, _act(form)))
         return RedirectResponse(f"/cases/{report}", 303)
 
     @routes.post("/cases/{report}/approval")
     async def approve(request: Request, report: str = _REPORT) -> Response:
         """What was proposed is done."""
-        visitor = await gate.visitor(request)
-        visitor.person.need(Right.DECIDE)
-        form = await gate.form(request, visitor)
+        visitor, form = await gate.posted(request, Right.DECIDE)
         await desk.approve_proposal(visitor.person, report, text(form, "proposal"))
         return RedirectResponse(f"/cases/{report}", 303)
 
     @routes.post("/sending")
     async def switch(request: Request) -> Response:
         """All sending stopped, or resumed."""
-        visitor = await gate.visitor(request)
-        visitor.person.need(Right.STOP)
-        form = await gate.form(request, visitor)
+        visitor, form = await gate.posted(request, Right.STOP)
         wanted = text(form, "sending")
         if wanted not in ("stop", "resume"):
             raise Refused(422, "sending: stop or resume is needed")

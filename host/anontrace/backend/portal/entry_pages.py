@@ -150,15 +150,13 @@ def router(office: Office, gate: Gate) -> APIRouter:
     @routes.post("/me/recovery")
     async def recovery(request: Request) -> Response:
         """Other recovery codes."""
-        visitor = await gate.visitor(request)
-        await gate.form(request, visitor)
+        visitor, _ = await gate.posted(request)
         return page(request, "recovery", visitor, codes=await entry.new_recovery_codes(visitor.person.name))
 
     @routes.post("/me/password")
     async def password(request: Request) -> Response:
         """Another password."""
-        visitor = await gate.visitor(request)
-        form = await gate.form(request, visitor)
+        visitor, form = await gate.posted(request)
         new = text(form, "password", _MAX_PASSWORD)
         if new != text(form, "again", _MAX_PASSWORD):
             raise Refused(422, "the two passwords are not the same")
@@ -174,8 +172,7 @@ def router(office: Office, gate: Gate) -> APIRouter:
     @routes.post("/me/passkey/removal")
     async def remove_passkey(request: Request) -> Response:
         """A passkey does not count any more."""
-        visitor = await gate.visitor(request)
-        form = await gate.form(request, visitor)
+        visitor, form = await gate.posted(request)
         await entry.remove_passkey(visitor.person.name, text(form, "id", _MAX_ANSWER))
         return RedirectResponse("/me", 303)
 
@@ -189,16 +186,14 @@ def router(office: Office, gate: Gate) -> APIRouter:
     @routes.post("/me/passkey")
     async def add_passkey(request: Request) -> Response:
         """It was."""
-        visitor = await gate.visitor(request)
-        form = await gate.form(request, visitor)
+        visitor, form = await gate.posted(request)
         await entry.add_passkey(visitor.token, text(form, "passkey", _MAX_ANSWER), text(form, "name", 40))
         return RedirectResponse("/me", 303)
 
     @routes.post("/logout")
     async def logout(request: Request) -> Response:
         """The session is over."""
-        visitor = await gate.visitor(request)
-        await gate.form(request, visitor)
+        visitor, _ = await gate.posted(request)
         await office.sessions.end(visitor.token)
         answer = RedirectResponse("/login", 303)
         gate.let_out(answer)

@@ -78,6 +78,13 @@ class Gate:
                 raise Refused(403, "this form is of another session: load the page anew")
         return form
 
+    async def posted(self, request: Request, right: Right | None = None) -> tuple[Visitor, FormData]:
+        """Who sent a form, and what it brings. Refused (401, 403) as `visitor` and `form` do, or without this right."""
+        visitor = await self.visitor(request)
+        if right is not None:
+            visitor.person.need(right)
+        return visitor, await self.form(request, visitor)
+
     def _check_origin(self, request: Request) -> None:
         """Browsers name the origin of a form, or at least say whether it is the same."""
         origin = request.headers.get("origin")

@@ -40,9 +40,7 @@ def router(office: Office, gate: Gate) -> APIRouter:
     @routes.post("/accounts")
     async def add(request: Request) -> Response:
         """A new one, and the code for its owner."""
-        visitor = await gate.visitor(request)
-        visitor.person.need(Right.CHANGE_ACCOUNTS)
-        form = await gate.form(request, visitor)
+        visitor, form = await gate.posted(request, Right.CHANGE_ACCOUNTS)
         name = text(form, "name")
         invited = await office.accounts.add(visitor.person.name, name, role_of(text(form, "role")), text(form, "site"))
         return page(request, "invited", visitor, name=name, invitation=invited)
@@ -50,27 +48,21 @@ def router(office: Office, gate: Gate) -> APIRouter:
     @routes.post("/accounts/{name}/invitation")
     async def invite(request: Request, name: str = _NAME) -> Response:
         """After a lost factor."""
-        visitor = await gate.visitor(request)
-        visitor.person.need(Right.CHANGE_ACCOUNTS)
-        await gate.form(request, visitor)
+        visitor, _ = await gate.posted(request, Right.CHANGE_ACCOUNTS)
         invited = await office.accounts.invite_anew(visitor.person.name, name)
         return page(request, "invited", visitor, name=name, invitation=invited)
 
     @routes.post("/accounts/{name}/role")
     async def change_role(request: Request, name: str = _NAME) -> Response:
         """Another role."""
-        visitor = await gate.visitor(request)
-        visitor.person.need(Right.CHANGE_ACCOUNTS)
-        form = await gate.form(request, visitor)
+        visitor, form = await gate.posted(request, Right.CHANGE_ACCOUNTS)
         await office.accounts.set_role(visitor.person.name, name, role_of(text(form, "role")))
         return RedirectResponse("/accounts", 303)
 
     @routes.post("/accounts/{name}/withdrawal")
     async def withdraw(request: Request, name: str = _NAME) -> Response:
         """Withdrawn for good."""
-        visitor = await gate.visitor(request)
-        visitor.person.need(Right.CHANGE_ACCOUNTS)
-        await gate.form(request, visitor)
+        visitor, _ = await gate.posted(request, Right.CHANGE_ACCOUNTS)
         await office.accounts.withdraw(visitor.person.name, name)
         return RedirectResponse("/accounts", 303)
 
@@ -84,9 +76,7 @@ def router(office: Office, gate: Gate) -> APIRouter:
     @routes.post("/settings")
     async def change_settings(request: Request) -> Response:
         """Changed, proposed or confirmed."""
-        visitor = await gate.visitor(request)
-        visitor.person.need(Right.CHANGE_SETTINGS)
-        form = await gate.form(request, visitor)
+        visitor, form = await gate.posted(request, Right.CHANGE_SETTINGS)
         wanted = Settings(four_eyes=text(form, "four_eyes") == "yes")
         change = office.settings.confirm if text(form, "confirm") else office.settings.propose
         await change(visitor.person.name, wanted)

@@ -65,9 +65,7 @@ def router(office: Office, gate: Gate) -> APIRouter:
     @routes.post("/tokens")
     async def issue(request: Request) -> Response:
         """One token, in large type, with a slip to be printed."""
-        visitor = await gate.visitor(request)
-        visitor.person.need(Right.ISSUE)
-        form = await gate.form(request, visitor)
+        visitor, form = await gate.posted(request, Right.ISSUE)
         disease = text(form, "disease").upper()
         issued = await desk.issue(visitor.person, disease, text(form, "reference"))
         pictures = [(issued, qr(issued.token, "QR"))]
@@ -76,9 +74,7 @@ def router(office: Office, gate: Gate) -> APIRouter:
     @routes.post("/tokens/file")
     async def issue_many(request: Request) -> Response:
         """Tokens for a laboratory's file: as a file, or as slips to be printed."""
-        visitor = await gate.visitor(request)
-        visitor.person.need(Right.ISSUE)
-        form = await gate.form(request, visitor)
+        visitor, form = await gate.posted(request, Right.ISSUE)
         given = form.get("file")
         if not isinstance(given, UploadFile):
             raise FormatError("no file was chosen")
@@ -99,8 +95,7 @@ def router(office: Office, gate: Gate) -> APIRouter:
     @routes.post("/tokens/{token}/withdrawal")
     async def withdraw(request: Request, token: str = _TOKEN) -> Response:
         """It cannot be redeemed any more."""
-        visitor = await gate.visitor(request)
-        await gate.form(request, visitor)
+        visitor, _ = await gate.posted(request)
         await desk.withdraw_token(visitor.person, token)
         return RedirectResponse(f"/tokens/{token}", 303)
 

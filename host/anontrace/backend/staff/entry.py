@@ -83,7 +83,7 @@ class Entry:
         return made
 
     async def _second(self, account: Account, judge: _Judge) -> tuple[str, Account]:
-        """The second factor is judged and used up in one step with the account's entry in the audit."""
+        """The second factor is judged and used up in one step. The audit has it before anybody is in."""
         await self._count(account.name)
         used: list[bool] = []
 

@@ -58,8 +58,9 @@ def step_of(secret: str, code: str, after: int) -> int | None:
     return found if found is not None and found > after else None
 
 
-def new_codes(count: int, groups: int = 2) -> list[str]:
-    """Codes to be written down, such as `k7pd9-x2mqa`: 25 bits a group."""
+def new_codes(count: int, groups: int = 3) -> list[str]:
+    """Codes to be written down, such as `k7pd9-x2mqa-8fhwt`: 25 bits a group. Only hashes of them are kept, without a
+    salt: whoever has read the store must not come by one by trying all."""
     return ["-".join("".join(secrets.choice(_ALPHABET) for _ in range(5)) for _ in range(groups)) for _ in range(count)]
 
 

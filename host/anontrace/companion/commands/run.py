@@ -51,11 +51,11 @@ def run(context: Context, level: str | None, once: bool, no_badge: bool) -> int:
     from anontrace.companion.days import moment_text
     from anontrace.companion.errors import BusyError
     from anontrace.companion.network.servers import Servers
-    from anontrace.companion.schedule.levels import LEVELS
     from anontrace.companion.schedule.run import BETWEEN_SECONDS, DIRECTORY_SECONDS, Run
     from anontrace.companion.store.lock import RUN_FILE, exclusive
     from anontrace.companion.system import stopping
     from anontrace.companion.system.notify import TEXT, there_is_news
+    from anontrace.wire.levels import LEVELS
 
     def tell(event: "Event") -> None:
         if event.news:

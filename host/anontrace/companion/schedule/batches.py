@@ -15,11 +15,11 @@ from anontrace.companion.network.servers import Servers
 from anontrace.companion.reports import fragments
 from anontrace.companion.reports.fragments import Piece
 from anontrace.companion.schedule import dummies, renewal
-from anontrace.companion.schedule.levels import Level
 from anontrace.companion.store.renewals import OldSurb
 from anontrace.companion.store.state import State
 from anontrace.mixnet import kinds, packet
 from anontrace.mixnet.header import NO_MAILBOX
+from anontrace.wire.levels import Level
 
 _TRIES = 3  # first mixes
 

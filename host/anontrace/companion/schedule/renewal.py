@@ -14,9 +14,9 @@ from anontrace.companion.addresses import confirming, registration
 from anontrace.companion.network.servers import Servers
 from anontrace.companion.reports import journey
 from anontrace.companion.schedule import dummies
-from anontrace.companion.schedule.levels import Level
 from anontrace.companion.store.renewals import OldSurb
 from anontrace.companion.store.state import State
+from anontrace.wire.levels import Level
 
 IN_FLIGHT_SECONDS = 6 * 3600  # by then, what was sent has arrived
 _MAX_WAIT = 2.5  # of that: confirmations come in bursts, one with each look, and dummies are not to

@@ -29,11 +29,11 @@ from anontrace.companion.exposures.presentation import WITHDRAWN, told_lines
 from anontrace.companion.network.servers import Servers
 from anontrace.companion.reports import fragments
 from anontrace.companion.schedule import batches, scheduled_polls
-from anontrace.companion.schedule.levels import Level
 from anontrace.companion.schedule.renewal import SPREAD_SECONDS
 from anontrace.companion.store.badges import Badge
 from anontrace.companion.store.state import State
 from anontrace.companion.store.uploads import StoredUpload
+from anontrace.wire.levels import Level
 
 AHEAD_SLOTS = 5 * SLOTS_PER_DAY  # registered ahead, or on the way: their swaps leave over SPREAD_SECONDS
 MIN_SLOTS = SLOTS_PER_DAY // 2  # below that, addresses are registered at once instead of by and by

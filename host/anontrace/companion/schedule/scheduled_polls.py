@@ -13,11 +13,11 @@ from anontrace.companion.exposures import polling
 from anontrace.companion.exposures.looking import OneLook, Room
 from anontrace.companion.exposures.polling import Polled
 from anontrace.companion.network.servers import Servers
-from anontrace.companion.schedule.levels import Level
 from anontrace.companion.schedule.renewal import MAX_EMPTY_POLLS, advance, slots_in_question
 from anontrace.companion.store.addresses import Mailbox
 from anontrace.companion.store.groups import MailGroup
 from anontrace.companion.store.state import State
+from anontrace.wire.levels import Level
 from anontrace.wire.look import Answer
 
 ALONE, ALONE_ROOM = 240, 10  # mailboxes that are in no group, in a look, and messages of theirs in its answer

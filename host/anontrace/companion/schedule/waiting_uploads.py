@@ -10,9 +10,8 @@ from anontrace.companion.store.states import READY
 from anontrace.companion.store.uploads import MIXES, StoredUpload
 from anontrace.mixnet import fragment
 from anontrace.wire import upload
+from anontrace.wire.levels import LEVELS, Level
 from anontrace.wire.upload import PermitAuthorization
-
-from .levels import LEVELS, Level
 
 MARGIN = 1.5  # what `run` may take at most for an upload, of the mean: its times are random
 DAY_SECONDS = 86400
