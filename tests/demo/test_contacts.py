@@ -9,11 +9,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from anontrace.epidemic.contacts import files
+from anontrace.epidemic.contacts.files import ContactsError
+from anontrace.epidemic.contacts.lists import Line, parse, read
 
 from tools.demo import __main__ as demo
-from tools.demo import contact_files
-from tools.demo.contact_files import ContactsError
-from tools.demo.contacts import Line, cut, join, parse, read
+from tools.demo.contacts import cut, join
 
 RECORDED = Path(__file__).resolve().parents[3] / "shared" / "data" / "primaryschool.csv.gz"
 PLAIN = b"20 7 9\n40 7 9\n"
@@ -267,13 +268,13 @@ def test_a_pipe_is_no_contact_list_and_is_not_waited_for(tmp_path: Path) -> None
 def test_a_small_file_that_unpacks_to_much_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pack, limit: int = 1 << 20
 ) -> None:
-    monkeypatch.setattr(contact_files, "MAX_CHARACTERS", limit)
+    monkeypatch.setattr(files, "MAX_CHARACTERS", limit)
     path = tmp_path / "bomb"
     for content in (bytes(16 << 20), b"20 7 9\n" * (limit // 3)):
         path.write_bytes(pack(content))
         with pytest.raises(ContactsError, match=r"characters in line 1|is larger than .* 1 MiB, unpacked"):
             read(path)
-    monkeypatch.setattr(contact_files, "MAX_LINES", 1000)
+    monkeypatch.setattr(files, "MAX_LINES", 1000)
     path.write_bytes(pack(b"\n" * 1001))
     with pytest.raises(ContactsError, match="is larger than 1,000 lines"):
         read(path)

@@ -2,10 +2,11 @@
 
 import io
 
+from anontrace.epidemic.contacts.lists import parse
 from rich.console import Console
 
 from tools.demo import story, table, truth
-from tools.demo.contacts import Recording, cut, parse
+from tools.demo.contacts import Recording, cut
 from tools.demo.truth import Expectation
 
 

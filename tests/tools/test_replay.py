@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from anontrace.epidemic.contacts import lists
 
 from tools.demo import contacts
 from tools.replay import wearers
@@ -125,7 +126,7 @@ def test_what_cannot_be_played_is_refused_in_words(
 
 def test_who_was_near_is_counted_in_thirds_of_slots(tmp_path: Path) -> None:
 
-    recording = contacts.cut(contacts.read(listed(tmp_path, STORY)).lines, "ada")
+    recording = contacts.cut(lists.read(listed(tmp_path, STORY)).lines, "ada")
     first = (recording.origin + MORNING) // 300
     assert wearers.near(recording)["ben"] == {
         first: {"ada": set(range(5, 15))},

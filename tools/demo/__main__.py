@@ -7,11 +7,12 @@ import signal
 import sys
 from pathlib import Path
 
+from anontrace.epidemic.contacts import columns, lists
+from anontrace.epidemic.contacts.files import ContactsError
+from anontrace.epidemic.contacts.lists import ContactList
 from rich.console import Console
 
-from tools.demo import contact_columns, contacts, story, truth
-from tools.demo.contact_files import ContactsError
-from tools.demo.contacts import ContactList
+from tools.demo import contacts, story, truth
 from tools.demo.processes import DemoError
 from tools.demo.run import Play, perform
 from tools.micropython import MissingRuntime
@@ -22,7 +23,7 @@ _MANY = 60  # people; beyond that a usual machine takes very long
 def moment(text: str) -> int:
     """A time as the list has them, for an option."""
     try:
-        return contact_columns.moment(text)
+        return columns.moment(text)
     except ContactsError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
@@ -50,7 +51,7 @@ def _arguments(given: list[str] | None) -> argparse.Namespace:
                 parser.error("without --contacts the built-in story is played, which takes no such option")
     if options.rule is not None and not 1 <= options.rule <= 65535:
         parser.error("--rule takes 1 to 65535 minutes")
-    low, high = contacts.MIN_STEP, contacts.MAX_STEP
+    low, high = lists.MIN_STEP, lists.MAX_STEP
     if options.step is not None and (options.step % low or not low <= options.step <= high):
         parser.error(f"--step takes a multiple of {low} from {low} to {high} seconds: badges count thirds of a minute")
     if options.scale is not None and not 0 < options.scale < math.inf:
@@ -60,7 +61,7 @@ def _arguments(given: list[str] | None) -> argparse.Namespace:
 
 def _explain(console: Console, listed: ContactList, step: int, given: bool) -> None:
     """One line on how the list is taken."""
-    few = len({line.time for line in listed.lines}) < contacts.MIN_TIMES
+    few = len({line.time for line in listed.lines}) < lists.MIN_TIMES
     reason = "as you say" if given else "too few times to tell; STEP= does" if few else "their grid; STEP= overrules it"
     passed = f"; passed over: {', '.join(listed.passed_over)}" if listed.passed_over else ""
     line = f"contact list: {len(listed.lines)} lines, each for the {step} s before its time ({reason}){passed}"
@@ -72,7 +73,7 @@ def _choose(options: argparse.Namespace, console: Console) -> Play:
     if options.contacts is None:
         recording, patient, rule = story.recording(), story.PATIENT, story.RULE_MINUTES
     else:
-        listed = contacts.read(options.contacts)
+        listed = lists.read(options.contacts)
         recording = contacts.cut(
             listed.lines,
             options.patient,

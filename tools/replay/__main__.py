@@ -9,13 +9,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from anontrace.companion.reports.contact_log import HANDED_IN_DAYS
+from anontrace.epidemic.contacts import lists
+from anontrace.epidemic.contacts.files import ContactsError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from tools.demo import contacts
 from tools.demo.__main__ import moment
-from tools.demo.contact_files import ContactsError
 from tools.demo.contacts import Recording
 from tools.demo.story import RULE_MINUTES
 from tools.replay.backend import ReplayError
@@ -49,7 +50,7 @@ def _arguments(given: list[str] | None) -> argparse.Namespace:
         parser.error("--rule takes 1 to 65535 minutes")
     if not 1 <= options.workers <= 256:
         parser.error("--workers takes 1 to 256")
-    low, high = contacts.MIN_STEP, contacts.MAX_STEP
+    low, high = lists.MIN_STEP, lists.MAX_STEP
     if options.step is not None and (options.step % low or not low <= options.step <= high):
         parser.error(f"--step takes a multiple of {low} from {low} to {high} seconds: badges count thirds of a minute")
     return options
@@ -57,7 +58,7 @@ def _arguments(given: list[str] | None) -> argparse.Namespace:
 
 def _recording(options: argparse.Namespace) -> tuple[Recording, list[str]]:
     """What is played, and who is a patient in it. ContactsError when that makes no sense."""
-    lines = contacts.read(options.contacts).lines
+    lines = lists.read(options.contacts).lines
     window = {"start": options.start, "end": options.end, "step": options.step}
     if options.patient == ALL:
         first = next(

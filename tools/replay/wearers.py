@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 
 from anontrace.companion.exposures import judging
 from anontrace.companion.exposures.judging import Exposure, Received
+from anontrace.epidemic.contacts.lists import THIRD
 from anontrace.mixnet import notification
 from anontrace.mixnet.surb import SurbSecrets
 from anontrace_primitives import x25519_base_many
 from anontrace_shared import figures, log, schedule, slots
 from anontrace_shared.schedule import nym_key
 
-from tools.demo.contacts import THIRD, Recording
+from tools.demo.contacts import Recording
 
 _THIRDS = slots.SLOT_SECONDS // THIRD
 _RSSI, _TX_POWER = -60, 3  # dBm: the list says that two were near, not how near

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, time
 from itertools import pairwise
 from typing import NamedTuple
 
-from tools.demo.contact_files import ContactsError
+from .files import ContactsError
 
 COMMENT = ("#", "%")
 MAX_FIELDS = 32

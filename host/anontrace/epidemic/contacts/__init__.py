@@ -1,0 +1,1 @@
+"""Recorded contact lists: reading and checking them. What an epidemic spreads over, and what the tools play."""
