@@ -15,6 +15,9 @@ from anontrace.wire.look import Group, Look
 
 GROUPS = 32  # in each look, live ones or random: one is begun a day, and each is alive for 31 days
 MAX_BATCH = 256  # messages that a mix takes in one request
+# Between two looks, in parts of the mean: the longest is what a message waits, and each that is saved leaves bytes for
+# more sums.
+LOOK_GAPS = 0.8, 1.2
 
 
 @dataclass(frozen=True)

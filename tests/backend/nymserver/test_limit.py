@@ -14,9 +14,10 @@ from anontrace import clock
 from anontrace.backend.errors import StoreError
 from anontrace.backend.nymserver import growth, limit, risk
 from anontrace.backend.nymserver.cases import Cases
-from anontrace.backend.nymserver.limit import DEFAULT_A_DAY, WAITING, Limit, Waiting
+from anontrace.backend.nymserver.limit import WAITING, Limit, Waiting
 from anontrace.backend.nymserver.limiting import Limiting
 from anontrace.backend.nymserver.nyms import Outgoing
+from anontrace.backend.nymserver.quota import DEFAULT_A_DAY
 from anontrace.backend.nymserver.records import Case, Contact, LimitSettings, Outcome, Retraction, State, Tally
 from anontrace.backend.nymserver.reports import Reports
 from anontrace.backend.nymserver.sending import SEND

@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 from anontrace import clock
-from anontrace.companion.schedule import run
+from anontrace.wire import levels
 from anontrace.wire.levels import HIGH, LOW, NORMAL
 from anontrace_shared.slots import SLOTS_PER_DAY, slot_of
 
@@ -81,7 +81,7 @@ def longest(wearer, sent):
 def test_a_notification_of_any_age_and_all_those_of_an_hour_are_told_within_the_hours_of_the_level(wearer):
     level, chance = wearer._level, Random(5)
     promised = PROMISED[level.name]
-    assert max(run.LOOK_GAPS) * 24 / level.looks <= promised
+    assert max(levels.LOOK_GAPS) * 24 / level.looks <= promised
     wearer.until(wearer.time.now + SETTLED[level.name] * DAY)
     begin, sent = wearer.time.now, {}
     ages = [chance.randrange(MAX_DAYS * SLOTS_PER_DAY) for _ in range(COUNT - 2)] + [0, MAX_DAYS * SLOTS_PER_DAY - 1]

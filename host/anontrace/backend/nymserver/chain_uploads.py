@@ -51,7 +51,7 @@ class ChainUploads:
             return None
         today = keydays.day_at(clock.now())
         case = await self._reports.case(claim.case_id)
-        if claim.expiry_day + KEEP_DAYS < today or case is None or case.retracted or claim.generation >= case.depth:
+        if claim.expiry_day + KEEP_DAYS < today or case is None or case.retracted or not case.goes_on(claim.generation):
             return None
         token = sha256(shown.chain_token).digest()
         await self._store.put_if_absent_many(_SPENT, [Put(token, upload_id)], expires=today + CASE_DAYS)

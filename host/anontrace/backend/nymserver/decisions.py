@@ -17,7 +17,7 @@ def approve(case: Case, report: Report, decision: Decision, today: int) -> int |
         given = getattr(decision, name)
         if given is not None:
             setattr(case, name, given)
-    if case.depth <= report.generation:
+    if not case.goes_on(report.generation):
         raise Refused(422, f"depth: the contacts of this report are generation {report.generation + 1}")
     return min((limit for limit in (decision.budget, case.room(today)) if limit is not None), default=None)
 
@@ -32,4 +32,9 @@ def chosen(contacts: Sequence[Contact], decision: Decision) -> list[Contact]:
         found = [contact for contact in found if contact.id in wanted]
     if decision.attenuation is not None:
         found = [contact for contact in found if contact.attenuation <= decision.attenuation]
-    return sorted(found, key=lambda contact: (-contact.present, contact.attenuation))
+    return sorted(found, key=lambda contact: order(contact.present, contact.attenuation))
+
+
+def order(present: int, attenuation: int) -> tuple[int, int]:
+    """Lower for whoever comes first where a budget does not take all: who was near longest, then who was nearest."""
+    return -present, attenuation

@@ -82,7 +82,7 @@ async def match(heard: Sequence[Heard], registered: Registered, tally: Tally, tx
     contacts: dict[bytes, Contact] = {}
     for start in range(0, len(heard), _MAX_IN_LOOKUP):
         part = heard[start : start + _MAX_IN_LOOKUP]
-        wanted = [[(nym_key(each.address, slot), slot) for slot in _slots_for(each.slot)] for each in part]
+        wanted = [[(nym_key(each.address, slot), slot) for slot in slots_for(each.slot)] for each in part]
         keys = list({key for choices in wanted for key, _ in choices})
         known = {key for key, there in zip(keys, await registered(keys), strict=True) if there}
         for each, choices in zip(part, wanted, strict=True):
@@ -97,13 +97,19 @@ async def match(heard: Sequence[Heard], registered: Registered, tally: Tally, tx
     return [contact.model_copy(update={"id": number}) for number, contact in enumerate(shuffled, 1)]
 
 
-def _slots_for(heard_in: int) -> list[int]:
+def slots_for(heard_in: int) -> list[int]:
+    """The slots whose address may be heard in this one, the likeliest first: clocks drift."""
     return [slot for slot in (heard_in, heard_in - 1, heard_in + 1) if 0 <= slot < slots.SLOT_LIMIT]
+
+
+def attenuation_of(tx_power: int, strongest: int, tx_correction: int = 0) -> int:
+    """What was lost on the way at the best moment, 0 to 255 dB; all in dBm or dB."""
+    return min(255, max(0, tx_power + tx_correction - strongest))
 
 
 def _merged(before: Contact | None, heard: Heard, slot: int, tx_correction: int) -> Contact:
     figures = heard.figures
-    attenuation = min(255, max(0, figures.tx_power + tx_correction - figures.strongest))
+    attenuation = attenuation_of(figures.tx_power, figures.strongest, tx_correction)
     if before is None:
         return Contact(
             id=0,

@@ -22,7 +22,7 @@ from anontrace.mixnet import keydays
 from anontrace.mixnet.notification import Notification
 from anontrace.mixnet.sizes import CASE_ID, CONTACT_ADDRESS, REPORT_ID
 
-from . import growth
+from . import growth, quota
 from .cases import Cases
 from .nyms import Outgoing
 from .records import HexBytes, LimitSettings, LimitStanding, State, WaitingReport
@@ -30,7 +30,6 @@ from .sending import SEND
 from .wearers import Wearers
 
 WAITING = "waiting"
-DEFAULT_A_DAY = 1000
 _TABLE, _KEY = "limit", b"limit"
 _BATCH = 256
 _MAX_SHOWN = 20_000  # waiting entries that are looked at for staff, or swept, at once
@@ -123,21 +122,13 @@ class Limit:
     async def _swap(self, value: bytes | None, new: _Record, then: Sequence[Entry] = ()) -> bool:
         return await self._store.compare_and_swap(_TABLE, _KEY, value, new.model_dump_json().encode(), None, then)
 
-    async def _a_day(self, record: _Record, wearers: int | None) -> int:
-        """How many a day are let through: what the authority has set, or one for each wearer and DEFAULT_A_DAY at
-        least."""
-        wanted = record.settings.a_day
-        if wanted is None:
-            wanted = max(DEFAULT_A_DAY, wearers or 0)
-        return wanted if self._ceiling is None else min(wanted, self._ceiling)
-
     async def let_through(self) -> int:
         """Let through what the day has room for, the highest risk first; how many that were."""
         number = 0
         while True:
             value, record = await self._read()
             wearers = await self._wearers.number(record.day)
-            room = await self._a_day(record, wearers) - record.used
+            room = quota.a_day(record.settings, wearers, self._ceiling) - record.used
             found = await self._store.peek(WAITING, min(room, _BATCH)) if room > 0 else []
             if not found:
                 return number
@@ -196,7 +187,7 @@ class Limit:
         items = [Waiting.decode(each.item) for each in shown]
         return LimitStanding(
             day=record.day,
-            a_day=await self._a_day(record, wearers),
+            a_day=quota.a_day(record.settings, wearers, self._ceiling),
             settings=record.settings,
             ceiling=self._ceiling,
             wearers=wearers,

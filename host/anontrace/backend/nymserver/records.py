@@ -333,6 +333,10 @@ class Case(BaseModel):
         outcome = self.reports.get(report.report.hex())
         return report.state if outcome is None else outcome.state
 
+    def goes_on(self, generation: int) -> bool:
+        """Whether contacts of a report of this generation may be told; those of the patient's own, 0, always may."""
+        return generation < self.depth
+
     @property
     def limits(self) -> CaseLimits:
         return CaseLimits(

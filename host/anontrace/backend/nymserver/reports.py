@@ -25,7 +25,7 @@ from anontrace.mixnet.notification import Kind, Notification
 from anontrace.mixnet.sizes import NOTE
 from anontrace.wire.places import NOWHERE, Places
 
-from . import cases, decisions, retraction, risk
+from . import cases, decisions, quota, retraction, risk
 from .cases import Cases
 from .limit import WAITING, Limit, Waiting
 from .nyms import Outgoing
@@ -319,7 +319,7 @@ class Reports:
                 words=decision.words.get(str(contact.id)) or os.urandom(NOTE),
                 of_place=report.place is not None if decision.place is None else decision.place,
             )
-            last_day = min(expiry, contact.slot // SLOTS_PER_DAY + keydays.TELLABLE_DAYS)
+            last_day = quota.last_day(contact.slot, expiry)
             outgoing = Outgoing(contact.address, contact.slot, notification.encode())
             waiting.append(Waiting(risk.of(contact), report.generation + 1, last_day, outgoing.encode()))
         return waiting

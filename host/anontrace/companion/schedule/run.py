@@ -33,7 +33,7 @@ from anontrace.companion.schedule.renewal import SPREAD_SECONDS
 from anontrace.companion.store.badges import Badge
 from anontrace.companion.store.state import State
 from anontrace.companion.store.uploads import StoredUpload
-from anontrace.wire.levels import Level
+from anontrace.wire.levels import LOOK_GAPS, Level
 
 AHEAD_SLOTS = 5 * SLOTS_PER_DAY  # registered ahead, or on the way: their swaps leave over SPREAD_SECONDS
 MIN_SLOTS = SLOTS_PER_DAY // 2  # below that, addresses are registered at once instead of by and by
@@ -42,7 +42,6 @@ DIRECTORY_SECONDS = 86400
 DAY_SECONDS = 86400
 SOON_SECONDS = 900  # what is overdue at the start, or was due too late, is spread over so long
 GAPS = 0.5, 1.5  # of the mean, at least and at most
-LOOK_GAPS = 0.8, 1.2  # of looks: the longest is what a message waits, and each that is saved leaves bytes for more sums
 BADGE_SYNCS = 24  # a day
 TOP_UPS = 4
 BETWEEN_SECONDS = 0.2  # real time, between two badges: who waits for the state folder looks more often
