@@ -10,9 +10,10 @@ from importlib import resources
 
 import pytest
 from anontrace.backend import config
-from anontrace.backend.portal import laboratory, languages
+from anontrace.backend.portal import laboratory
 from anontrace.backend.portal.app import portal
 from anontrace.backend.staff.rights import RIGHTS, Right, Role
+from anontrace.pages import catalogue
 from anontrace_shared.slots import slot_of
 from babel.messages.extract import extract_from_dir
 from fastapi import Depends
@@ -361,6 +362,6 @@ def test_every_text_of_the_pages_has_its_german() -> None:
     words = {"_": None, "say": None}
     found = {each[2] for each in extract_from_dir(folder, methods, options, words)}
     assert len(found) > 150
-    german = languages.translations("de")
+    german = catalogue.translations("anontrace.backend.portal", "de")
     same = {each for each in found if german.gettext(str(each)) == each}
     assert same <= {"Code", "Generation", "Hash", "Name", "Passkeys"}

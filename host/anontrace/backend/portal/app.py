@@ -14,17 +14,19 @@ from anontrace.backend.authority.office import Office
 from anontrace.backend.config import ServerConfig
 from anontrace.backend.errors import BackendError, Refused, StoreError
 from anontrace.backend.web.app import application
+from anontrace.pages.shelter import Sheltered
 
 from . import case_pages, entry_pages, number_pages, office_pages, token_pages
-from .gate import Gate, Sheltered
+from .gate import Gate
 from .pages import gettext_of, page
 
 _MAX_BODY = 2 << 20  # a laboratory's file, with what a form adds
-_STATIC = {
-    "icon.svg": "image/svg+xml",
-    "portal.css": "text/css; charset=utf-8",
-    "passkey.js": "text/javascript; charset=utf-8",
-}
+_STATIC = (
+    ("anontrace.pages", "icon.svg", "image/svg+xml"),
+    ("anontrace.pages", "pages.css", "text/css; charset=utf-8"),
+    (__package__, "portal.css", "text/css; charset=utf-8"),
+    (__package__, "passkey.js", "text/javascript; charset=utf-8"),
+)
 
 
 def portal(config: ServerConfig, office: Office, network: str, right_clock: Any) -> FastAPI:
@@ -33,7 +35,7 @@ def portal(config: ServerConfig, office: Office, network: str, right_clock: Any)
     origins = [config.portal_origin, f"{scheme}://{config.portal_listen}"]
     gate = Gate(office, origins)
     app = application(f"Anontrace {network}, portal", config.http, config.http.forwarded_from, _MAX_BODY, False)
-    app.add_middleware(Sheltered, origins=origins)
+    app.add_middleware(Sheltered, origins=origins, elsewhere="the portal has another name: see `portal_url`")
     for routes in (
         entry_pages.router(office, gate),
         token_pages.router(office, gate),
@@ -42,14 +44,14 @@ def portal(config: ServerConfig, office: Office, network: str, right_clock: Any)
         office_pages.router(office, gate),
     ):
         app.include_router(routes, dependencies=[right_clock])
-    for name, kind in _STATIC.items():
-        app.get(f"/static/{name}", include_in_schema=False)(_file(name, kind))
+    for package, name, kind in _STATIC:
+        app.get(f"/static/{name}", include_in_schema=False)(_file(package, name, kind))
     _install_errors(app, gate)
     return app
 
 
-def _file(name: str, kind: str) -> Callable[[], Any]:
-    data = resources.files(__package__).joinpath("static", name).read_bytes()
+def _file(package: str, name: str, kind: str) -> Callable[[], Any]:
+    data = resources.files(package).joinpath("static", name).read_bytes()
 
     async def file() -> Response:
         return Response(data, media_type=kind)

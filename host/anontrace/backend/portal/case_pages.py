@@ -15,8 +15,8 @@ from anontrace.backend.authority.rules import Rule
 from anontrace.backend.errors import Refused
 from anontrace.backend.nymserver.records import Decision, LimitSettings
 from anontrace.backend.staff.rights import Right
+from anontrace.pages import drawing
 
-from . import drawing
 from .gate import Gate, text
 from .pages import gettext_of, page
 from .token_pages import day_of

@@ -1,27 +1,20 @@
 """Signing in, setting an account up, the own account, the language."""
 
-import segno
 from anontrace_shared.errors import FormatError
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
-from markupsafe import Markup
 
 from anontrace.backend.authority.office import Office
 from anontrace.backend.errors import Refused
 from anontrace.backend.staff.records import Stage
+from anontrace.pages import catalogue
+from anontrace.pages.qr import qr
 
-from . import languages
 from .gate import Gate, Visitor, text
 from .pages import LANGUAGE_COOKIE, SECTIONS, page
 
 _YEAR = 365 * 86400
 _MAX_PASSWORD, _MAX_ANSWER = 4096, 32_768  # characters
-
-
-def qr(what: str, label: str) -> Markup:
-    """A QR code as SVG."""
-    made = segno.make(what, error="m", micro=False)
-    return Markup(made.svg_inline(scale=4, border=2, title=label, omitsize=True, svgclass="qr", lineclass=None))  # noqa: S704
 
 
 def _sender(request: Request) -> str:
@@ -207,7 +200,7 @@ def router(office: Office, gate: Gate) -> APIRouter:
         back = text(form, "back")
         is_here = back.isascii() and back.isprintable() and back.startswith("/") and back[1:2] not in ("/", "\\")
         answer = RedirectResponse(back if is_here else "/", 303)
-        if wanted in languages.NAMES:
+        if wanted in catalogue.NAMES:
             answer.set_cookie(LANGUAGE_COOKIE, wanted, max_age=_YEAR, httponly=True, samesite="strict")
         return answer
 

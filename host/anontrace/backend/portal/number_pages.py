@@ -8,8 +8,8 @@ from anontrace.backend.authority import numbers
 from anontrace.backend.authority.numbers import Row
 from anontrace.backend.authority.office import Office
 from anontrace.mixnet import keydays
+from anontrace.pages import drawing
 
-from . import drawing
 from .gate import Gate
 from .pages import gettext_of, page
 

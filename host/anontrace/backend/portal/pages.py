@@ -1,9 +1,10 @@
-"""Pages out of templates. Everything that is put into one is escaped, and what is missing is an error, not nothing."""
+"""The portal's pages out of its templates (`pages.templates`)."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from gettext import NullTranslations
 from typing import Any
 
 import jinja2
@@ -12,8 +13,8 @@ from fastapi.responses import HTMLResponse
 from markupsafe import Markup
 
 from anontrace.backend.staff.rights import Right, Role
+from anontrace.pages import catalogue, templates
 
-from . import languages
 from .gate import Visitor
 
 LANGUAGE_COOKIE = "language"
@@ -49,27 +50,23 @@ def _day(day: int) -> str:
 
 @cache
 def _environment(language: str) -> jinja2.Environment:
-    made = jinja2.Environment(
-        loader=jinja2.PackageLoader(__package__),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        extensions=["jinja2.ext.i18n"],
-    )
-    made.install_gettext_translations(languages.translations(language), newstyle=True)  # type: ignore[attr-defined]
+    made = templates.environment(__package__, language)
     made.filters |= {"moment": _moment, "day": _day}
-    made.globals |= {"Right": Right, "Role": Role, "LANGUAGES": languages.NAMES}
+    made.globals |= {"Right": Right, "Role": Role}
     return made
 
 
+def _translations(language: str) -> NullTranslations:
+    return catalogue.translations(__package__, language)
+
+
 def language_of(request: Request) -> str:
-    return languages.chosen(request.cookies.get(LANGUAGE_COOKIE, ""), request.headers.get("accept-language", ""))
+    return catalogue.chosen(request.cookies.get(LANGUAGE_COOKIE, ""), request.headers.get("accept-language", ""))
 
 
 def gettext_of(request: Request) -> Callable[[str], str]:
     """What translates for who asks."""
-    return languages.translations(language_of(request)).gettext
+    return _translations(language_of(request)).gettext
 
 
 def page(
@@ -77,7 +74,7 @@ def page(
 ) -> HTMLResponse:
     """A page, in the language of who asks."""
     language = language_of(request)
-    translate = languages.translations(language).gettext
+    translate = _translations(language).gettext
     path = request.url.path
     sections = [
         Link(place, translate(called), path.startswith(place))

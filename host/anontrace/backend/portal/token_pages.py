@@ -14,9 +14,9 @@ from anontrace.backend.authority.register import State
 from anontrace.backend.errors import Refused
 from anontrace.backend.staff.rights import Right
 from anontrace.mixnet import keydays
+from anontrace.pages.qr import qr
 
 from . import laboratory
-from .entry_pages import qr
 from .gate import Gate, text
 from .pages import page
 

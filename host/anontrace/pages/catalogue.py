@@ -1,27 +1,25 @@
-"""The portal's languages: English, and those that have a .po file here, which is read as it is. Nothing is compiled
-beforehand, so a new language is one file."""
+"""Languages: English, and those that have a .po file in a package's `locale`, which is read as it is. Nothing is
+compiled beforehand, so a new language is one file."""
 
 from functools import cache
 from gettext import GNUTranslations, NullTranslations
 from importlib import resources
 from io import BytesIO
 
-from babel.messages import mofile, pofile
-
 ENGLISH = "en"
 NAMES = {ENGLISH: "English", "de": "Deutsch"}
 
 
 @cache
-def translations(language: str) -> NullTranslations:
-    """What a page in this language is translated by."""
+def translations(package: str, language: str) -> NullTranslations:
+    """What the words of a package are translated by into this language; it leaves them as they are in English, and in
+    a language that is none of ours."""
     if language == ENGLISH or language not in NAMES:
         return NullTranslations()
-    text = resources.files(__package__).joinpath("locale", f"{language}.po").read_bytes()
-    compiled = BytesIO()
-    mofile.write_mo(compiled, pofile.read_po(BytesIO(text)))
-    compiled.seek(0)
-    return GNUTranslations(compiled)
+    import polib  # type: ignore[import-untyped]  # loaded for other languages than English only
+
+    text = resources.files(package).joinpath("locale", f"{language}.po").read_text(encoding="utf-8")
+    return GNUTranslations(BytesIO(polib.pofile(text).to_binary()))
 
 
 def chosen(cookie: str, accepted: str) -> str:
