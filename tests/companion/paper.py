@@ -25,7 +25,20 @@ from anontrace.companion.store import database, state
 from anontrace.companion.store.badges import RATCHET
 from anontrace.companion.store.network import StoredNetwork
 from anontrace.companion.store.state import State
-from anontrace.mixnet import blob, fragment, keydays, kinds, lioness, notification, packet, receipt, relay, surb, swap
+from anontrace.mixnet import (
+    blob,
+    contact_answer,
+    fragment,
+    keydays,
+    kinds,
+    lioness,
+    notification,
+    packet,
+    receipt,
+    relay,
+    surb,
+    swap,
+)
 from anontrace.mixnet.fragment import Fragment
 from anontrace.mixnet.header import ALONE, GROUPED
 from anontrace.mixnet.notification import Kind, Notification
@@ -131,7 +144,9 @@ class PaperNetwork:
 
     requests: list[Request] = field(default_factory=list)
     nyms: dict[bytes, bytes] = field(default_factory=dict)  # blobs
-    asked: list[receipt.NymQuestion | receipt.UploadQuestion] = field(default_factory=list)
+    asked: list[receipt.Question] = field(default_factory=list)
+    answers: list[tuple[bytes, bytes]] = field(default_factory=list)  # of contacts: tags, and what is sealed
+    lose_answers: int = 0  # so many of those that come next
     relayed: set[bytes] = field(default_factory=set)  # headers by which the nymserver sent
     mailboxes: dict[bytes, list[bytes]] = field(default_factory=dict)  # by the whole address, whatever its version
     groups: dict[bytes, list[bytes]] = field(default_factory=dict)
@@ -224,6 +239,11 @@ class PaperNetwork:
             self._swap(swap.Swap.decode(payload))
         elif kind is kinds.Kind.FRAGMENT:
             self._fragment(Fragment.decode(payload))
+        elif kind is kinds.Kind.CONTACT_ANSWER:
+            if self.lose_answers:
+                self.lose_answers -= 1
+            elif contact_answer.split(payload) not in self.answers:
+                self.answers.append(contact_answer.split(payload))
         elif kind is kinds.Kind.RELAY:
             asked = relay.Relay.decode(payload)
             self._send(asked.first_mix, asked.header, asked.payload())
@@ -239,7 +259,10 @@ class PaperNetwork:
             self.relayed.add(header)
             self._mix(first_mix, header + payload)
 
-    def _told(self, question: receipt.NymQuestion | receipt.UploadQuestion) -> receipt.Answer:
+    def _told(self, question: receipt.Question) -> receipt.Answer:
+        if isinstance(question, receipt.ContactAnswerQuestion):
+            named = (question.tag, question.identity)
+            return receipt.NymAnswer(named in [(tag, contact_answer.identity(each)) for tag, each in self.answers])
         if isinstance(question, receipt.NymQuestion):
             stored = self.nyms.get(question.key)
             return receipt.NymAnswer(

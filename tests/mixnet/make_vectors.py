@@ -1,4 +1,4 @@
-"""Writes tests/vectors/{lioness,mix,surb,swap,receipt,relay,fragment,notification}.json from the reference.
+"""Writes the files of `ALL` in tests/vectors from the reference.
 
     python -m tests.mixnet.make_vectors
 
@@ -13,7 +13,7 @@ from nacl.signing import SigningKey
 from tests.mixnet import reference as r
 from tests.mixnet.reference import HopState, Mix
 from tests.shared.make_vectors import FOLDER, SLOT, fixed
-from tests.shared.reference import contact_address, nym_key, public
+from tests.shared.reference import contact_address, number, nym_key, public
 
 MIXES = [Mix(number, select, fixed(f"mix {number}")) for number, select in ((7, 153), (255, 153), (1, 154), (42, 0))]
 MAILBOX = fixed("mailbox")
@@ -148,11 +148,12 @@ def receipt() -> dict[str, Any]:
     states = r.hops(MIXES, secret)
     block = bytes([MIXES[0].number]) + r.header(states, MAILBOX, b"") + key
     nym, blob, upload_id = fixed("some nym key"), fixed("new blob", 174), fixed("upload", 16)
-    last = (1 << 32) - 1
+    last, tag, identity = (1 << 32) - 1, fixed("told tag", 8), fixed("identity", 16)
     questions: list[tuple[dict[str, Any], bytes]] = [
         ({"nym_key": nym.hex(), "fingerprint": r.fingerprint(nym, blob).hex()}, r.nym_question(nym, blob)),
         ({"upload_id": upload_id.hex(), "first": 0}, r.upload_question(upload_id, 0)),
         ({"upload_id": upload_id.hex(), "first": last}, r.upload_question(upload_id, last)),
+        ({"tag": tag.hex(), "identity": identity.hex()}, r.contact_answer_question(tag, identity)),
     ]
     many = [(10 * i, 1 + i % 9) for i in range(27)]
     answers: list[tuple[dict[str, Any], bytes]] = [({"held": held}, r.nym_answer(held)) for held in (False, True)]
@@ -277,6 +278,56 @@ def words() -> dict[str, Any]:
     }
 
 
+def contact_answer() -> dict[str, Any]:
+    seed, secret = fixed("authority seed"), fixed("answer ephemeral")
+    authority = r.montgomery(bytes(SigningKey(seed).verify_key))
+    case, report = fixed("case", 16), fixed("report", 8)
+    tag = r.told_tag(case, report)
+    states = r.hops(MIXES, fixed("reply first secret"))
+    header = r.header(states, MAILBOX, b"")
+    _, reply_key = r.contact_answer_keys(secret, authority, public(secret), authority)
+    cases = []
+    for said, phone, near, own_log, note, is_back in (
+        (1 | 2 | 16, "+4930123456", [3, 1, 0, 6], 2, "Ada Ł., ab 17 Uhr", True),
+        (4, "", [0, 0, 0, 0], 0, "", True),
+        (8 | 1, "", [0, 0, 0, 0], 0, "", False),
+    ):
+        way = number(MIXES[0].number if is_back else 0, 1) + (header if is_back else fixed("no way back", 141))
+        content = r.contact_answer(said, 20788, phone, near, own_log, note, way)
+        cases.append(
+            {
+                "said": said,
+                "day": 20788,
+                "number": phone,
+                "nearness": near,
+                "own_log": own_log,
+                "note": note,
+                "first_mix": way[0],
+                "header": way[1:].hex(),
+                "content": content.hex(),
+                "payload": (payload := r.sealed_contact_answer(secret, authority, tag, content)).hex(),
+                "identity": r.blake2b(16, payload[8:-1], b"", b"anontrace/2 said").hex(),
+            }
+        )
+    text = "Kommen Sie morgen um 9 Uhr in die Lindenstraße 3, bitte nüchtern."
+    sent = r.letter(reply_key, tag, text)
+    return {
+        "authority_seed": seed.hex(),
+        "case_id": case.hex(),
+        "report_id": report.hex(),
+        "tag": tag.hex(),
+        "ephemeral_secret": secret.hex(),
+        "cases": cases,
+        "letter": {
+            "text": text,
+            "reply_key": reply_key.hex(),
+            "sent": sent.hex(),
+            "seeds": [state.seed.hex() for state in states],
+            "arrived": _arrived(states, sent).hex(),
+        },
+    }
+
+
 ALL = {
     "lioness.json": lioness,
     "mix.json": mix,
@@ -287,6 +338,7 @@ ALL = {
     "fragment.json": fragment,
     "notification.json": notification,
     "words.json": words,
+    "contact_answer.json": contact_answer,
 }
 
 

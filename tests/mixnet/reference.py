@@ -260,6 +260,10 @@ def upload_question(upload_id: bytes, first: int) -> bytes:
     return b"\1" + upload_id + number(first, 4) + bytes(20)
 
 
+def contact_answer_question(tag: bytes, identity: bytes) -> bytes:
+    return number(2, 1) + tag + identity + bytes(16)
+
+
 def nym_answer(held: bool) -> bytes:
     return number(int(held), 1) + bytes(222)
 
@@ -326,3 +330,31 @@ def aes_siv(key: bytes, about: bytes, plain: bytes) -> bytes:
 
 def words(secret: bytes, blinded: bytes, report: bytes, kind: int, text: str) -> bytes:
     return aes_siv(words_key(secret, blinded), report + number(kind, 1), text.encode().ljust(42, b"\0"))
+
+
+def told_tag(case: bytes, report: bytes) -> bytes:
+    return blake2b(8, b"", case + report, b"anontrace/2 told")
+
+
+def contact_answer_keys(secret: bytes, other: bytes, ephemeral: bytes, authority: bytes) -> tuple[bytes, bytes]:
+    keys = expanded(blake2b(32, ephemeral + authority, x25519(secret, other), b"anontrace/2 answ"), 128)
+    return keys[:64], keys[64:]
+
+
+def telephone(text: str) -> bytes:
+    halves = [0xA if each == "+" else int(each) for each in text] + [0xF] * (16 - len(text))
+    return bytes(high << 4 | low for high, low in zip(halves[::2], halves[1::2], strict=True))
+
+
+def contact_answer(said: int, day: int, phone: str, near: list[int], own_log: int, note: str, way: bytes) -> bytes:
+    head = number(said, 1) + number(day, 2) + telephone(phone) + bytes(near) + number(own_log, 1)
+    return head + note.encode().ljust(24, b"\0") + way
+
+
+def sealed_contact_answer(secret: bytes, authority: bytes, tag: bytes, content: bytes) -> bytes:
+    key, _ = contact_answer_keys(secret, authority, public(secret), authority)
+    return tag + public(secret) + aes_siv(key, tag, content) + b"\4"
+
+
+def letter(key: bytes, tag: bytes, text: str) -> bytes:
+    return aes_siv(key, tag, text.encode().ljust(223, b"\0"))

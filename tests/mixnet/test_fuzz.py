@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from anontrace.mixnet import blob, chain, kinds, lioness, notification, packet, receipt, surb
+from anontrace.mixnet import blob, chain, contact_answer, kinds, letter, lioness, notification, packet, receipt, surb
+from anontrace.mixnet.contact_answer import ContactAnswer
 from anontrace.mixnet.fragment import Fragment
 from anontrace.mixnet.notification import Notification
 from anontrace.mixnet.receipt import NymAnswer, Receipt, UploadAnswer
@@ -36,6 +37,13 @@ PARSERS: dict[str, tuple[int, Callable[[bytes], Any]]] = {
     "fragment": (239, Fragment.decode),
     "notification": (191, Notification.decode),
     "sealed notification": (239, lambda data: notification.open(SURB_SECRETS, data)),
+    "contact's answer": (239, contact_answer.split),
+    "content of an answer": (182, ContactAnswer.decode),
+    "sealed answer of a contact": (
+        230,
+        lambda data: contact_answer.open(bytes(range(32)), bytes(range(32)), bytes(8), data),
+    ),
+    "letter": (239, lambda data: letter.open(SURB_SECRETS, bytes(64), bytes(8), data)),
     "chain token": (96, lambda data: chain.open(bytes(32), data)),
     "lioness": (239, lambda data: lioness.decrypt(bytes(128), data)),
 }
@@ -59,3 +67,13 @@ def test_what_decodes_as_a_notification_encodes_the_same(rest: bytes, kind: int)
     except FormatError:
         return
     assert found.encode() == content
+
+
+@given(st.integers(1, 31), st.binary(min_size=181, max_size=181))
+def test_what_decodes_as_an_answer_encodes_the_same(said: int, rest: bytes) -> None:
+    for content in (bytes([said]) + rest, bytes((said & ~2,)) + rest[:2] + b"\xff" * 8 + bytes(29) + rest[39:]):
+        try:
+            found = ContactAnswer.decode(content)
+        except FormatError:
+            continue
+        assert found.encode(lambda size: rest[-size:]) == content

@@ -5,13 +5,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from anontrace.mixnet import kinds, packet, receipt, relay, surb, swap
+from anontrace.mixnet import contact_answer, kinds, packet, receipt, relay, surb, swap, words
+from anontrace.mixnet.contact_answer import ContactAnswer, Said
 from anontrace.mixnet.fragment import Fragment, count
 from anontrace.mixnet.header import NO_MAILBOX
 from anontrace.mixnet.kinds import Kind
 from anontrace.mixnet.receipt import (
     MAX_RANGES,
     Answer,
+    ContactAnswerQuestion,
     NymAnswer,
     NymQuestion,
     Receipt,
@@ -33,18 +35,22 @@ ABOUT_NYM = Receipt(NymQuestion(os.urandom(32), os.urandom(8)), REPLY).encode()
 ABOUT_UPLOAD = Receipt(UploadQuestion(os.urandom(16), 7), REPLY).encode()
 RELAYED = relay.of(REPLY, os.urandom(32)).encode()
 FRAGMENT = Fragment(os.urandom(16), 7, os.urandom(218)).encode()
+ABOUT_ANSWER = Receipt(ContactAnswerQuestion(os.urandom(8), os.urandom(16)), REPLY).encode()
+ANSWERED, _ = contact_answer.seal(words.key_of(b"\x58" + b"\x66" * 31), os.urandom(8), ContactAnswer(Said.TEST, 20000))
 
 DECODERS: dict[Kind, Callable[[bytes], Any]] = {
     Kind.SWAP: Swap.decode,
     Kind.RECEIPT: Receipt.decode,
     Kind.RELAY: Relay.decode,
     Kind.FRAGMENT: Fragment.decode,
+    Kind.CONTACT_ANSWER: contact_answer.split,
 }
 MADE = {
     Kind.SWAP: [SWAP],
-    Kind.RECEIPT: [ABOUT_NYM, ABOUT_UPLOAD],
+    Kind.RECEIPT: [ABOUT_NYM, ABOUT_UPLOAD, ABOUT_ANSWER],
     Kind.RELAY: [RELAYED],
     Kind.FRAGMENT: [FRAGMENT],
+    Kind.CONTACT_ANSWER: [ANSWERED],
 }
 
 
@@ -72,7 +78,7 @@ def test_cover_is_of_no_kind_and_ends_with_every_other_byte() -> None:
     many = [kinds.cover() for _ in range(6000)]
     assert {len(each) for each in many} == {239}
     assert {kinds.of(each) for each in many} == {None}
-    assert {each[-1] for each in many} == set(range(4, 256))
+    assert {each[-1] for each in many} == set(range(5, 256))
 
 
 ANSWERS: list[Answer] = [
@@ -126,9 +132,10 @@ def test_an_answer_to_another_receipt_or_one_that_was_altered_does_not_open() ->
             receipt.open(wrong_secrets, payload)
 
 
+@pytest.mark.parametrize("asked", [ABOUT_UPLOAD, ABOUT_ANSWER], ids=["upload", "answer"])
 @given(st.integers(0, 41), st.integers(1, 255))
-def test_a_question_that_cannot_be_is_refused(at: int, change: int) -> None:
-    altered = bytearray(ABOUT_UPLOAD)
+def test_a_question_that_cannot_be_is_refused(asked: bytes, at: int, change: int) -> None:
+    altered = bytearray(asked)
     altered[at] ^= change
     try:
         found = Receipt.decode(bytes(altered))
@@ -184,6 +191,8 @@ def test_an_answer_about_a_nym_that_cannot_be_is_refused(content: bytes) -> None
         lambda: Receipt(UploadQuestion(bytes(16), 1 << 32), REPLY).encode(),
         lambda: Receipt(UploadQuestion(bytes(16), -1), REPLY).encode(),
         lambda: Receipt(UploadQuestion(bytes(16)), REPLY[:-1]).encode(),
+        lambda: Receipt(ContactAnswerQuestion(bytes(7), bytes(17)), REPLY).encode(),
+        lambda: Receipt(ContactAnswerQuestion(bytes(9), bytes(16)), REPLY).encode(),
         lambda: Relay(0, bytes(141), bytes(32)).encode(),
         lambda: Relay(256, bytes(141), bytes(32)).encode(),
         lambda: Relay(1, bytes(140), bytes(32)).encode(),

@@ -16,8 +16,10 @@ from anontrace.mixnet import (
     blinding,
     blob,
     chain,
+    contact_answer,
     header,
     hop_keys,
+    letter,
     lioness,
     notification,
     packet,
@@ -29,14 +31,17 @@ from anontrace.mixnet import (
     words,
 )
 from anontrace.mixnet.chain import ChainClaim
+from anontrace.mixnet.contact_answer import ContactAnswer, OwnLog, Said
 from anontrace.mixnet.fragment import Fragment
 from anontrace.mixnet.notification import Kind, Notification
 from anontrace.mixnet.packet import Delivery, MacError, Relay
 from anontrace.mixnet.path import Hop
 from anontrace.mixnet.receipt import (
     Answer,
+    ContactAnswerQuestion,
     NymAnswer,
     NymQuestion,
+    Question,
     Receipt,
     UploadAnswer,
     UploadQuestion,
@@ -228,9 +233,11 @@ def test_receipt(case: dict[str, Any]) -> None:
     block, secrets = surb.make_reply(path(RECEIPT["mixes"]), h(RECEIPT["mailbox"]), random_bytes)
     assert block == h(RECEIPT["reply_block"])
     assert secrets == SurbSecrets(tuple(map(h, RECEIPT["seeds"])), h(RECEIPT["key"]))
-    question: NymQuestion | UploadQuestion
+    question: Question
     if "nym_key" in case:
         question = NymQuestion(h(case["nym_key"]), h(case["fingerprint"]))
+    elif "tag" in case:
+        question = ContactAnswerQuestion(h(case["tag"]), h(case["identity"]))
     else:
         question = UploadQuestion(h(case["upload_id"]), case["first"])
     made = Receipt(question, block)
@@ -313,3 +320,31 @@ def test_words(case: dict[str, Any]) -> None:
     key = words.key_of(h(v["authority_verify_key"]))
     assert key == h(v["authority_key"])
     assert words.open(h(v["message_secret"]), key, address, slot, report, kind, h(case["sealed"])) == case["text"]
+
+
+@pytest.mark.parametrize("case", load("contact_answer.json")["cases"])
+def test_contact_answer(case: dict[str, Any]) -> None:
+    v = load("contact_answer.json")
+    secret = words.secret_of(h(v["authority_seed"]))
+    authority, tag = x25519_base(secret), contact_answer.told_tag(h(v["case_id"]), h(v["report_id"]))
+    assert tag == h(v["tag"])
+    made = ContactAnswer(
+        Said(case["said"]), case["day"], case["number"], tuple(case["nearness"]), OwnLog(case["own_log"]),
+        case["note"], case["first_mix"], h(case["header"]) if case["first_mix"] else b"",
+    )  # fmt: skip
+    assert made.encode(draws(h(case["header"]))) == h(case["content"])
+    assert ContactAnswer.decode(h(case["content"])) == made
+    payload, key = contact_answer.seal(authority, tag, made, draws(h(v["ephemeral_secret"]), h(case["header"])))
+    assert (payload, key) == (h(case["payload"]), h(v["letter"]["reply_key"]))
+    shown, sealed = contact_answer.split(payload)
+    assert shown == tag and contact_answer.identity(sealed) == h(case["identity"])
+    assert contact_answer.open(secret, authority, tag, sealed) == contact_answer.Opened(made, key)
+
+
+def test_letter() -> None:
+    v = load("contact_answer.json")
+    written, secrets = v["letter"], SurbSecrets(tuple(map(h, v["letter"]["seeds"])), bytes(32))
+    key = h(written["reply_key"])
+    assert letter.seal(key, h(v["tag"]), written["text"]) == h(written["sent"])
+    assert secrets.arrives(h(written["sent"])) == h(written["arrived"])
+    assert letter.open(secrets, key, h(v["tag"]), h(written["arrived"])) == written["text"]

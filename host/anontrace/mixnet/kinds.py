@@ -20,6 +20,7 @@ class Kind(IntEnum):
     RECEIPT = 1
     RELAY = 2
     FRAGMENT = 3
+    CONTACT_ANSWER = 4
 
 
 _COVER = range(max(Kind) + 1, 256)

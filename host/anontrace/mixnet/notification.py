@@ -151,38 +151,39 @@ def _number(name: str, value: int, size: int) -> bytes:
     return value.to_bytes(size, "little")
 
 
-def padded(name: str, text: str, encoding: str, size: int) -> bytes:
-    """A text, encoded, with zeros up to a size. FormatError if it does not fit, or holds what does not show."""
+def padded(name: str, text: str, encoding: str, size: int, of: str = "a notification") -> bytes:
+    """A text, encoded, with zeros up to a size. FormatError if it does not fit, or holds what does not show. `of`: what
+    the text is a part of."""
     try:
         data = text.encode(encoding)
     except UnicodeEncodeError:
-        raise FormatError(f"the {name} of a notification is not {encoding.upper()}") from None
+        raise FormatError(f"the {name} of {of} is not {encoding.upper()}") from None
     if len(data) > size:
-        raise FormatError(f"the {name} of a notification takes at most {size} bytes")
-    _check_words(name, text)
+        raise FormatError(f"the {name} of {of} takes at most {size} bytes")
+    _check_words(name, text, of)
     return data.ljust(size, b"\0")
 
 
-def _check_words(name: str, text: str) -> None:
+def _check_words(name: str, text: str, of: str) -> None:
     """FormatError for what could change the terminal, or the words around it, where it is shown."""
     if any(unicodedata.category(each) in _UNSEEN for each in text):
-        raise FormatError(f"the {name} of a notification holds a control or invisible character")
+        raise FormatError(f"the {name} of {of} holds a control or invisible character")
 
 
-def unpadded(name: str, data: bytes) -> str:
+def unpadded(name: str, data: bytes, of: str = "a notification") -> str:
     """The text in UTF-8 that `padded` has filled up. FormatError if it cannot be that."""
-    return _text(name, data, "utf-8", False)
+    return _text(name, data, "utf-8", False, of)
 
 
-def _text(name: str, data: bytes, encoding: str, kept: bool) -> str:
+def _text(name: str, data: bytes, encoding: str, kept: bool, of: str = "a notification") -> str:
     stripped = data.rstrip(b"\0")
     if b"\0" in stripped:
-        raise FormatError(f"the {name} of a notification has a zero byte inside")
+        raise FormatError(f"the {name} of {of} has a zero byte inside")
     try:
         text = stripped.decode(encoding)
     except UnicodeDecodeError:
-        raise FormatError(f"the {name} of a notification is not {encoding.upper()}") from None
+        raise FormatError(f"the {name} of {of} is not {encoding.upper()}") from None
     if kept:
         return "".join("?" if unicodedata.category(each) in _UNSEEN else each for each in text)
-    _check_words(name, text)
+    _check_words(name, text, of)
     return text

@@ -13,7 +13,7 @@ from anontrace_shared.errors import AuthenticationError, FormatError
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-from . import kinds, surb
+from . import contact_answer, kinds, surb
 from .header import RandomBytes
 from .kinds import Kind
 from .packet import check_payload
@@ -27,11 +27,12 @@ from .sizes import (
     RECEIPT_PADDING,
     SUBJECT,
     SURB,
+    TOLD_TAG,
     UPLOAD_ID,
 )
 from .surb import Surb, SurbSecrets
 
-_ABOUT_NYM, _ABOUT_UPLOAD = 0, 1
+_ABOUT_NYM, _ABOUT_UPLOAD, _ABOUT_CONTACT_ANSWER = 0, 1, 2
 _NONCE = bytes(12)  # each key has one use
 _COUNT = 2
 _RANGES_AT = 1 + 1 + _COUNT
@@ -68,10 +69,27 @@ class UploadQuestion:
 
 
 @dataclass(frozen=True, slots=True)
+class ContactAnswerQuestion:
+    """Is the contact's answer with this tag (8) and identity (16, `contact_answer.identity`) kept?"""
+
+    tag: bytes = field(repr=False)
+    identity: bytes = field(repr=False)
+
+    def encode(self) -> bytes:
+        """41 bytes: the subject, and 40."""
+        if (len(self.tag), len(self.identity)) != (TOLD_TAG, contact_answer.ID):
+            raise FormatError("a contact's answer is asked for by a tag of 8 bytes and an identity of 16")
+        return (bytes((_ABOUT_CONTACT_ANSWER,)) + self.tag + self.identity).ljust(SUBJECT + QUESTION, b"\0")
+
+
+Question = NymQuestion | UploadQuestion | ContactAnswerQuestion
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """A question, and the reply block (174, `surb.make_reply`) for its answer."""
 
-    question: NymQuestion | UploadQuestion
+    question: Question
     reply: bytes = field(repr=False)
 
     def encode(self, random_bytes: RandomBytes = os.urandom) -> bytes:
@@ -85,7 +103,7 @@ class Receipt:
         """The receipt in a payload (239). FormatError if it is none."""
         body = kinds.body(Kind.RECEIPT, payload)
         subject, asked = body[0], body[SUBJECT : SUBJECT + QUESTION]
-        question: NymQuestion | UploadQuestion
+        question: Question
         if subject == _ABOUT_NYM:
             question = NymQuestion(asked[:NYM_KEY], asked[NYM_KEY:])
         elif subject == _ABOUT_UPLOAD:
@@ -93,8 +111,13 @@ class Receipt:
             if any(asked[at:]):
                 raise FormatError("a receipt for an upload has zeros behind the number of a fragment")
             question = UploadQuestion(asked[:UPLOAD_ID], int.from_bytes(asked[UPLOAD_ID:at], "little"))
+        elif subject == _ABOUT_CONTACT_ANSWER:
+            at = TOLD_TAG + contact_answer.ID
+            if any(asked[at:]):
+                raise FormatError("a receipt for a contact's answer has zeros behind its identity")
+            question = ContactAnswerQuestion(asked[:TOLD_TAG], asked[TOLD_TAG:at])
         else:
-            raise FormatError(f"a receipt asks for a nym key or an upload, 0 or 1, not {subject}")
+            raise FormatError(f"a receipt asks for a nym key, an upload or an answer, 0 to 2, not {subject}")
         reply = body[SUBJECT + QUESTION : SUBJECT + QUESTION + SURB]
         surb.parse(reply)
         return cls(question, reply)
@@ -106,7 +129,8 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class NymAnswer:
-    """Whether the nymserver holds the blob that was asked for. Not, if it holds another under this key, or none."""
+    """Whether the nymserver holds the blob that was asked for (not, if it holds another under this key, or none), or
+    the contact's answer."""
 
     held: bool
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from anontrace.backend.authority.contact_answers import ContactAnswers
 from anontrace.backend.authority.desk import Desk
 from anontrace.backend.authority.proposals import Proposals, Wanted
 from anontrace.backend.authority.register import Register
@@ -59,7 +60,8 @@ class Scene:
         self.register = Register(store, self.chain)
         self.desk = Desk(
             self.tokens, self.register, self.elsewhere, RetractionKeys(store),  # type: ignore[arg-type]
-            Proposals(store, self.chain), self.accounts, StaffSettings(store, self.chain), self.chain,
+            Proposals(store, self.chain), ContactAnswers(store, self.elsewhere, bytes(32), self.chain),  # type: ignore[arg-type]
+            self.accounts, StaffSettings(store, self.chain), self.chain,
         )  # fmt: skip
 
     async def audited(self) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import Any
 from anontrace import clock
 from anontrace.backend.mix.items import Arrived, Onward
 from anontrace.backend.nymserver.cases import Cases
+from anontrace.backend.nymserver.contact_answers import ContactAnswers, Letters
 from anontrace.backend.nymserver.deliveries import Deliveries
 from anontrace.backend.nymserver.fragments import Fragments
 from anontrace.backend.nymserver.headers import Headers
@@ -21,7 +22,7 @@ from anontrace.backend.nymserver.wearers import Wearers
 from anontrace.backend.observing.counters import Counters
 from anontrace.mixnet import keydays, receipt, surb
 from anontrace.mixnet.path import Hop
-from anontrace.mixnet.receipt import NymQuestion, Receipt, UploadAnswer, UploadQuestion
+from anontrace.mixnet.receipt import Question, Receipt, UploadAnswer, UploadQuestion
 from anontrace.mixnet.surb import SurbSecrets
 from anontrace.wire import permit
 from anontrace.wire.upload import PermitAuthorization, Upload
@@ -62,7 +63,11 @@ class Worker:
         self.reports = reports_in(store, self.counters, TOKEN_KEY)
         self.opener = Opener(store, self.counters, self.kept, self.nyms, self.reports, key, os.urandom(32), TOKEN_KEY)
         headers = Headers(store, known)
-        self.deliveries = Deliveries(store, self.counters, self.nyms, self.fragments, headers, QUEUE_LIMIT)
+        self.answers = ContactAnswers(store, self.counters)
+        self.letters = Letters(store, self.counters, headers, lambda _: None)
+        self.deliveries = Deliveries(
+            store, self.counters, self.nyms, self.fragments, self.answers, headers, QUEUE_LIMIT
+        )
 
     async def take(self, *payloads: bytes) -> None:
         """What arrives at once."""
@@ -73,7 +78,7 @@ class Worker:
         taking = await self.store.take(queue, 1e12, 10_000, 1e12)
         return [Onward.decode(entry.item).message for entry in taking.entries]
 
-    async def asked(self, question: NymQuestion | UploadQuestion) -> bytes:
+    async def asked(self, question: Question) -> bytes:
         """The content of the answer to a receipt, as its maker opens it."""
         block, secrets = reply_block()
         before = {message[:141] for message in await self.sent()}

@@ -28,6 +28,8 @@ TABLE: dict[tuple[str, str], tuple[Right, Any]] = {
     ("POST", f"reports/{REPORT}/decision"): (Right.DECIDE, {"approve": False}),
     ("POST", f"reports/{REPORT}/approval"): (Right.DECIDE, {"proposal": "none"}),
     ("POST", f"reports/{REPORT}/retraction"): (Right.DECIDE, {}),
+    ("GET", f"reports/{REPORT}/answers"): (Right.READ_ANSWERS, None),
+    ("POST", f"reports/{REPORT}/answers/{TOKEN}/letter"): (Right.WRITE_BACK, {"message": "Come"}),
     ("POST", "sending"): (Right.STOP, {"stopped": False}),
     ("GET", "limit"): (Right.SEE_CASES, None),
     ("POST", "limit"): (Right.DECIDE, {}),
@@ -51,7 +53,10 @@ def ask(client: Client, method: str, path: str, body: Any, session: str) -> int:
 def test_the_table_has_every_call_of_staff(client: Client) -> None:
     described = client.servers.for_staff("authority").get("/openapi.json").json()["paths"]
     named = {
-        (method.upper(), path.removeprefix("/v1/staff/").format(report=REPORT, token=TOKEN, name="nobody"))
+        (
+            method.upper(),
+            path.removeprefix("/v1/staff/").format(report=REPORT, token=TOKEN, answer=TOKEN, name="nobody"),
+        )
         for path, methods in described.items()
         if path.startswith("/v1/staff/")
         for method in methods

@@ -13,6 +13,8 @@ import pyotp
 import pytest
 from anontrace.backend.keys import keyfiles
 from anontrace.backend.staff.rights import Role
+from anontrace.mixnet import surb
+from anontrace.mixnet.contact_answer import Said
 from anontrace.wire import onetime
 from anontrace.wire.content import Content
 from anontrace_shared.slots import slot_of
@@ -20,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jsonschema import Draft202012Validator
 
 from tests.backend import signed_in
+from tests.backend.answering import Told
 from tests.backend.client import Client
 from tests.backend.conftest import SLOW, STEADY
 from tests.backend.test_services import signed_by
@@ -82,7 +85,7 @@ def guards(path: str) -> set[str]:
         return set()
     if "/staff/" in path:
         return {"staff"}
-    return {"authority"} if "/reports" in path or path in ("/v1/sending", "/v1/limit") else set()
+    return {"authority"} if "/reports" in path or path in ("/v1/sending", "/v1/limit", "/v1/letters") else set()
 
 
 def _pattern(path: str) -> str:
@@ -216,6 +219,12 @@ def test_what_servers_take_and_answer_is_what_they_describe(client: Client, desc
         for settings in ({}, {"a_day": -1}):
             client.staff("POST", "limit", settings)
 
+        told = Told(client)
+        told.answer(Said.TEST, told.way_back()[0])
+        answer = told.wait(1)["answers"][0]["id"]
+        for message in ("", "Come"):
+            told.write(answer, message)
+
         nymserver = client.servers.url("nymserver")
         seed = keyfiles.read(client.servers.folder / "authority", keyfiles.SIGNING)
         own = Ed25519PrivateKey.from_private_bytes(seed)
@@ -225,6 +234,13 @@ def test_what_servers_take_and_answer_is_what_they_describe(client: Client, desc
         for method, body in (("GET", b""), ("POST", b"{}"), ("POST", b'{"growth": 0}')):
             headers = signed_by(own, method, "/v1/limit", body) | {"Content-Type": JSON}
             client.http.request(method, f"{nymserver}/v1/limit", content=body, headers=headers)
+        path = f"/v1/reports/{told.report}/answers"
+        client.http.get(nymserver + path, headers=signed_by(own, "GET", path, b""))
+        way = surb.parse(told.way_back()[0])
+        body = json.dumps({"first_mix": way.first_mix, "header": way.header.hex(), "letter": "5a" * 239}).encode()
+        for _ in range(2):
+            headers = signed_by(own, "POST", "/v1/letters", body) | {"Content-Type": JSON}
+            client.http.post(f"{nymserver}/v1/letters", content=body, headers=headers)
         bodies = (("decision", {"approve": False}), ("retraction", {"key": os.urandom(32).hex()}), ("keys", {}))
         for kind, decision in bodies:
             path, body = f"/v1/reports/{report}/{kind}", json.dumps(decision).encode()

@@ -18,6 +18,7 @@ from anontrace.backend.staff.settings import StaffSettings
 from anontrace.mixnet.notification import Kind
 
 from . import numbers
+from .contact_answers import AnswerList, ContactAnswers
 from .numbers import Numbers
 from .nymserver import Nymserver
 from .proposals import Act, Proposal, Proposals, Wanted
@@ -36,6 +37,7 @@ class Desk:
         nymserver: Nymserver,
         retractions: RetractionKeys,
         proposals: Proposals,
+        answers: ContactAnswers,
         accounts: Accounts,
         settings: StaffSettings,
         chain: Audit,
@@ -45,6 +47,7 @@ class Desk:
         self._nymserver = nymserver
         self._retractions = retractions
         self.proposals = proposals
+        self._answers = answers
         self._accounts = accounts
         self._settings = settings
         self._audit = chain
@@ -176,6 +179,23 @@ class Desk:
         account = await self._accounts.find(who.name)
         if account is None or account.withdrawn or not account.person.may(right):
             raise Refused(403, "your account was withdrawn or changed meanwhile")
+
+    # -- contacts who have answered ----------------------------------------------------------------------------------
+
+    async def answers(self, who: Person, report: str) -> AnswerList:
+        """What contacts who were told of a report answered."""
+        who.need(Right.READ_ANSWERS)
+        found, _ = await self.report(who, report)
+        return await self._answers.read(who.name, bytes.fromhex(found["case"]), report)
+
+    async def write_back(self, who: Person, report: str, answer_id: str, message: str) -> None:
+        """Write to who gave an answer: once."""
+        who.need(Right.WRITE_BACK)
+        found, _ = await self.report(who, report)
+        await self._still(who, Right.WRITE_BACK)
+        await self._answers.write_back(who.name, bytes.fromhex(found["case"]), report, answer_id, message)
+
+    # -- all cases ---------------------------------------------------------------------------------------------------
 
     async def limit(self, who: Person) -> dict[str, Any]:
         """The limit over all cases: how the day stands, what waits, how chains grow."""

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from anontrace.backend.errors import PeerError, Refused
-from anontrace.backend.nymserver.records import Keys
+from anontrace.backend.nymserver.records import Answers, Keys, Letter
 from anontrace.backend.peers import Peers
 from anontrace.backend.web.http import JSON, json_in, reason_in
 from anontrace.backend.web.signed import NYMSERVER, signed
@@ -67,6 +67,18 @@ class Nymserver:
     async def retract(self, report: str, retraction: bytes) -> dict[str, Any]:
         """Have everybody told who was notified of a report. Refused with the nymserver's reason if it does not."""
         return await self._ask("POST", f"/v1/reports/{report}/retraction", retraction)
+
+    async def answers(self, report: str) -> Answers:
+        """What contacts who were told of a report answered, sealed."""
+        answer = await self._ask("GET", f"/v1/reports/{report}/answers", b"")
+        try:
+            return Answers.model_validate_json(json.dumps(answer))
+        except ValidationError:
+            raise PeerError("nymserver: what it answers holds no answers of contacts") from None
+
+    async def letter(self, letter: Letter) -> None:
+        """Have a letter sent to who has answered. Refused (409) if something went by that header before."""
+        await self._ask("POST", "/v1/letters", letter.model_dump_json().encode())
 
     async def limit(self) -> dict[str, Any]:
         """The limit over all cases: how the day stands, what waits, how chains grow."""

@@ -18,6 +18,7 @@ from anontrace.backend.web.signed import AUTHORITY, SignedRequests
 from anontrace.backend.web.throttle import Throttle
 
 from . import routes, staff_routes
+from .contact_answers import ContactAnswers
 from .desk import Desk
 from .nymserver import Nymserver
 from .office import Office
@@ -46,9 +47,10 @@ class AuthorityRole:
             accounts, sessions, chain, keyfiles.read(folder, keyfiles.STAFF), context.server.network.network.name,
             Passkeys(config.portal_origin),
         )  # fmt: skip
+        nymserver = Nymserver(context.peers, signing_key)
         desk = Desk(
-            tokens, Register(store, chain), Nymserver(context.peers, signing_key), RetractionKeys(store),
-            Proposals(store, chain), accounts, staff_settings, chain,
+            tokens, Register(store, chain), nymserver, RetractionKeys(store), Proposals(store, chain),
+            ContactAnswers(store, nymserver, signing_key, chain), accounts, staff_settings, chain,
         )  # fmt: skip
         self.office = Office(desk, accounts, entry, sessions, staff_settings, chain, Throttle(settings.bad_tries, 401))
         self.router: APIRouter = routes.router(tokens, Throttle(settings.bad_tries))

@@ -30,11 +30,13 @@ from anontrace.backend.web.describing import STAFF, gives, takes
 from anontrace.backend.web.signed import SignedRequests
 from anontrace.mixnet import keydays
 
+from .contact_answers import AnswerList
 from .office import Office
 from .proposals import Act, Proposal, Wanted
 
 _REPORT = Path(pattern="^[0-9a-f]{16}$")
 _TOKEN = Path(pattern="^[0-9a-f]{32}$")
+_ANSWER = Path(pattern="^[0-9a-f]{32}$")
 _NAME = Path(pattern="^[a-z][a-z0-9._-]{1,31}$")
 _STRICT = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
@@ -180,6 +182,14 @@ class Nothing(BaseModel):
     """Done."""
 
     model_config = _STRICT
+
+
+class LetterRequest(BaseModel):
+    """What is written to a contact who has answered."""
+
+    model_config = _STRICT
+
+    message: str = Field(repr=False)
 
 
 class RetractionRequest(BaseModel):
@@ -426,6 +436,22 @@ def _cases(office: Office) -> APIRouter:
         """One report."""
         found, _ = await desk.report(await _person(office, request), report)
         return found
+
+    @routes.get("/v1/staff/reports/{report}/answers")
+    async def answers(request: Request, report: str = _REPORT) -> AnswerList:
+        """What contacts who were told of a report answered."""
+        return await desk.answers(await _person(office, request), report)
+
+    @routes.post(
+        "/v1/staff/reports/{report}/answers/{answer}/letter",
+        openapi_extra=takes(LetterRequest, {"message": "Please come tomorrow at nine."}),
+    )
+    async def write_back(request: Request, report: str = _REPORT, answer: str = _ANSWER) -> Nothing:
+        """Write to who gave an answer: once."""
+        person = await _person(office, request)
+        wanted = await json_body(request, LetterRequest)
+        await desk.write_back(person, report, answer, wanted.message)
+        return Nothing()
 
     @routes.post(
         "/v1/staff/reports/{report}/decision",

@@ -1,6 +1,5 @@
 """`anontrace-server authority`: what the health authority's staff do. Talks to the running server of their folder."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,22 +9,12 @@ import click
 from anontrace import streams
 from anontrace.foreign.lines import json_line, line
 
-from . import limit
+from . import answers, limit
 from .desk import Desk
-from .options import confirm, example, options, shown, text, when, yes
+from .options import REPORT, confirm, example, options, shown, text, when, yes
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _SECONDS_A_DAY = 86400
-
-
-def _report(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
-    report = value.strip().lower()
-    if not re.fullmatch("[0-9a-f]{16}", report, re.ASCII):
-        raise click.BadParameter("a report is named by 16 hex digits, as `authority reports` lists them")
-    return report
-
-
-_REPORT = click.argument("report", callback=_report)
 
 
 @click.group()
@@ -70,7 +59,7 @@ def reports(pending: bool, folder: Path, as_json: bool) -> None:
     from rich.table import Column, Table
 
     names = ("report", "gen.", "disease", "received (UTC)", "state")
-    table = Table(*(Column(name, no_wrap=True) for name in names), "exposures", box=box.SIMPLE)
+    table = Table(*(Column(name, no_wrap=True) for name in names), "exposures", "answers", box=box.SIMPLE)
     for each in answer["reports"]:
         table.add_row(
             shown(each["report"]),
@@ -79,12 +68,13 @@ def reports(pending: bool, folder: Path, as_json: bool) -> None:
             when(each["received"]),
             shown(each["state"]),
             str(len(each["exposures"])),
+            str(each.get("answers", 0)),
         )
     Console().print(table)
 
 
 @authority.command(epilog=example("anontrace-server authority show 0123456789abcdef"))
-@_REPORT
+@REPORT
 @options
 def show(report: str, folder: Path, as_json: bool) -> None:
     """Show the exposure figures of REPORT. An exposure is one contact address in one slot of five minutes."""
@@ -180,7 +170,7 @@ def _question(staff: Desk, report: str, rule: dict[str, Any]) -> str:
         "anontrace-server authority approve 0123456789abcdef --proposal 89abcdef01234567",
     )
 )
-@_REPORT
+@REPORT
 @click.option("--proposal", metavar="ID", help="Do what was proposed, as `authority propose` and the portal name it.")
 @_rule
 @yes
@@ -211,7 +201,7 @@ def approve(report: str, proposal: str | None, yes: bool, folder: Path, as_json:
         "anontrace-server authority propose 0123456789abcdef --act refuse",
     )
 )
-@_REPORT
+@REPORT
 @click.option("--act", type=click.Choice(["approve", "refuse", "retract"]), default="approve", show_default=True)
 @_rule
 @options
@@ -227,7 +217,7 @@ def propose(report: str, act: str, folder: Path, as_json: bool, **rule: Any) -> 
 
 
 @authority.command(epilog=example("anontrace-server authority refuse 0123456789abcdef"))
-@_REPORT
+@REPORT
 @yes
 @options
 def refuse(report: str, yes: bool, folder: Path, as_json: bool) -> None:
@@ -241,7 +231,7 @@ def refuse(report: str, yes: bool, folder: Path, as_json: bool) -> None:
 @authority.command(
     epilog=example('anontrace-server authority retract 0123456789abcdef --message "False alarm"'),
 )
-@_REPORT
+@REPORT
 @click.option("--message", default="", help="For the contacts, up to 42 bytes.", callback=text)
 @yes
 @options
@@ -274,3 +264,5 @@ def resume(folder: Path, as_json: bool) -> None:
 
 authority.add_command(limit.queue)
 authority.add_command(limit.limit)
+authority.add_command(answers.answers)
+authority.add_command(answers.write)

@@ -1,6 +1,7 @@
 """What the commands of the health authority's staff have in common: options, questions, how things are shown."""
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -20,6 +21,16 @@ def text(context: click.Context, parameter: click.Parameter, typed: str) -> str:
         return os.fsencode(typed).decode()
     except UnicodeError:
         raise click.BadParameter("this is no text in UTF-8") from None
+
+
+def _report(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    report = value.strip().lower()
+    if not re.fullmatch("[0-9a-f]{16}", report, re.ASCII):
+        raise click.BadParameter("a report is named by 16 hex digits, as `authority reports` lists them")
+    return report
+
+
+REPORT = click.argument("report", callback=_report)
 
 
 def options(command: _F) -> _F:

@@ -18,10 +18,11 @@ from anontrace.backend.store import Store
 from anontrace.mixnet import kinds, receipt
 from anontrace.mixnet.fragment import Fragment
 from anontrace.mixnet.kinds import Kind
-from anontrace.mixnet.receipt import Answer, NymQuestion, Receipt
+from anontrace.mixnet.receipt import Answer, ContactAnswerQuestion, NymQuestion, Receipt
 from anontrace.mixnet.relay import Relay
 from anontrace.mixnet.swap import Swap
 
+from .contact_answers import ContactAnswers
 from .fragments import Fragments
 from .headers import Headers
 from .nyms import Nyms
@@ -36,6 +37,7 @@ class Deliveries:
         counters: Counters,
         nyms: Nyms,
         fragments: Fragments,
+        answers: ContactAnswers,
         headers: Headers,
         queue_limit: int,
     ) -> None:
@@ -43,6 +45,7 @@ class Deliveries:
         self._counters = counters
         self._nyms = nyms
         self._fragments = fragments
+        self._answers = answers
         self._headers = headers
         self._queue_limit = queue_limit
         self._wake_mix: Callable[[str], None] = lambda queue: None
@@ -51,6 +54,7 @@ class Deliveries:
             Kind.SWAP: self._swap,
             Kind.RELAY: self._relay,
             Kind.FRAGMENT: self._keep,
+            Kind.CONTACT_ANSWER: answers.receive,
             Kind.RECEIPT: self._answer,  # last: of what came together, it tells
         }
 
@@ -112,6 +116,8 @@ class Deliveries:
         answer: Answer
         if isinstance(question, NymQuestion):
             answer = await self._nyms.answer(question)
+        elif isinstance(question, ContactAnswerQuestion):
+            answer = await self._answers.answer(question)
         else:
             answer = await self._fragments.answer(question)
         sealed = receipt.seal(reply.message_key, answer)

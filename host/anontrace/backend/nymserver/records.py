@@ -7,7 +7,7 @@ from anontrace_shared.slots import SLOTS_PER_DAY
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from anontrace.backend.errors import Refused
-from anontrace.mixnet.sizes import NOTE, WORDS
+from anontrace.mixnet.sizes import HEADER, NOTE, PAYLOAD, WORDS
 from anontrace.wire.fields import Hex32
 
 
@@ -27,13 +27,16 @@ HexBytes = Annotated[
 ]
 
 
-def _is_sealed(value: bytes) -> bytes:
-    if len(value) != NOTE:
-        raise ValueError(f"sealed words have {NOTE} bytes")
-    return value
+def _of_size(size: int) -> AfterValidator:
+    def check(value: bytes) -> bytes:
+        if len(value) != size:
+            raise ValueError(f"{size} bytes are needed")
+        return value
+
+    return AfterValidator(check)
 
 
-Words = Annotated[HexBytes, AfterValidator(_is_sealed)]
+Words = Annotated[HexBytes, _of_size(NOTE)]
 
 
 class State(StrEnum):
@@ -153,6 +156,7 @@ class Report(BaseModel):
     place: Place | None = None  # this and the notes until it is decided, or 60 days
     notes: list[PlaceNote] = Field(default_factory=list)
     effect: Effect | None = None  # once it is decided; never stored with it
+    answers: int = 0  # of contacts who were told; never stored with it
 
     def without_places(self) -> "Report":
         """It, when nobody needs to know any more where it was."""
@@ -176,6 +180,31 @@ class ReportList(BaseModel):
     reports: list[Report]
     cases: dict[str, CaseLimits] = Field(default_factory=dict)
     stopped: bool = False
+
+
+class Answers(BaseModel):
+    """What contacts answered to a report, sealed to the authority (230 bytes each), in the order in which they came;
+    and whether more came than are kept."""
+
+    answers: list[HexBytes] = Field(repr=False)
+    overflowed: bool
+
+
+class Letter(BaseModel):
+    """What the authority writes back by the header (141) of an answer: the payload (239), to the mix with this
+    number."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
+
+    first_mix: int = Field(ge=1, le=255)
+    header: Annotated[HexBytes, _of_size(HEADER)] = Field(repr=False)
+    letter: Annotated[HexBytes, _of_size(PAYLOAD)] = Field(repr=False)
+
+
+class LetterSent(BaseModel):
+    """The first mix gets it."""
+
+    sent: bool = True
 
 
 class Switch(BaseModel):

@@ -27,6 +27,7 @@ from anontrace.wire.places import NOWHERE, Places
 
 from . import cases, decisions, quota, retraction, risk
 from .cases import Cases
+from .contact_answers import ContactAnswers
 from .limit import WAITING, Limit, Waiting
 from .nyms import Outgoing
 from .progress import Tallies
@@ -83,6 +84,7 @@ class Reports:
         self._decided = Cases(store)
         self._sending = Sending(store)
         self._tallies = Tallies(store)
+        self._answers = ContactAnswers(store, counters)
 
     async def add(
         self,
@@ -134,14 +136,21 @@ class Reports:
         reports = [Report.model_validate_json(value) for value in values if value is not None]
         cases = await self._cases({report.case for report in reports})
         progress = await self._tallies.of([report.report for report in reports])
+        answers = await self._answers.count([(report.case, report.report) for report in reports])
         return ReportList(
             reports=[
-                each if each.case not in cases else cases[each.case].shown(each, progress.get(each.report))
-                for each in reports
+                each
+                if each.case not in cases
+                else cases[each.case].shown(each, progress.get(each.report)).model_copy(update={"answers": number})
+                for each, number in zip(reports, answers, strict=True)
             ],
             cases={case_id.hex(): case.limits for case_id, case in cases.items()},
             stopped=await self._sending.is_stopped(),
         )
+
+    async def case_of(self, report_id: bytes) -> bytes:
+        """The case-ID of a report. Refused (404) if there is none."""
+        return (await self._report(report_id)).case
 
     async def case(self, case_id: bytes) -> Case | None:
         """What the authority has decided for a case; None before its first decision."""
@@ -207,6 +216,7 @@ class Reports:
                 state=State.APPROVED, day=today, notifications=len(told), notified=list_key,
                 generation=report.generation,
             )  # fmt: skip
+            await self._answers.expect(report.case, report.report)  # before anybody is told, who may answer at once
             if decision.retraction_key is not None:
                 await self._keep_notified(report.report, decision.retraction_key, told, list_key)
             # In the order of their risk, or else of their random ids: nothing tells who stood where in the log.

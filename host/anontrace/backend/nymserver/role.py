@@ -16,6 +16,7 @@ from anontrace.backend.web.signed import SignedRequests
 
 from . import routes
 from .cases import Cases
+from .contact_answers import ContactAnswers, Letters
 from .deliveries import Deliveries
 from .fragments import Fragments
 from .headers import Headers
@@ -51,7 +52,9 @@ class NymserverRole:
         uploads = Uploads(kept, judge, counters)
         fragments = Fragments(store, counters, kept, judge)
         headers, room = Headers(store, context.peers.knows), context.server.config.mix.queue_limit
-        self._deliveries = Deliveries(store, counters, self._nyms, fragments, headers, room)
+        answers = ContactAnswers(store, counters)
+        self._deliveries = Deliveries(store, counters, self._nyms, fragments, answers, headers, room)
+        letters = Letters(store, counters, headers, lambda queue: self._wake_mix(queue))
         wearers = Wearers(store, counters)
         limit = Limit(store, counters, Cases(store), wearers, self._wake, settings.day_limit, settings.spread)
         self._limiting = Limiting(context.server.config.name, limit, wearers, self._is_held)
@@ -62,7 +65,9 @@ class NymserverRole:
         )  # fmt: skip
         self._sending = Sending(store)
         requests = SignedRequests(store, authority.key)
-        self.router: APIRouter = routes.router(uploads, self._reports, requests, self._sending, limit, self._nyms)
+        self.router: APIRouter = routes.router(
+            uploads, self._reports, requests, self._sending, limit, self._nyms, answers, letters
+        )
 
     def connect(self, wake_mix: Callable[[str], None], stuck: Callable[[], Collection[str]]) -> None:
         """Where to tell that an outgoing message was put into a queue of the mix, and which of those have a next mix

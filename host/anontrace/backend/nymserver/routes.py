@@ -10,13 +10,17 @@ from anontrace.backend.web.signed import SignedRequests
 from anontrace.mixnet.sizes import REPORT_ID
 from anontrace.wire.upload import CHUNK
 
+from .contact_answers import ContactAnswers, Letters
 from .limit import Limit
 from .nyms import Nyms
 from .records import (
+    Answers,
     Decided,
     Decision,
     Keys,
     KeysWanted,
+    Letter,
+    LetterSent,
     LimitSettings,
     LimitStanding,
     Queued,
@@ -32,7 +36,14 @@ _REPORT = Path(pattern=f"^[0-9a-f]{{{2 * REPORT_ID}}}$")
 
 
 def router(
-    uploads: Uploads, reports: Reports, requests: SignedRequests, sending: Sending, limit: Limit, nyms: Nyms
+    uploads: Uploads,
+    reports: Reports,
+    requests: SignedRequests,
+    sending: Sending,
+    limit: Limit,
+    nyms: Nyms,
+    answers: ContactAnswers,
+    letters: Letters,
 ) -> APIRouter:
     """What clients and the health authority ask of the nymserver."""
     routes = APIRouter(tags=["nymserver"])
@@ -86,6 +97,24 @@ def router(
         await requests.check(request)
         wanted = await json_body(request, Retraction)
         return Decided(notifications=await reports.retract(bytes.fromhex(report), wanted))
+
+    @routes.get("/v1/reports/{report}/answers", dependencies=for_authority)
+    async def list_answers(request: Request, report: str = _REPORT) -> Answers:
+        """What contacts who were told of a report answered, sealed to the authority."""
+        await requests.check(request)
+        report_id = bytes.fromhex(report)
+        return await answers.of(await reports.case_of(report_id), report_id)
+
+    @routes.post(
+        "/v1/letters",
+        dependencies=for_authority,
+        openapi_extra=takes(Letter, {"first_mix": 7, "header": "5a" * 141, "letter": "5a" * 239}),
+    )
+    async def send_letter(request: Request) -> LetterSent:
+        """Write back to a contact who has answered, by the header that came with the answer."""
+        await requests.check(request)
+        await letters.send(await json_body(request, Letter))
+        return LetterSent()
 
     @routes.post("/v1/sending", dependencies=for_authority, openapi_extra=takes(Switch, {"stopped": True}))
     async def switch(request: Request) -> Switch:

@@ -16,7 +16,7 @@ from anontrace.backend.errors import BackendError, Refused, StoreError
 from anontrace.backend.web.app import application
 from anontrace.pages.shelter import Sheltered
 
-from . import case_pages, entry_pages, number_pages, office_pages, token_pages
+from . import answer_pages, case_pages, entry_pages, number_pages, office_pages, token_pages
 from .gate import Gate
 from .pages import gettext_of, page
 
@@ -40,6 +40,7 @@ def portal(config: ServerConfig, office: Office, network: str, right_clock: Any)
         entry_pages.router(office, gate),
         token_pages.router(office, gate),
         case_pages.router(office, gate),
+        answer_pages.router(office, gate),
         number_pages.router(office, gate),
         office_pages.router(office, gate),
     ):

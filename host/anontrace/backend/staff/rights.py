@@ -22,6 +22,8 @@ class Right(StrEnum):
     SEE_TOKENS = "see tokens"
     ISSUE = "issue and withdraw tokens"
     SEE_CASES = "see cases"
+    READ_ANSWERS = "read what contacts answer"
+    WRITE_BACK = "write to contacts who have answered"
     PROPOSE = "propose decisions"
     DECIDE = "decide"
     STOP = "stop and resume sending"
@@ -34,10 +36,13 @@ class Right(StrEnum):
 
 
 _SEEING = frozenset(each for each in Right if each.name.startswith("SEE_"))
+_WITH_CONTACTS = (Right.READ_ANSWERS, Right.WRITE_BACK)  # who may call them; an auditor need not know their numbers
 RIGHTS: dict[Role, frozenset[Right]] = {
     Role.TEST_SITE: frozenset((Right.SEE_TOKENS, Right.ISSUE)),
-    Role.CASE_WORKER: frozenset((Right.SEE_CASES, Right.PROPOSE, Right.SEE_NUMBERS)),
-    Role.DECIDER: frozenset((Right.SEE_CASES, Right.PROPOSE, Right.DECIDE, Right.STOP, Right.SEE_NUMBERS)),
+    Role.CASE_WORKER: frozenset((Right.SEE_CASES, *_WITH_CONTACTS, Right.PROPOSE, Right.SEE_NUMBERS)),
+    Role.DECIDER: frozenset(
+        (Right.SEE_CASES, *_WITH_CONTACTS, Right.PROPOSE, Right.DECIDE, Right.STOP, Right.SEE_NUMBERS)
+    ),
     Role.ADMINISTRATOR: frozenset(
         (Right.SEE_ACCOUNTS, Right.CHANGE_ACCOUNTS, Right.SEE_SETTINGS, Right.CHANGE_SETTINGS)
     ),
