@@ -35,6 +35,11 @@ a badge of your own, write `--usb /dev/ttyUSB0`, or whatever port it is on. With
 simulated one in a terminal and says what to type in another.
 """
 
+ANSWER = """\
+## Answer the health authority
+
+You may ask for a test or a call, or tell how a test came out. They do not learn who you are, unless you say so, and can
+write back to you once."""
 PLACES = """\
 ## Where you were
 
@@ -208,8 +213,11 @@ async def story(pages: Pages, ada: Wearer, you: Wearer, air: Air, backend: Backe
     await pages.show(you, "exposures", "list", film=False)
     await pages.show(you, "exposures", "show", case, film=False)
     pages.say("Without `--exact` you see only the day: the time of day might tell you who it was, and they rely on your"
-              " not knowing.\n\n## Let those whom you met be told\n\nNothing is sent before you say yes, and you can"
-              " leave out any day or time first.")  # fmt: skip
+              f" not knowing.\n\n{ANSWER}")  # fmt: skip
+    await pages.show(you, "exposures", "answer", case, "--test", answers=("y",), film=False)
+    pages.say("What they write back comes with a poll, and stands in `anontrace exposures show`.\n\n## Let those whom"
+              " you met be told\n\nNothing is sent before you say yes, and you can leave out any day or time"
+              " first.")  # fmt: skip
     await pages.show(you, "pass-on", case, answers=("", "y"))
     await pages.show(you, "status")
     pages.say("## A positive test of your own\n\nWith the result you get a token: `anontrace report` asks for it,"

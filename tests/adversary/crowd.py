@@ -2,8 +2,9 @@
 
 Scheduler, store and formats are the shipped ones; the network is the one on paper. Each wearer lives the same days
 twice, with the same random numbers: idle, and notified. Whatever an observer sees differ then comes from being
-notified. Some of the wearers live them a third time with a companion that leaks: it sends the dummy itself, and looks
-and fetches the directory once more when it was told. Messages take as long as mixes with the proposed delay hold them.
+notified. Every other one that is notified also answers the health authority, hidden, and is written back to. Some of
+the wearers live them a third time with a companion that leaks: it sends the dummy itself, and looks and fetches the
+directory once more when it was told. Messages take as long as mixes with the proposed delay hold them.
 
 Never asserts anything, and shows observers no label of whom they see.
 """
@@ -80,6 +81,7 @@ class Watched(PaperNetwork):
     from_nymserver: list[Message] = field(default_factory=list)
     swaps: list[Swapped] = field(default_factory=list)
     arrivals: list[tuple[float, bytes]] = field(default_factory=list)  # when, in which group
+    answered: list[float] = field(default_factory=list)  # when the nymserver got an answer to the health authority
     _moment: float | None = None  # at which the nymserver takes what it is now given
 
     def _answer(self, url: str, body: bytes) -> bytes:
@@ -105,6 +107,11 @@ class Watched(PaperNetwork):
         if header not in self.relayed:
             self.from_nymserver.append(Message(self._moment or clock.now(), first_mix, header))
         super()._send(first_mix, header, payload)
+
+    def _answer_of_contact(self, payload: bytes) -> None:
+        assert self._moment is not None  # it was delivered
+        self.answered.append(self._moment)
+        super()._answer_of_contact(payload)
 
     def _swap(self, wanted: Swap) -> None:
         assert self._moment is not None  # it was delivered
@@ -206,6 +213,11 @@ def gather(folder: Path, patch: pytest.MonkeyPatch) -> Crowd:
     return Crowd(**lives)
 
 
+def answers_too(kind: str, number: int) -> bool:
+    """Whether this wearer answers."""
+    return kind == "notified" and number % 2 == 1
+
+
 def _live(folder: Path, time: Time, patch: pytest.MonkeyPatch, kind: str, number: int) -> Life:
     time.now = float(START)
     chance = Random(number)
@@ -226,7 +238,15 @@ def _live(folder: Path, time: Time, patch: pytest.MonkeyPatch, kind: str, number
                 told.append((schedule.nym_key(held[slot], slot), time.now))
                 sent.append(Outgoing(held[slot], slot, content.encode()))
                 wearer.network.notify(held[slot], slot, content)
+        if answers_too(kind, number):
+            wearer.until(time.now + 1.5 * DAY)
+            wearer.answer()
+            wearer.until(time.now + DAY)
+            wearer.network.write_back("Come at nine")
         wearer.until(START + DAYS * DAY)
+        assert [each.letter for each in wearer.state.contact_answers.all()] == ["Come at nine"] * len(
+            wearer.network.answered
+        )
         found = wearer.addresses(slot_of(START), (DAYS + 3) * 288)
         assert any(event.news for event in wearer.events) == (kind != "idle")
         wearer.close()

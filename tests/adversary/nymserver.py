@@ -1,6 +1,7 @@
 """The nymserver: which addresses of one log are one person's, which will be theirs, and whose network address is it?
 
-It sees when each swap arrives, for which key, and whether the key is new; and who connects to it.
+It sees when each swap arrives, for which key, and whether the key is new; when an answer to the health authority comes;
+and who connects to it.
 """
 
 from collections.abc import Sequence
@@ -79,4 +80,27 @@ def future_addresses(lives: Sequence[Life], leak: bool = False) -> float:
             close = sum(abs(time - armed[0]) < 600 for time in mine)
             hits += close
             found += close + sum(abs(time - armed[0]) < 600 for time in others)
+    return hits / max(found, 1) - 1 / (COPIES * len(lives) - COPIES + 1)
+
+
+def who_answered(lives: Sequence[Life], leak: bool = False) -> float:
+    """Of the swaps that come within ten minutes of an answer to the health authority, by how much a larger share is of
+    who answered than of those that come at any other time: they might have left together. 0 is chance. `leak`: what is
+    sent with the answer comes with it."""
+    chance = Random(2)
+    crowd = [
+        (each.time + chance.uniform(-DAY, DAY), at)
+        for at, life in enumerate(lives)
+        for _ in range(1, COPIES)
+        for each in life.network.swaps
+    ]
+    hits = found = 0
+    for at, life in enumerate(lives):
+        for moment in life.network.answered:
+            mine = [each.time for each in life.network.swaps]
+            if leak:
+                mine = [moment if abs(time - moment) < 6 * 3600 else time for time in mine]
+            close = sum(abs(time - moment) < 600 for time in mine)
+            hits += close
+            found += close + sum(abs(time - moment) < 600 for time, who in crowd if who != at)
     return hits / max(found, 1) - 1 / (COPIES * len(lives) - COPIES + 1)

@@ -50,6 +50,10 @@ def findings(crowd: Crowd) -> list[Finding]:
         "to_come", "the nymserver: addresses to come, from a re-arm, share over chance",
         nymserver.future_addresses(crowd.notified), 0.0, MAX_POINTS, nymserver.future_addresses(crowd.notified, True),
     ))  # fmt: skip
+    made.append(Finding(
+        "answerer", "the nymserver: whose other messages come with an answer, share over chance",
+        nymserver.who_answered(crowd.notified), 0.0, MAX_POINTS, nymserver.who_answered(crowd.notified, leak=True),
+    ))  # fmt: skip
     shown = sum(nymserver.connections(life) for life in crowd.idle + crowd.notified)
     made.append(Finding("addresses", "the nymserver: network addresses that it sees", shown, 0.0, 0.0, None))
     named = two_servers.named_by_each(crowd.notified)

@@ -32,6 +32,21 @@ def test_nobody_alone_can_tell_who_was_notified_unless_the_companion_leaks(
     assert max(told_apart(observer.SCORES, gathered.leaky, gathered.idle).values()) > 0.95
 
 
+@pytest.mark.parametrize("observer", [first_mix, discovery, line, mailbox_server], ids=lambda each: each.__name__)
+def test_nobody_but_the_nymserver_can_tell_who_answers_the_health_authority(
+    gathered: Crowd, observer: ModuleType
+) -> None:
+    answering = [life for life in gathered.notified if crowd.answers_too("notified", life.number)]
+    assert [len(life.network.answered) for life in answering] == [1] * (crowd.WEARERS // 2)
+    found = told_apart(observer.SCORES, answering, [gathered.idle[life.number] for life in answering])
+    assert max(found.values()) <= MAX_AUC, found
+
+
+def test_the_nymserver_cannot_tell_by_what_comes_at_the_same_time_who_answers(gathered: Crowd) -> None:
+    assert nymserver.who_answered(gathered.notified) <= MAX_POINTS
+    assert nymserver.who_answered(gathered.notified, leak=True) > MAX_POINTS
+
+
 def test_first_mixes_see_dummies_and_receipts_come_from_the_nymserver_alone(gathered: Crowd) -> None:
     for life in gathered.idle + gathered.notified:
         assert len(life.network.from_nymserver) > 5 * DAYS
@@ -73,7 +88,7 @@ def test_a_re_arm_tells_the_nymserver_nothing_of_the_addresses_to_come(gathered:
 
 def test_the_table_of_the_benchmark_holds_its_bounds_and_each_planted_leak_breaks_them(gathered: Crowd) -> None:
     made = findings(gathered)
-    assert len({each.name for each in made}) == len(made) == 9
+    assert len({each.name for each in made}) == len(made) == 10
     for each in made:
         assert each.found <= each.most, each
         assert each.leak is None or each.leak > each.most, each

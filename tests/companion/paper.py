@@ -9,7 +9,7 @@ import hashlib
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -18,6 +18,9 @@ from typing import Any
 import pytest
 from anontrace import clock
 from anontrace.companion.errors import OfflineError
+from anontrace.companion.exposures import answering, answers
+from anontrace.companion.exposures.answers import Wish
+from anontrace.companion.exposures.cases import assess
 from anontrace.companion.network import servers
 from anontrace.companion.network.servers import Servers
 from anontrace.companion.schedule.run import DIRECTORY_SECONDS, Event, Run, Sync
@@ -31,6 +34,7 @@ from anontrace.mixnet import (
     fragment,
     keydays,
     kinds,
+    letter,
     lioness,
     notification,
     packet,
@@ -38,6 +42,7 @@ from anontrace.mixnet import (
     relay,
     surb,
     swap,
+    words,
 )
 from anontrace.mixnet.fragment import Fragment
 from anontrace.mixnet.header import ALONE, GROUPED
@@ -240,10 +245,7 @@ class PaperNetwork:
         elif kind is kinds.Kind.FRAGMENT:
             self._fragment(Fragment.decode(payload))
         elif kind is kinds.Kind.CONTACT_ANSWER:
-            if self.lose_answers:
-                self.lose_answers -= 1
-            elif contact_answer.split(payload) not in self.answers:
-                self.answers.append(contact_answer.split(payload))
+            self._answer_of_contact(payload)
         elif kind is kinds.Kind.RELAY:
             asked = relay.Relay.decode(payload)
             self._send(asked.first_mix, asked.header, asked.payload())
@@ -283,6 +285,19 @@ class PaperNetwork:
         if missing:
             return receipt.UploadAnswer(receipt.UploadState.RECEIVING, 0, tuple(missing[: receipt.MAX_RANGES]))
         return receipt.UploadAnswer(receipt.UploadState.ACCEPTED)
+
+    def _answer_of_contact(self, payload: bytes) -> None:
+        if self.lose_answers:
+            self.lose_answers -= 1
+        elif contact_answer.split(payload) not in self.answers:
+            self.answers.append(contact_answer.split(payload))
+
+    def write_back(self, text: str) -> None:
+        """As the health authority does, to whoever answered last."""
+        (tag, sealed), secret = self.answers[-1], words.secret_of(_seed(101))
+        opened = contact_answer.open(secret, x25519_base(secret), tag, sealed)
+        written = letter.seal(opened.reply_key, tag, text)
+        self._send(opened.answer.first_mix, opened.answer.header, written)
 
     def _fragment(self, piece: Fragment) -> None:
         if self.lose_fragments:
@@ -439,6 +454,14 @@ class Wearer:
     def addresses(self, first: int, count: int, badge: int = 1) -> dict[int, bytes]:
         """K by slot."""
         return self.state.addresses.contact_addresses(badge, first, first + count)
+
+    def answer(self) -> None:
+        """Answer the health authority about the only case, by what `run` sends."""
+        (told,) = assess(self.state)
+        said = answers.compose(self.state, told, Wish(test=True, nearness=True), self.time.now)
+        opened = self._servers(self.state)
+        with opened if isinstance(opened, AbstractContextManager) else nullcontext(opened) as servers:
+            answering.prepare(self.state, servers, told, said, reachable=True)
 
     def close(self) -> None:
         self.state.close()

@@ -113,6 +113,28 @@ def proxy():
         server.shutdown()
 
 
+def answered_and_written_to(contact, network, proxy, case):
+    """Who was told answers by a command that is killed in the middle and repeated; staff write back."""
+    answer = ["exposures", "answer", case[:8], "--call", "+49 30 1234567", "--note", "Ada", "--nearness", "--yes"]
+    with contact.piped(*answer) as process:
+        proxy.victim = process
+        assert process.wait(HANG_SECONDS) == -signal.SIGKILL
+    proxy.victim = None
+    (kept,) = contact.do("exposures", "show", case[:8])["answers"]
+    assert (kept["state"], kept["call"]) == ("ready", "+49301234567")
+    answered = contact.run(*answer)
+    assert (answered.code, "it is kept for the health authority" in answered.out) == (0, True)
+    assert "+49301234567" in answered.err and "up to 15 minutes at" in answered.err
+    (report,) = [each["report"] for each in network.staff("reports")["reports"] if each["case"] == case]
+    (found,) = network.staff("answers", report)["answers"]
+    assert (found["call"], found["note"], found["reachable"]) == ("+49301234567", "Ada", True)
+    assert [each["minutes_to"] for each in found["nearness"]] == [15]
+    network.staff("write", report, found["id"], "--message", "Come at nine")
+    eventually("the letter", lambda: "writes back" in contact.run("poll").out)
+    (kept,) = contact.do("exposures", "show", case[:8])["answers"]
+    assert (kept["state"], kept["letter"]) == ("accepted", "Come at nine")
+
+
 def test_a_hidden_report_and_a_hidden_pass_on_go_out_in_runs_own_messages_through_kill_and_repeats(
     cli, network, clock, proxy, tmp_path
 ):
@@ -156,6 +178,7 @@ def test_a_hidden_report_and_a_hidden_pass_on_go_out_in_runs_own_messages_throug
     assert generations(network, case) == [0]
 
     eventually("the contact to be told", lambda: contact.do("poll")["told"] == [case])
+    answered_and_written_to(contact, network, proxy, case)
     keep_log(contact, clock, *(block(first - back, 30) for back in range(4, 0, -1)))
     passed = contact.do("pass-on", case[:8], "--hidden", "--yes")
     assert (passed["case"], passed["state"], passed["ends"]) == (case, "ready", None)

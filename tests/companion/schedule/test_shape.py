@@ -1,5 +1,5 @@
-"""The shape of the traffic over a fortnight: the same whether the wearer is idle, is notified, or uploads a log, and
-whatever receipts say of swaps and fragments.
+"""The shape of the traffic over a fortnight: the same whether the wearer is idle, is notified, answers, or uploads a
+log, and whatever receipts say of swaps and fragments.
 
 First to the moment and the byte, with the same random numbers; then as an observer sees it, who watches many wearers
 and lets a classifier learn to tell one kind from another. Scheduler, store and requests are the shipped ones; packets
@@ -43,6 +43,7 @@ EVERY = 12  # a twelfth of the addresses, and of the traffic, shows the same
 DRAWN = int(os.environ.get("ANONTRACE_SHAPE_CLIENTS", "0"))  # of each kind, each another
 CLIENTS = DRAWN or 12
 STATES = ("idle", "notified", "uploading")
+ANSWERS = ("answering",)  # the wearer is notified and answers, which is lost once, and the authority writes back
 IN_DOUBT = ("missing", "lossy")  # receipts say that swaps, or fragments of an upload, are missing: they are sent again
 PIECES = {"uploading": 300, "lossy": 120}  # in which a log goes, beside its opening
 SMALLER = 96  # where there are many wearers
@@ -97,20 +98,28 @@ def fortnight(folder, time, patch, seed, state):
         hand_in(wearer, PIECES[state])
     wearer.network.lose_fragments = 40 if state == "lossy" else 0
     wearer.network.lose_first = 3 if state == "missing" else 0
-    if state == "notified":
+    wearer.network.lose_answers = int(state == "answering")
+    if state in ("notified", "answering"):
         case, report = secrets.token_bytes(16), secrets.token_bytes(8)
         made = wearer.addresses(slot_of(START), slot_of(time.now) - slot_of(START))
         registered = [each for each in made.items() if schedule.nym_key(each[1], each[0]) in wearer.network.nyms]
         for slot, contact_address in moments.sample(registered, 4):
             wearer.network.notify(contact_address, slot, exposure(case, report))
+    if state == "answering":
+        wearer.until(START + 6 * DAY)
+        wearer.answer()
+        wearer.until(START + 9 * DAY)
+        wearer.network.write_back("Come at nine")
     wearer.until(START + DAYS * DAY)
     return wearer
 
 
 def test_all_that_is_sent_is_the_same_to_the_moment_and_the_byte(tmp_path, time, monkeypatch):
-    wearers = {state: fortnight(tmp_path, time, monkeypatch, 1, state) for state in STATES + IN_DOUBT}
+    wearers = {state: fortnight(tmp_path, time, monkeypatch, 1, state) for state in STATES + ANSWERS + IN_DOUBT}
     # Each was in the state that it stands for.
     assert [each.state for each in assess(wearers["notified"].state)] == ["told"]
+    (answer,) = wearers["answering"].state.contact_answers.all()
+    assert (answer.state, answer.tries, answer.letter) == (ACCEPTED, 2, "Come at nine")
     for state in ("uploading", "lossy"):
         assert [each.state for each in wearers[state].state.uploads.all()] == [ACCEPTED]
         (pieces,) = wearers[state].network.fragments.values()

@@ -1,4 +1,4 @@
-"""Receipts: asking the nymserver, through the mixes, whether it holds a swap or how an upload stands.
+"""Receipts: asking the nymserver, through the mixes, whether it holds a swap or an answer, or how an upload stands.
 
 Makes the payloads, each with the way by which its answer comes to a mailbox of its own, and looks for answers by hand.
 What answers mean is up to those who asked.
@@ -18,7 +18,17 @@ from anontrace.companion.store.receipts import StoredReceipt
 from anontrace.companion.store.state import State
 from anontrace.mixnet import receipt, surb, swap
 from anontrace.mixnet.header import GROUPED
-from anontrace.mixnet.receipt import Answer, NymAnswer, NymQuestion, Receipt, UploadAnswer, UploadQuestion, UploadState
+from anontrace.mixnet.receipt import (
+    Answer,
+    ContactAnswerQuestion,
+    NymAnswer,
+    NymQuestion,
+    Question,
+    Receipt,
+    UploadAnswer,
+    UploadQuestion,
+    UploadState,
+)
 from anontrace.mixnet.sizes import BOX, GROUP, MAILBOX
 from anontrace.mixnet.surb import SurbSecrets
 from anontrace.wire import look as wire
@@ -53,9 +63,17 @@ def ask_upload(state: State, servers: Servers, group: MailGroup, number: int, up
     return mailbox, payload
 
 
-def _ask(
-    state: State, servers: Servers, group: MailGroup, question: NymQuestion | UploadQuestion
-) -> tuple[int, SurbSecrets, bytes]:
+def ask_contact_answer(
+    state: State, servers: Servers, group: MailGroup, number: int, tag: bytes, identity: bytes
+) -> tuple[int, bytes]:
+    """The same for whether an answer of the wearer's is kept for the health authority."""
+    mailbox, kept, payload = _ask(state, servers, group, ContactAnswerQuestion(tag, identity))
+    state.receipts.add(mailbox, kept.to_bytes(), int(clock.now()), contact_answer=number)
+    _expect(state, mailbox, kept, NymAnswer(True), NymAnswer(False))
+    return mailbox, payload
+
+
+def _ask(state: State, servers: Servers, group: MailGroup, question: Question) -> tuple[int, SurbSecrets, bytes]:
     address = group.address + secrets.token_bytes(MAILBOX - GROUP)
     reply, kept = surb.make_reply(servers.path_to(group.server, _KEY_DAYS), address, version=GROUPED)
     mailbox = state.addresses.add_mailbox(group.server, address, int(clock.now()) + KEPT_SECONDS, group.number)

@@ -2,6 +2,7 @@
 
 import click
 
+from anontrace.companion.commands.answering import answer
 from anontrace.companion.context import Context, pass_context
 
 
@@ -71,4 +72,15 @@ def show(context: Context, case: str, exact: bool) -> None:
 
     with context.reading() as state:
         exposure = find(state, case)
-    context.output.show(presentation.document(exposure, exact), lambda: presentation.detail_lines(exposure, exact))
+        given = state.contact_answers.of_case(exposure.case_id)
+    document = presentation.document(exposure, exact)
+    document["answers"] = [presentation.answer_document(each) for each in given]
+
+    def lines() -> list[str]:
+        said = [line for each in given for line in ["", *presentation.answer_lines(each)]]
+        return presentation.detail_lines(exposure, exact) + said
+
+    context.output.show(document, lines)
+
+
+exposures.add_command(answer)

@@ -20,7 +20,7 @@ def poll(context: Context) -> None:
     """
     from anontrace import clock
     from anontrace.companion.exposures import polling
-    from anontrace.companion.exposures.presentation import WITHDRAWN, told_lines
+    from anontrace.companion.exposures.presentation import WITHDRAWN, letter_lines, told_lines
     from anontrace.companion.system.notify import there_is_news
 
     with (
@@ -31,7 +31,7 @@ def poll(context: Context) -> None:
         polled = polling.poll(state, servers, progress)
         if polled.failure is None and polled.requests:
             state.timetable.set_asked(int(clock.now()))
-    if polled.told or polled.withdrawn:
+    if polled.told or polled.withdrawn or polled.letters:
         there_is_news()
     document = {
         "mailboxes": polled.mailboxes,
@@ -44,11 +44,13 @@ def poll(context: Context) -> None:
         "rearmed": polled.rearmed,
         "told": [exposure.case_id.hex() for exposure in polled.told],
         "withdrawn": [exposure.case_id.hex() for exposure in polled.withdrawn],
+        "letters": [{"case": each.case_id.hex(), "letter": each.letter} for each in polled.letters],
     }
 
     def lines() -> list[str]:
         news = [line for exposure in polled.told for line in told_lines(exposure)]
         news += [WITHDRAWN] if polled.withdrawn else []
+        news += [line for each in polled.letters for line in letter_lines(each)]
         if news or polled.failure is not None:
             return news
         return [f"Nothing new in {polled.mailboxes} mailboxes." if polled.mailboxes else NO_MAILBOXES]

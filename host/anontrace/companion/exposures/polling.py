@@ -16,12 +16,13 @@ from anontrace import clock
 from anontrace.companion.addresses import registration
 from anontrace.companion.addresses.swaps import Swaps
 from anontrace.companion.errors import AnswerError, CompanionError, DirectoryError, OfflineError, RefusedError
-from anontrace.companion.exposures import judging
+from anontrace.companion.exposures import answering, judging
 from anontrace.companion.exposures.cases import assess
 from anontrace.companion.exposures.judging import Exposure
 from anontrace.companion.exposures.looking import GROUPS, Looked, OneLook, Room
 from anontrace.companion.network.servers import Servers
 from anontrace.companion.store.addresses import Mailbox, ReceivingSurb
+from anontrace.companion.store.contact_answers import StoredAnswer
 from anontrace.companion.store.expected import DUMMY, RECEIPT
 from anontrace.companion.store.groups import MailGroup
 from anontrace.companion.store.notifications import StoredNotification
@@ -61,6 +62,7 @@ class Polled:
     rearmed: int = 0
     told: list[Exposure] = field(default_factory=list)
     withdrawn: list[Exposure] = field(default_factory=list)  # of what concerns the wearer; a retraction may not
+    letters: list[StoredAnswer] = field(default_factory=list)  # answers to which the health authority wrote back
     failure: CompanionError | None = None  # of one server; all else was done
 
 
@@ -167,6 +169,10 @@ def keep(state: State, looked: Looked, polled: Polled) -> None:
             continue
         if any(state.receipts.set_answer(mailbox.number, payload) for mailbox in mailboxes):
             polled.receipts += 1
+            continue
+        letters = [each for box in mailboxes if (each := answering.note_letter(state, box.number, payload, now))]
+        if letters:
+            polled.letters += letters
             continue
         polled.ignored += 1
         for _, surb in found:  # garbled on its way: the SURB is spent all the same

@@ -10,10 +10,12 @@ from anontrace_shared.slots import slot_of
 from anontrace import clock
 from anontrace.clock import duration_text
 from anontrace.companion.days import day_text, moment_text, slot_text
-from anontrace.companion.exposures import judging
+from anontrace.companion.exposures import answers, judging
 from anontrace.companion.exposures.diseases import name_of
 from anontrace.companion.exposures.judging import Exposure
 from anontrace.companion.store.badges import MODES, Badge
+from anontrace.companion.store.contact_answers import StoredAnswer
+from anontrace.companion.store.states import ACCEPTED, READY, REFUSED, SENT
 
 SHORT_CASE = 8  # hex digits shown of a case-ID
 LOW_MV = 3500  # of a lithium cell
@@ -87,6 +89,41 @@ def told_lines(exposure: Exposure) -> list[str]:
         lines.append("You have passed this on to those you met.")
     else:
         lines.append(f"To let those whom you met be told: anontrace pass-on {case}")
+    lines.append(f"To ask for a test or a call, or tell how a test came out: anontrace exposures answer {case}")
+    return lines
+
+
+def letter_lines(stored: StoredAnswer) -> list[str]:
+    """What the health authority wrote back to an answer."""
+    case = stored.case_id.hex()[:SHORT_CASE]
+    return [f"The health authority writes back to your answer about case {case}: {stored.letter}"]
+
+
+def answer_document(stored: StoredAnswer) -> dict[str, Any]:
+    """An answer of the wearer's, for --json."""
+    return {
+        **stored.said,
+        "state": stored.state,
+        "made": stored.made,
+        "letter": stored.letter,
+        "written": stored.written,
+    }
+
+
+def answer_lines(stored: StoredAnswer) -> list[str]:
+    """An answer of the wearer's, and what became of it."""
+    became = {
+        READY: "is to be sent",
+        SENT: "is on its way",
+        ACCEPTED: "is kept for the health authority",
+        REFUSED: "was not taken: the nymserver takes no more to this report",
+    }[stored.state]
+    lines = [
+        f"Your answer of {moment_text(stored.made)} {became}:",
+        *(f"  {each}" for each in answers.lines(stored.said)),
+    ]
+    if stored.letter is not None and stored.written is not None:
+        lines.append(f"  They wrote back, found {moment_text(stored.written)}: {stored.letter}")
     return lines
 
 
@@ -107,7 +144,7 @@ def detail_lines(exposure: Exposure, exact: bool) -> list[str]:
         lines.append("Times of day, which may tell you who it was. Keep them to yourself:")
         lines += [f"  {slot_text(slot)}  {seconds / 60:.1f} minutes" for slot, seconds in exposure.seconds.items()]
     if exposure.state == judging.TOLD:
-        lines += ["", *told_lines(exposure)[-3:]]
+        lines += ["", *told_lines(exposure)[-4:]]
     return lines
 
 

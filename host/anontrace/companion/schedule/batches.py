@@ -1,8 +1,9 @@
 """The batches of messages that `run` sends, each with the same number of messages to one first mix.
 
 A batch holds swaps of new addresses whose time has come and receipts, and for the rest what is drawn at random from all
-that is due: swaps of successors, relays that ask for dummies, fragments of uploads; and cover where there is nothing to
-send. Only the mixes together could tell what a batch holds (docs/companion-traffic.md).
+that is due: swaps of successors, relays that ask for dummies, fragments of uploads, answers to the health authority;
+and cover where there is nothing to send. Only the mixes together could tell what a batch holds
+(docs/companion-traffic.md).
 """
 
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from random import Random
 from anontrace import clock
 from anontrace.companion.addresses import confirming, registration, swaps
 from anontrace.companion.errors import OfflineError, RefusedError
+from anontrace.companion.exposures import answering
 from anontrace.companion.network.servers import Servers
 from anontrace.companion.reports import fragments
 from anontrace.companion.reports.fragments import Piece
@@ -31,6 +33,13 @@ class _Repeat:
     surb: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What the wearer answers the health authority, by its number."""
+
+    number: int
+
+
 @dataclass
 class _Batch:
     """The payloads (239) of a batch, and what they are."""
@@ -42,6 +51,7 @@ class _Batch:
     old: list[int] = field(default_factory=list)  # SURBs whose dummies are asked for
     receipts: list[int] = field(default_factory=list)  # their mailboxes
     pieces: list[Piece] = field(default_factory=list)
+    answers: list[int] = field(default_factory=list)
 
     @property
     def room(self) -> int:
@@ -82,8 +92,13 @@ def _drawn(state: State, servers: Servers, level: Level, rng: Random) -> _Batch:
     _add_swaps(state, batch, batch.swaps)
     renewal.start(state, servers, level, rng, batch.room)
     waiting = renewal.waiting(state, now)
-    pool: list[int | _Repeat | OldSurb | Piece] = [*waiting.successors, *map(_Repeat, waiting.repeats), *waiting.old]
+    pool: list[int | _Repeat | OldSurb | Piece | _Answer] = [
+        *waiting.successors,
+        *map(_Repeat, waiting.repeats),
+        *waiting.old,
+    ]
     pool += fragments.due(state, now)
+    pool += map(_Answer, answering.due(state))
     chosen = rng.sample(pool, min(batch.room, len(pool)))
     drawn = [each for each in chosen if isinstance(each, int)]
     _add_swaps(state, batch, drawn)
@@ -95,6 +110,8 @@ def _drawn(state: State, servers: Servers, level: Level, rng: Random) -> _Batch:
     batch.old = [each.surb for each in old]
     batch.pieces = [each for each in chosen if isinstance(each, Piece)]
     batch.payloads += fragments.payloads(state, batch.pieces)
+    batch.answers = [each.number for each in chosen if isinstance(each, _Answer)]
+    batch.payloads += answering.payloads(state, batch.answers)
     batch.payloads += [kinds.cover() for _ in range(batch.room)]
     return batch
 
@@ -109,6 +126,7 @@ def _add_receipts(state: State, servers: Servers, batch: _Batch, count: int, rng
     group = rng.choice(registration.open_groups(state, servers))
     with state.transaction():
         asked = fragments.ask(state, servers, group, count)
+        asked += answering.ask(state, servers, group, count - len(asked))
         asked += confirming.ask(state, servers, group, count - len(asked), rng)
     batch.receipts = [mailbox for mailbox, _ in asked]
     batch.payloads += [payload for _, payload in asked]
@@ -121,3 +139,4 @@ def _note(state: State, batch: _Batch, rng: Random) -> None:
     state.addresses.set_sent([*batch.swaps, *batch.repeated], now)
     state.renewals.dummies_asked(batch.old, now + renewal.in_flight(rng))
     fragments.note_sent(state, batch.pieces, now)
+    state.contact_answers.set_sent(batch.answers, now)

@@ -53,6 +53,7 @@ def advance(state: State, servers: Servers, rng: Random) -> None:
     state.groups.put_right(now)
     state.receipts.put_right(now)
     state.uploads.put_right(now, now + journey.ARRIVED_SECONDS)
+    state.contact_answers.put_right(now)
     state.renewals.put_right(now + int(IN_FLIGHT_SECONDS * _MAX_WAIT))
     state.renewals.replaced(lambda: now + in_flight(rng))
     arrive = confirming.successors_arrive(state)

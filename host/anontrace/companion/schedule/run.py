@@ -25,13 +25,16 @@ from anontrace.companion.errors import (
     SetupError,
     StateError,
 )
-from anontrace.companion.exposures.presentation import WITHDRAWN, told_lines
+from anontrace.companion.exposures import answering
+from anontrace.companion.exposures.presentation import WITHDRAWN, letter_lines, told_lines
 from anontrace.companion.network.servers import Servers
 from anontrace.companion.reports import fragments
 from anontrace.companion.schedule import batches, scheduled_polls
 from anontrace.companion.schedule.renewal import SPREAD_SECONDS
 from anontrace.companion.store.badges import Badge
+from anontrace.companion.store.contact_answers import StoredAnswer
 from anontrace.companion.store.state import State
+from anontrace.companion.store.states import ACCEPTED
 from anontrace.companion.store.uploads import StoredUpload
 from anontrace.wire.levels import LOOK_GAPS, Level
 
@@ -51,7 +54,7 @@ TOP_UP = "addresses"
 MESSAGES = "messages"
 POLL = "poll"
 BADGE = "badge"
-LEVEL, CLOCK, UPLOAD = "level", "clock", "upload"  # no tasks, but what an event may be about
+LEVEL, CLOCK, UPLOAD, ANSWER = "level", "clock", "upload", "answer"  # no tasks, but what an event may be about
 
 Sync = Callable[[State, Badge], dict[str, Any]]
 
@@ -272,6 +275,10 @@ class Run:
             state.timetable.set_asked(int(clock.now()))
         confirming.take(state, self._rng)
         self._tell_of_uploads(fragments.take(state))
+        self._tell_of_answers(answering.take(state))
+        if polled.letters:
+            lines = [line for each in polled.letters for line in letter_lines(each)]
+            self._event(POLL, lines, news=True, letters=[each.case_id.hex() for each in polled.letters])
         if polled.told or polled.withdrawn:
             lines = [line for exposure in polled.told for line in told_lines(exposure)]
             if polled.withdrawn:
@@ -288,6 +295,15 @@ class Run:
                 self._event(UPLOAD, ["The log is handed over."], case=case)
             else:
                 self._event(UPLOAD, [refusal], case=case, error=RefusedError.kind, said=refusal)
+
+    def _tell_of_answers(self, ended: list[StoredAnswer]) -> None:
+        for stored in ended:
+            case = stored.case_id.hex()
+            if stored.state == ACCEPTED:
+                self._event(ANSWER, ["Your answer is kept for the health authority."], case=case)
+            else:
+                said = answering.NOT_KEPT
+                self._event(ANSWER, [said], case=case, error=RefusedError.kind, said=said)
 
     def _badges(self) -> None:
         """Sync one badge after the other; in between, other commands may have the state folder."""

@@ -179,6 +179,17 @@ MIGRATIONS = (
     ALTER TABLE badges ADD COLUMN met_period INTEGER;
     ALTER TABLE badges ADD COLUMN met_at INTEGER;
     """,
+    """
+    CREATE TABLE contact_answers (
+        id INTEGER PRIMARY KEY, case_id BLOB NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('ready', 'sent', 'accepted', 'refused')),
+        said TEXT NOT NULL, payload BLOB NOT NULL, tag BLOB NOT NULL, identity BLOB NOT NULL, reply_key BLOB NOT NULL,
+        mailbox INTEGER REFERENCES mailboxes (id) ON DELETE SET NULL, way_back BLOB NOT NULL,
+        made INTEGER NOT NULL, changed INTEGER NOT NULL, tries INTEGER NOT NULL DEFAULT 0, letter TEXT, written INTEGER
+    );
+    CREATE INDEX contact_answers_mailbox ON contact_answers (mailbox);
+    ALTER TABLE receipts ADD COLUMN contact_answer INTEGER REFERENCES contact_answers (id) ON DELETE CASCADE;
+    """,
 )
 ENCRYPTED = 5  # the first version that is encrypted as a whole
 

@@ -1,7 +1,7 @@
 """Receipts that were asked for: the mailbox of each answer, what opens it, and what it says.
 
-A receipt asks either whether the nymserver holds the blob of a SURB, or how an upload stands. Its row lives as long as
-its mailbox, so that an answer that comes twice is known.
+A receipt asks whether the nymserver holds the blob of a SURB or an answer of the wearer's, or how an upload stands. Its
+row lives as long as its mailbox, so that an answer that comes twice is known.
 """
 
 import json
@@ -14,7 +14,7 @@ from anontrace.mixnet.sizes import BOX, GROUP
 
 @dataclass(frozen=True)
 class StoredReceipt:
-    """Of `surb` and `upload` one is set: the number of what it asks about."""
+    """Of `surb`, `upload` and `contact_answer` one is set: the number of what it asks about."""
 
     mailbox: int
     group: int  # that its mailbox is in
@@ -24,6 +24,7 @@ class StoredReceipt:
     made: int  # unix seconds
     secrets: bytes = field(repr=False)
     answer: bytes | None = field(repr=False)  # the payload (239) that came to its mailbox
+    contact_answer: int | None = None
 
 
 class ReceiptStore:
@@ -31,12 +32,19 @@ class ReceiptStore:
         self._db = database
 
     def add(
-        self, mailbox: int, secrets: bytes, now: int, *, surb: int | None = None, upload: int | None = None
+        self,
+        mailbox: int,
+        secrets: bytes,
+        now: int,
+        *,
+        surb: int | None = None,
+        upload: int | None = None,
+        contact_answer: int | None = None,
     ) -> None:
         """Runs within the caller's transaction."""
         self._db.run(
-            "INSERT INTO receipts (mailbox, surb, upload, secrets, made) VALUES (?, ?, ?, ?, ?)",
-            mailbox, surb, upload, secrets, now,
+            "INSERT INTO receipts (mailbox, surb, upload, contact_answer, secrets, made) VALUES (?, ?, ?, ?, ?, ?)",
+            mailbox, surb, upload, contact_answer, secrets, now,
         )  # fmt: skip
 
     def put_right(self, now: int) -> None:
@@ -54,13 +62,13 @@ class ReceiptStore:
 
     def _receipts(self, condition: str) -> list[StoredReceipt]:
         rows = self._db.rows(
-            "SELECT r.mailbox, m.mail_group, m.address, r.surb, r.upload, r.made, r.secrets, r.answer FROM receipts r"
-            f" JOIN mailboxes m ON m.id = r.mailbox {condition} ORDER BY r.mailbox"
+            "SELECT r.mailbox, m.mail_group, m.address, r.surb, r.upload, r.made, r.secrets, r.answer,"
+            f" r.contact_answer FROM receipts r JOIN mailboxes m ON m.id = r.mailbox {condition} ORDER BY r.mailbox"
         )
         return [
             StoredReceipt(
                 row["mailbox"], row["mail_group"], row["address"][GROUP : GROUP + BOX], row["surb"], row["upload"],
-                row["made"], row["secrets"], row["answer"],
+                row["made"], row["secrets"], row["answer"], row["contact_answer"],
             )
             for row in rows
         ]  # fmt: skip

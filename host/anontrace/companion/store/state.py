@@ -17,6 +17,7 @@ from anontrace.companion.keys import epoch, keyfile, private
 from anontrace.companion.store import database, making, older
 from anontrace.companion.store.addresses import AddressStore
 from anontrace.companion.store.badges import BadgeStore
+from anontrace.companion.store.contact_answers import ContactAnswerStore
 from anontrace.companion.store.contact_logs import LogStore
 from anontrace.companion.store.expected import ExpectedStore
 from anontrace.companion.store.groups import GroupStore
@@ -50,6 +51,7 @@ class State:
         self.uploads = UploadStore(self._db)
         self.logs = LogStore(self._db, self.uploads.size)
         self.notifications = NotificationStore(self._db)
+        self.contact_answers = ContactAnswerStore(self._db)
         self.renewals = RenewalStore(self._db)
         self.receipts = ReceiptStore(self._db)
         self.timetable = TimetableStore(self._db)
@@ -69,6 +71,7 @@ class State:
         self.logs.forget(now)
         self.places.forget(now)
         self.notifications.forget(now)
+        self.contact_answers.forget(now)
         self.notifications.forget_cases(self.uploads.forget(now))
         today = day_of(slot_of(now))
         self.badges.ratchet(today)
