@@ -173,14 +173,21 @@ class Client:
 
     def told(self, who: Registered, skip: int = 0) -> Notification:
         """The next notification in an address's mailbox, opened."""
+        found, content = self._opened(who, skip)
+        return replace(found, message=notification.unpadded("message", content), words=b"")
+
+    def told_in(self, who: Registered) -> bytes:
+        """What is in the words (42) of the first one."""
+        return self._opened(who, 0)[1]
+
+    def _opened(self, who: Registered, skip: int) -> tuple[Notification, bytes]:
         payload = eventually("a notification arrived", lambda: self.poll(who.mailbox, skip))[0]
         assert who.secrets is not None
         found = notification.open(who.secrets, payload)
         authority = words.key_of(self.network.authority.key)
-        said = words.open(
+        return found, words.open_content(
             who.secrets.message_secret, authority, who.address, who.slot, found.report_id, found.kind, found.words
         )
-        return replace(found, message=said, words=b"")
 
     def make_log(self, slot: int, heard: Sequence[Registered], present: int = 3) -> bytes:
         """A block of what a badge heard in a slot."""

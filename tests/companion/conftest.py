@@ -166,9 +166,9 @@ class Network:
         eventually("the report is pending", is_there, self._process)
         return found[0]
 
-    def approve(self, case: str, minutes: int, depth: int = 2) -> None:
+    def approve(self, case: str, minutes: int, depth: int = 2, message: str = "Call 116117") -> None:
         report = self.pending_report(case)["report"]
-        self.staff("approve", report, "--minutes", str(minutes), "--depth", str(depth), "--message", "Call 116117")
+        self.staff("approve", report, "--minutes", str(minutes), "--depth", str(depth), "--message", message)
 
     def stop(self) -> None:
         self._process.terminate()

@@ -18,6 +18,7 @@ from tests.shared.reference import contact_address, number, nym_key, public
 MIXES = [Mix(number, select, fixed(f"mix {number}")) for number, select in ((7, 153), (255, 153), (1, 154), (42, 0))]
 MAILBOX = fixed("mailbox")
 PAYLOAD = fixed("payload", 239)
+LONG = "Bitte lassen Sie sich am Montag zwischen 8 und 12 Uhr im Gesundheitsamt testen, Lindenstraße 3."
 
 
 def lioness() -> dict[str, Any]:
@@ -275,6 +276,17 @@ def words() -> dict[str, Any]:
         "message_key": public(message_secret).hex(),
         "blinded_key": blinded.hex(),
         "cases": cases,
+        "long": {
+            "text": LONG,
+            "parts": [
+                {
+                    "place": place,
+                    "part": (made := r.part(LONG, place)).hex(),
+                    "sealed": r.words_of_part(secret, blinded, report, 1, made).hex(),
+                }
+                for place in (1, 2, 300, 65535, 0)
+            ],
+        },
     }
 
 

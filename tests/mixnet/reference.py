@@ -358,3 +358,19 @@ def sealed_contact_answer(secret: bytes, authority: bytes, tag: bytes, content: 
 
 def letter(key: bytes, tag: bytes, text: str) -> bytes:
     return aes_siv(key, tag, text.encode().ljust(223, b"\0"))
+
+
+PART_PRIME = 2**312 - 203
+
+
+def part(text: str, place: int) -> bytes:
+    """A text in parts of 38 bytes, each the coefficient of a power of the place."""
+    data = text.encode()
+    count = -(-len(data) // 38)
+    data = data.ljust(38 * count, b"\0")
+    value = sum(int.from_bytes(data[38 * i : 38 * i + 38], "big") * place**i for i in range(count)) % PART_PRIME
+    return number(count, 1) + number(place, 2) + value.to_bytes(39, "big")
+
+
+def words_of_part(secret: bytes, blinded: bytes, report: bytes, kind: int, content: bytes) -> bytes:
+    return aes_siv(words_key(secret, blinded), report + number(kind, 1), content)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from importlib import util
 from importlib.machinery import ModuleSpec
+from itertools import combinations
 from random import Random
 from threading import Thread
 from typing import Any
@@ -23,6 +24,7 @@ from anontrace.mixnet import (
     lioness,
     notification,
     packet,
+    parts,
     receipt,
     relay,
     stream,
@@ -348,3 +350,18 @@ def test_letter() -> None:
     assert letter.seal(key, h(v["tag"]), written["text"]) == h(written["sent"])
     assert secrets.arrives(h(written["sent"])) == h(written["arrived"])
     assert letter.open(secrets, key, h(v["tag"]), h(written["arrived"])) == written["text"]
+
+
+def test_words_in_parts() -> None:
+    v = load("words.json")
+    address, slot, report = h(v["contact_address"]), v["slot"], h(v["report_id"])
+    secret, key = words.secret_of(h(v["authority_seed"])), h(v["authority_key"])
+    numbers = parts.split(v["long"]["text"])
+    found = []
+    for case in v["long"]["parts"]:
+        assert parts.part(numbers, case["place"]) == h(case["part"])
+        sealed = words.seal_content(secret, h(v["blinded_key"]), report, Kind.NOTIFICATION, h(case["part"]))
+        assert sealed == h(case["sealed"])
+        found.append(words.open_content(h(v["message_secret"]), key, address, slot, report, Kind.NOTIFICATION, sealed))
+    for some in combinations(found, len(numbers)):
+        assert parts.join(some).text == v["long"]["text"]

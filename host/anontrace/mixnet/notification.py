@@ -16,7 +16,7 @@ from anontrace_shared.errors import FormatError
 
 from . import lioness
 from .header import RandomBytes
-from .sizes import CASE_ID, CHAIN_TOKEN, DISEASE, KEY, NOTE, NOTIFICATION, REPORT_ID
+from .sizes import CASE_ID, CHAIN_TOKEN, DISEASE, KEY, MOST_PARTS, NOTE, NOTIFICATION, REPORT_ID
 from .surb import SurbSecrets
 
 INFO = b"anontrace/1 notification"
@@ -49,7 +49,7 @@ class Notification:
     rule_minutes: int = 0
     message: str = ""
     of_place: bool = False  # a notification alone: the log in which its contact was found is a place's
-    words: bytes = field(default=b"", repr=False)  # 58: the message as it travels (words.py), instead of it
+    words: bytes = field(default=b"", repr=False)  # 58: the message as it travels (words.py), or a part (parts.py)
 
     def encode(self, random_bytes: RandomBytes = os.urandom) -> bytes:
         """The 191 bytes. FormatError names the field that does not fit."""
@@ -78,7 +78,8 @@ class Notification:
     def decode(cls, content: bytes, kept: bool = False) -> "Notification":
         """The notification in 191 bytes, as it travels: its words are sealed. FormatError if it is none.
 
-        `kept`: as a companion keeps it, with the message open. One that was taken before it had to be plain is made so.
+        `kept`: as a companion keeps it, with the message open, or with a part of it in `words`. One that was taken
+        before it had to be plain is made so.
         """
         if len(content) != NOTIFICATION:
             raise FormatError(f"a notification has {len(content)} bytes instead of {NOTIFICATION}")
@@ -92,6 +93,7 @@ class Notification:
         _, case_id, report_id, chain_token, disease, present, attenuation, rule_minutes, message = _LAYOUT.unpack(
             content
         )
+        is_open = kept and not 2 <= message[0] <= MOST_PARTS
         return cls(
             kind,
             case_id,
@@ -101,9 +103,9 @@ class Notification:
             present,
             attenuation,
             rule_minutes,
-            _text("message", message, "utf-8", kept) if kept else "",
+            _text("message", message, "utf-8", kept) if is_open else "",
             of_place,
-            b"" if kept else message,
+            b"" if is_open else message,
         )
 
 

@@ -50,6 +50,10 @@ NOTIFICATION = PAYLOAD - SEAL_OVERHEAD
 WORDS_OVERHEAD = 16  # the synthetic IV of AES-SIV
 NOTE = NOTIFICATION - (1 + CASE_ID + REPORT_ID + CHAIN_TOKEN + DISEASE + 1 + 1 + 2)
 WORDS = NOTE - WORDS_OVERHEAD
+MOST_PARTS = 12  # of a text that is longer; their number, a part's first byte, begins no text
+PART_PLACE = 2
+PART_VALUE = WORDS - 1 - PART_PLACE
+PART_CHUNK = PART_VALUE - 1  # bytes of the text in each of the numbers that are below the prime
 
 TOLD_TAG = 8
 PHONE = 8  # 16 half bytes: digits, and a plus sign before them

@@ -45,28 +45,35 @@ def blinded(message_key: bytes, address: bytes, slot: int, report_id: bytes) -> 
 def seal(secret: bytes, key: bytes, report_id: bytes, kind: Kind, text: str) -> bytes:
     """Words for the holder of a blinded key (32): 58 bytes, which look random. `secret`: the authority's, as of
     `secret_of`. FormatError if they do not fit, or hold what does not show."""
-    return _seal(x25519(secret, key), report_id, kind, text)
+    return seal_content(secret, key, report_id, kind, notification.padded("message", text, "utf-8", WORDS))
+
+
+def seal_content(secret: bytes, key: bytes, report_id: bytes, kind: Kind, content: bytes) -> bytes:
+    """The same for what is in the words (42): a text, zero-padded, or a part of one (parts.py)."""
+    assert len(content) == WORDS
+    sealed = AESSIV(_key(x25519(secret, key))).encrypt(content, [_about(report_id, kind)])
+    assert len(sealed) == NOTE
+    return sealed
 
 
 def open(
     message_secret: bytes, authority: bytes, address: bytes, slot: int, report_id: bytes, kind: Kind, sealed: bytes
 ) -> str:
-    """The words in 58 bytes, by the secret (32) of the address's message key. `authority`: its key as of `key_of`.
-    AuthenticationError if it did not seal them, for this address, report and kind; FormatError if they make no sense.
-    """
+    """The text in 58 bytes, as of `open_content`. FormatError if it is none, or a part of one."""
+    content = open_content(message_secret, authority, address, slot, report_id, kind, sealed)
+    return notification.unpadded("message", content)
+
+
+def open_content(
+    message_secret: bytes, authority: bytes, address: bytes, slot: int, report_id: bytes, kind: Kind, sealed: bytes
+) -> bytes:
+    """What is in the words (42) that were sealed (58), by the secret (32) of the address's message key. `authority`:
+    its key as of `key_of`. AuthenticationError if it did not seal them, for this address, report and kind."""
     shared = x25519(message_secret, x25519(_blind(address, slot, report_id), authority))
     try:
-        padded = AESSIV(_key(shared)).decrypt(sealed, [_about(report_id, kind)])
+        return AESSIV(_key(shared)).decrypt(sealed, [_about(report_id, kind)])
     except InvalidTag:
         raise AuthenticationError("these words are not the health authority's for this address") from None
-    return notification.unpadded("message", padded)
-
-
-def _seal(shared: bytes, report_id: bytes, kind: Kind, text: str) -> bytes:
-    padded = notification.padded("message", text, "utf-8", WORDS)
-    sealed = AESSIV(_key(shared)).encrypt(padded, [_about(report_id, kind)])
-    assert len(sealed) == NOTE
-    return sealed
 
 
 def _blind(address: bytes, slot: int, report_id: bytes) -> bytes:

@@ -1,9 +1,11 @@
 """What staff write, from their command to the contact: the nymserver has it in its hands and cannot read it."""
 
 import json
+from itertools import permutations
 
 from anontrace.backend.keys import keyfiles
 from anontrace.backend.nymserver.records import Keys
+from anontrace.mixnet import parts
 from anontrace.mixnet.notification import Kind
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -44,6 +46,26 @@ def test_the_contacts_read_the_words_and_the_nymserver_has_them_nowhere(client: 
     assert any(bytes.fromhex(report["case"]) in each for each in written)  # so what is searched for would be found
     for text in (WORDS, WORDS[::-1]):
         assert sum(part.encode() in each for part in (text, text[:12], text[-12:]) for each in written) == 0
+
+
+def test_longer_words_come_in_the_notifications_that_the_contact_gets_anyway(client: Client) -> None:
+    """One person in three slots, told by a rule of fifteen minutes: no message more than with short words."""
+    slot, text = (
+        now_slot(),
+        "Come to the old fire station on Monday between 8 and 12, and bring nobody. Ring 555 0100 ☎",
+    )
+    everyone = [client.register(slot - back) for back in range(3)]
+    sent = client.servers.count("nymserver", "notification_sent")
+    contact_log = b"".join(client.make_log(each.slot, [each], present=15) for each in everyone)
+    client.upload(client.permit(contact_log), contact_log)
+    report = client.report_with(None, 0)["report"]
+    assert client.staff("POST", f"reports/{report}/decision", {"approve": True, "message": text}).status_code == 422
+    assert client.approve(report, message=text, minutes=15) == 3
+    found = [client.told_in(each) for each in everyone]
+    for some in permutations(found):
+        assert parts.join(some).text == text
+    assert parts.join(found[:2]) == parts.Joined(None, 2, 3)
+    assert client.servers.count("nymserver", "notification_sent") == sent + 3
 
 
 def test_words_reach_an_address_that_was_re_armed_after_they_were_sealed(client: Client) -> None:

@@ -174,10 +174,12 @@ def test_a_hidden_report_and_a_hidden_pass_on_go_out_in_runs_own_messages_throug
 
     again = cli.do("report", "--token", token, "--yes")
     assert (again["state"], again["case"]) == ("accepted", case)
-    network.approve(case, minutes=15)
+    said = "Come on Monday between 8 and 12 to Lindenstraße 3, with nobody else. Questions: 555 0100"
+    network.approve(case, minutes=15, message=said)
     assert generations(network, case) == [0]
 
     eventually("the contact to be told", lambda: contact.do("poll")["told"] == [case])
+    assert contact.do("exposures", "show", case[:8])["message"] == said
     answered_and_written_to(contact, network, proxy, case)
     keep_log(contact, clock, *(block(first - back, 30) for back in range(4, 0, -1)))
     passed = contact.do("pass-on", case[:8], "--hidden", "--yes")

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 from anontrace.companion.exposures.judging import BELOW, OWN, TOLD, WITHDRAWN, Received, assess
+from anontrace.mixnet import parts
 from anontrace.mixnet.notification import Kind, Notification
 from hypothesis import given
 from hypothesis import strategies as st
@@ -178,3 +179,35 @@ def test_told_means_that_one_report_reached_its_rule(received):
         else:
             assert total < exposure.rule_minutes * 60
         assert all(20 <= seconds <= 300 for seconds in exposure.seconds.values())
+
+
+TEXT = "Come on Monday between 8 and 12 to the old fire station, and bring nobody else with you. Ring 555 0100"
+
+
+def in_parts(text: str) -> list[Received]:
+    """Told in five slots, each with another part of the text."""
+    numbers = parts.split(text)
+    found = []
+    for place in range(5):
+        told = notified(place, 15)
+        words = parts.part(numbers, 7 * place).ljust(58, b"\0")
+        kept = replace(told.notification, message="", words=words).encode()
+        found.append(told._replace(notification=Notification.decode(kept, kept=True)))
+    return found
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (4, 2, 3), (1, 0, 4, 2, 3), (3, 3, 1, 1, 0)])
+def test_what_the_authority_says_in_parts_is_read_in_whatever_order_they_come(order: tuple[int, ...]) -> None:
+    received = in_parts(TEXT)
+    (exposure,) = assess([received[place] for place in order], set(), set())
+    assert (exposure.state, exposure.message) == (TOLD, TEXT)
+
+
+def test_what_is_missing_of_what_the_authority_says_is_said() -> None:
+    without = notified(9, 15)
+    received = [*in_parts(TEXT)[:2], without._replace(notification=replace(without.notification, message=""))]
+    (exposure,) = assess(received, set(), set())
+    assert exposure.state == TOLD
+    assert exposure.message == "(of what it says 2 of 3 parts have come; the rest is missing)"
+    mixed = [*in_parts(TEXT)[:2], in_parts(TEXT[::-1])[2]]
+    assert "do not fit together" in assess(mixed, set(), set())[0].message

@@ -14,9 +14,11 @@ from anontrace.backend.nymserver.records import Answers, Keys, Letter
 from anontrace.backend.peers import Peers
 from anontrace.backend.web.http import JSON, json_in, reason_in
 from anontrace.backend.web.signed import NYMSERVER, signed
-from anontrace.mixnet import words
+from anontrace.mixnet import parts, words
 from anontrace.mixnet.notification import Kind
+from anontrace.mixnet.sizes import PART_PLACE, WORDS
 
+_PLACES = 1 << 8 * PART_PLACE
 _MAX_ANSWER = 1 << 28  # bytes; a report has about 100 for each exposure
 
 
@@ -46,7 +48,7 @@ class Nymserver:
         self, report: str, kind: Kind, message: str, exposures: Collection[str] | None = None, key: bytes | None = None
     ) -> dict[str, str]:
         """A message sealed to each contact of a report (hex), by exposure (all, or some), or, with its retraction key,
-        by the number of who was notified."""
+        by the number of who was notified. One that is too long for a notification: to each another part of it."""
         body = json.dumps({"key": None if key is None else key.hex()}).encode()
         answer = await self._ask("POST", f"/v1/reports/{report}/keys", body)
         try:
@@ -55,11 +57,16 @@ class Nymserver:
             raise PeerError("nymserver: what it answers holds no keys") from None
 
         def sealed() -> dict[str, str]:
-            found = {}
+            found, numbers = {}, parts.split(message) if len(message.encode()) > WORDS else None
             for name, each in keys.items():
                 if exposures is None or name in exposures:
                     with suppress(ValueError):  # a key of low order: nobody's
-                        found[name] = words.seal(self._words_key, each, bytes.fromhex(report), kind, message).hex()
+                        to, report_id = (self._words_key, each), bytes.fromhex(report)
+                        if numbers is None:
+                            found[name] = words.seal(*to, report_id, kind, message).hex()
+                        else:
+                            content = parts.part(numbers, int(name) % _PLACES)
+                            found[name] = words.seal_content(*to, report_id, kind, content).hex()
             return found
 
         return await asyncio.to_thread(sealed)

@@ -126,7 +126,12 @@ _RULE: tuple[Callable[[_F], _F], ...] = (
     click.option(
         "--exposure", "exposures", type=int, multiple=True, metavar="ID", help="Only this one. May be repeated."
     ),
-    click.option("--message", default="", help="For the contacts, up to 42 bytes.", callback=text),
+    click.option(
+        "--message",
+        default="",
+        callback=text,
+        help="For the contacts: up to 42 bytes, or 38 for each five minutes of the rule.",
+    ),
     click.option("--place/--person", default=None, help="Tell them it was at a place, or with a person. [as it says]"),
 )
 

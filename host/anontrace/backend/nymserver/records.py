@@ -7,6 +7,7 @@ from anontrace_shared.slots import SLOTS_PER_DAY
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from anontrace.backend.errors import Refused
+from anontrace.mixnet import parts
 from anontrace.mixnet.sizes import HEADER, NOTE, PAYLOAD, WORDS
 from anontrace.wire.fields import Hex32
 
@@ -297,8 +298,8 @@ class Decision(BaseModel):
     retraction_key: Hex32 | None = Field(default=None, repr=False)
 
     def check_message(self) -> None:
-        """Refused (422) if the message does not fit a notification."""
-        check_note(self.message)
+        """Refused (422) if the message does not fit the notifications that everybody gets who is told by this rule."""
+        check_note(self.message, parts.most(self.minutes))
 
 
 class Retraction(BaseModel):
@@ -325,11 +326,11 @@ class Keys(BaseModel):
     keys: dict[str, Hex32]
 
 
-def check_note(message: str) -> None:
-    """Refused (422) if a message does not fit a notification."""
+def check_note(message: str, most: int = WORDS) -> None:
+    """Refused (422) if a message does not fit."""
     size = len(message.encode())
-    if size > WORDS:
-        raise Refused(422, f"message: it has {size} bytes in UTF-8, and a notification takes {WORDS} at most")
+    if size > most:
+        raise Refused(422, f"message: it has {size} bytes in UTF-8, and there is room for {most}")
     if "\0" in message:
         raise Refused(422, "message: it has a zero byte, which a notification does not take")
     unseen = next((each for each in message if not each.isprintable()), None)

@@ -15,6 +15,7 @@ from anontrace.backend.authority.rules import Rule
 from anontrace.backend.errors import Refused
 from anontrace.backend.nymserver.records import Decision, LimitSettings
 from anontrace.backend.staff.rights import Right
+from anontrace.mixnet import parts
 from anontrace.pages import drawing
 
 from .gate import Gate, text
@@ -128,7 +129,7 @@ def router(office: Office, gate: Gate) -> APIRouter:
             effect=rules.effect(rule, exposures), limits=overview["cases"].get(found["case"]),
             proposal=proposal, four_eyes=kept.settings.four_eyes,
             proposed_rule={} if decision is None else decision.model_dump(exclude_none=True, exclude=hidden),
-            days=sorted({each["day"] for each in exposures}),
+            days=sorted({each["day"] for each in exposures}), most_bytes=parts.most(rule.minutes),
             shares=_share(exposures), by_day=_by_day(exposures), figures=_figures(request, rule, exposures),
         )  # fmt: skip
 

@@ -7,9 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from anontrace_shared.errors import FormatError
 from anontrace_shared.slots import SLOT_SECONDS
 
+from anontrace.mixnet import parts
 from anontrace.mixnet.notification import Kind, Notification
+from anontrace.mixnet.sizes import WORDS
 
 THIRD_SECONDS = 20
 MAX_PRESENT = SLOT_SECONDS // THIRD_SECONDS
@@ -99,8 +102,23 @@ def _judge(case_id: bytes, report_id: bytes, items: list[Received], own: bool, p
         seconds=dict(sorted(seconds.items())),
         rule_minutes=rule,
         attenuation=min(item.notification.attenuation for item in notifications),
-        message=next((item.notification.message for item in said if item.notification.message), ""),
+        message=_message(said),
         received=first.received,
         passed_on=passed_on,
         of_place=any(item.notification.of_place for item in notifications),
     )
+
+
+def _message(said: list[Received]) -> str:
+    """What the health authority says in all of these together: a text, or one in parts, and then what is missing."""
+    text = next((item.notification.message for item in said if item.notification.message), "")
+    found = [item.notification.words[:WORDS] for item in said if item.notification.words]
+    if text or not found:
+        return text
+    try:
+        joined = parts.join(found)
+    except FormatError:
+        return "(what it says makes no sense: its parts do not fit together)"
+    if joined.text is None:
+        return f"(of what it says {joined.has} of {joined.needs} parts have come; the rest is missing)"
+    return joined.text

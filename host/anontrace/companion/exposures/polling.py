@@ -27,8 +27,9 @@ from anontrace.companion.store.expected import DUMMY, RECEIPT
 from anontrace.companion.store.groups import MailGroup
 from anontrace.companion.store.notifications import StoredNotification
 from anontrace.companion.store.state import State
-from anontrace.mixnet import notification, words
+from anontrace.mixnet import notification, parts, words
 from anontrace.mixnet.notification import Kind, Notification
+from anontrace.mixnet.sizes import NOTE
 from anontrace.mixnet.surb import SurbSecrets
 from anontrace.wire import look
 from anontrace.wire import network as networks
@@ -210,23 +211,33 @@ def _handle(state: State, surb: ReceivingSurb, found: Notification, now: int, po
         polled.retractions += 1
     else:
         polled.notifications += 1
-    kept = replace(found, message=_said(state, surb, found), words=b"")
+    kept = _with_words(found, _said(state, surb, found))
     state.notifications.add(StoredNotification(surb.address.slot, now, surb.address.contact_address, kept.encode()))
     return True
 
 
-def _said(state: State, surb: ReceivingSurb, found: Notification) -> str:
-    """The health authority's words; none where they are not its own."""
+def _said(state: State, surb: ReceivingSurb, found: Notification) -> bytes:
+    """What is in the health authority's words (42); nothing where they are not its own."""
     secret, where, network = SurbSecrets.from_bytes(surb.secrets).message_secret, surb.address, state.network.get()
     if network is None:
-        return ""
+        return b""
     try:
         authority = words.key_of(networks.parse(network.file, "network").authority.key)
-        return words.open(
+        return words.open_content(
             secret, authority, where.contact_address, where.slot, found.report_id, found.kind, found.words
         )
     except (AnontraceError, ValueError):
-        return ""
+        return b""
+
+
+def _with_words(found: Notification, content: bytes) -> Notification:
+    """As it is kept: with its text, or with a part of one."""
+    if content and parts.is_part(content):
+        return replace(found, words=content.ljust(NOTE, b"\0"))
+    try:
+        return replace(found, message=notification.unpadded("message", content), words=b"")
+    except AnontraceError:
+        return replace(found, words=b"")
 
 
 def _credible(state: State, surb: ReceivingSurb, found: Notification, now: int) -> bool:
