@@ -40,6 +40,7 @@ SLOW = (
     "backend/store/test_moving.py",
     "backend/test_workers.py",
     "backend/portal/test_browser.py",
+    "companion/page/test_story.py",
     "backend/nymserver/test_limit.py",
     "firmware/test_on_air.py",
     "firmware/test_replay.py",

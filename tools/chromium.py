@@ -1,4 +1,4 @@
-"""Finds Chromium, in which the portal is tried; has apt install it where that may be done. `python -m tools.chromium`.
+"""Finds Chromium, in which pages are tried; has apt install it where that may be done. `python -m tools.chromium`.
 
 It needs more libraries and helpers than could be unpacked beside it, as is done with other programs (tools/apt.py), so
 it is installed on the system, and only where root sets the project up, as in a container. Elsewhere tests skip.
@@ -33,10 +33,10 @@ def install() -> None:
 
 
 def main() -> int:
-    """0, also where there is none: only the portal's tests in a browser are skipped then."""
+    """0, also where there is none: only the tests in a browser are skipped then."""
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         install()
-    print(find() or "none: the portal is not tried in a browser")
+    print(find() or "none: no page is tried in a browser")
     return 0
 
 

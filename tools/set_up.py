@@ -172,7 +172,7 @@ def set_up() -> None:
     # It says itself what it does, and what is wrong.
     if subprocess.run([PYTHON, "-m", "tools.micropython"], cwd=ROOT, stdout=subprocess.DEVNULL, check=False).returncode:
         raise SystemExit(1)
-    steps.begin("Chromium, for the portal's tests: some 100 MB if root has it installed by apt, else nothing")
+    steps.begin("Chromium, for the pages' tests: some 100 MB if root has it installed by apt, else nothing")
     subprocess.run([PYTHON, "-m", "tools.chromium"], cwd=ROOT, stdout=subprocess.DEVNULL, check=False)
     READY.touch()
 

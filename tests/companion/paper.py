@@ -166,6 +166,7 @@ class PaperNetwork:
     lose_first: int = 0  # one in so many swaps that replace another is lost, but not when it comes again
     lost: dict[bytes, bytes] = field(default_factory=dict)  # nym keys, by the blobs of those swaps
     transparent: bool = False
+    carried: list[int] = field(default_factory=lambda: [0, 0, 0])  # as the HTTP client counts it; here nothing
     ahead: float = 0.0  # seconds by which the wearer's clock is ahead of the servers'
 
     def __exit__(self, *_: object) -> None: ...

@@ -17,23 +17,24 @@ from anontrace.companion.output import Output, show_error, show_failure
 from anontrace.lazygroup import LazyGroup
 
 COMMANDS = {
-    "init": "init",
-    "badge": "badge",
-    "register": "register",
-    "poll": "poll",
-    "exposures": "exposures",
-    "report": "report",
-    "pass-on": "report",
-    "place": "place",
-    "status": "status",
-    "run": "run",
-    "service": "service",
-    "doctor": "doctor",
-    "passphrase": "passphrase",
-    "backup": "backup",
-    "restore": "backup",
-    "erase-all": "backup",
-    "completion": "completion",
+    "init": "commands.init",
+    "badge": "commands.badge",
+    "register": "commands.register",
+    "poll": "commands.poll",
+    "exposures": "commands.exposures",
+    "report": "commands.report",
+    "pass-on": "commands.report",
+    "place": "commands.place",
+    "status": "commands.status",
+    "open": "page.command",
+    "run": "commands.run",
+    "service": "commands.service",
+    "doctor": "commands.doctor",
+    "passphrase": "commands.passphrase",
+    "backup": "commands.backup",
+    "restore": "commands.backup",
+    "erase-all": "commands.backup",
+    "completion": "commands.completion",
 }
 
 _JSON, _DEBUG = "--json", "--debug"
@@ -51,7 +52,7 @@ def _default_folder() -> Path:
 
 
 @click.group(
-    cls=LazyGroup, package="anontrace.companion.commands", modules=COMMANDS, epilog=_EPILOG,
+    cls=LazyGroup, package="anontrace.companion", modules=COMMANDS, epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"]},
 )  # fmt: skip
 @click.option("--state", "folder", type=click.Path(file_okay=False, path_type=Path), envvar="ANONTRACE_STATE",

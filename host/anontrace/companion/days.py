@@ -15,6 +15,11 @@ def day_text(slot: int) -> str:
     return datetime.fromtimestamp(slot_start(slot)).astimezone().date().isoformat()
 
 
+def hour_of(slot: int) -> int:
+    """The hour (0 to 23) of the local day in which a slot begins."""
+    return datetime.fromtimestamp(slot_start(slot)).astimezone().hour
+
+
 def moment_text(unix_seconds: float) -> str:
     """A local date and time, as 2026-01-31 14:05."""
     return datetime.fromtimestamp(unix_seconds).astimezone().strftime("%Y-%m-%d %H:%M")

@@ -3,7 +3,6 @@ compiled beforehand, so a new language is one file."""
 
 from functools import cache
 from gettext import GNUTranslations, NullTranslations
-from importlib import resources
 from io import BytesIO
 
 ENGLISH = "en"
@@ -16,7 +15,9 @@ def translations(package: str, language: str) -> NullTranslations:
     a language that is none of ours."""
     if language == ENGLISH or language not in NAMES:
         return NullTranslations()
-    import polib  # type: ignore[import-untyped]  # loaded for other languages than English only
+    from importlib import resources
+
+    import polib  # type: ignore[import-untyped]  # not for English
 
     text = resources.files(package).joinpath("locale", f"{language}.po").read_text(encoding="utf-8")
     return GNUTranslations(BytesIO(polib.pofile(text).to_binary()))

@@ -49,24 +49,43 @@ def _x(value: float, least: float, most: float) -> float:
     return _LEFT + (_WIDTH - _LEFT - _RIGHT) * (value - least) / ((most - least) or 1)
 
 
-def bars(name: str, x_name: str, values: Sequence[tuple[str, float]], chosen: Sequence[bool] = ()) -> Markup:
-    """A bar for each value. `chosen`: those that stand out; none given: all alike."""
-    most = _scale(max((value for _, value in values), default=1) or 1)
+def bars(
+    name: str,
+    x_name: str,
+    values: Sequence[tuple[str, float]],
+    chosen: Sequence[bool] = (),
+    parts: Sequence[float] = (),
+    mark: float | None = None,
+) -> Markup:
+    """A bar for each value. `chosen`: those that stand out; none given: all alike. `parts`: how much of each value is
+    filled. `mark`: a line at this height."""
+    most = _scale(max([*(value for _, value in values), mark or 0], default=1) or 1)
     width = (_WIDTH - _LEFT - _RIGHT) / max(1, len(values))
     every = -(-len(values) // _MAX_LABELS) if values else 1
     inner = []
     for at, (label, value) in enumerate(values):
         x, y = _LEFT + at * width, _y(value, most)
-        kind = "bar" if not chosen or chosen[at] else "bar left-out"
+        kind = "bar left-out" if parts or (chosen and not chosen[at]) else "bar"
         inner.append(
             f'<rect class="{kind}" x="{x + width * 0.1:.1f}" y="{y:.1f}" width="{width * 0.8:.1f}" '
             f'height="{_y(0, most) - y:.1f}"><title>{escape(label)}: {value:g}</title></rect>'
         )
+        if parts:
+            filled = _y(min(parts[at], value), most)
+            inner.append(
+                f'<rect class="bar" x="{x + width * 0.1:.1f}" y="{filled:.1f}" width="{width * 0.8:.1f}" '
+                f'height="{_y(0, most) - filled:.1f}"/>'
+            )
         if at % every == 0:
             inner.append(
                 f'<text class="axis" x="{x + width / 2:.1f}" y="{_HEIGHT - _BOTTOM + 16}" text-anchor="middle">'
                 f"{escape(label)}</text>"
             )
+    if mark is not None:
+        inner.append(
+            f'<line class="mark" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{_y(mark, most):.1f}" '
+            f'y2="{_y(mark, most):.1f}"/>'
+        )
     return _frame(name, most, inner, x_name)
 
 

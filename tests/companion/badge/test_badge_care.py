@@ -20,7 +20,7 @@ def wearer(cli, tmp_path):
 
 
 def test_the_presets_offered_are_those_that_exist():
-    assert list(badge_care._PRESETS) == list(presets.PRESETS)
+    assert list(badge_care.PRESETS) == list(presets.PRESETS)
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def _day(day: int) -> str:
 
 @cache
 def _environment(language: str) -> jinja2.Environment:
-    made = templates.environment(__package__, language)
+    made = templates.environment(__package__, _translations(language))
     made.filters |= {"moment": _moment, "day": _day}
     made.globals |= {"Right": Right, "Role": Role}
     return made

@@ -8,6 +8,7 @@ import click
 from anontrace.companion.commands.protecting import PROTECT, SAID
 from anontrace.companion.context import Context, pass_context
 from anontrace.companion.output import confirm, say
+from anontrace.companion.words import later, spoken
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -28,14 +29,22 @@ def backup(context: Context, file: Path, passphrase_file: Path | None) -> None:
       anontrace backup ~/anontrace-january.backup
     """
     from anontrace.companion.keys.passphrase import ask_new
-    from anontrace.companion.store import backup as backing_up
-    from anontrace.companion.store.state import vault_key
 
-    key = vault_key(context.folder)
-    chosen = ask_new("Passphrase for the backup", passphrase_file)
-    with context.output.progress("writing the backup") as progress:
-        size = backing_up.write(context.folder, key, file, chosen, progress)
-    context.output.show({"file": str(file), "bytes": size}, lambda: [f"Written: {file}, {size} bytes, encrypted."])
+    with context.reading():  # what is wrong with it shows before anything is asked
+        pass
+    write(context, file, ask_new("Passphrase for the backup", passphrase_file))
+
+
+def write(context: Context, file: Path, chosen: str) -> None:
+    """Write the backup under this passphrase."""
+    from anontrace.companion.store import backup as backing_up
+
+    with context.output.progress(later("writing the backup")) as progress:
+        size = backing_up.write(context.folder, context.key, file, chosen, progress)
+    context.output.show(
+        {"file": str(file), "bytes": size},
+        lambda: [spoken("Written: %(file)s, %(size)s bytes, encrypted.", file=file, size=size)],
+    )
 
 
 @click.command()
@@ -100,5 +109,5 @@ def erase_all(context: Context, yes: bool) -> None:
     left = serves(context.folder)
     context.output.show(
         {"erased": str(context.folder), "service": left},
-        lambda: ["Erased.", *(["The service for it is still there: anontrace service remove"] if left else [])],
+        lambda: [spoken("Erased."), *(["The service for it is still there: anontrace service remove"] if left else [])],
     )

@@ -7,6 +7,7 @@ import click
 from anontrace.companion.commands.badge_care import erase, forget, set_, update
 from anontrace.companion.commands.choosing import BADGE, FIRST, LOOKING, SCAN, known
 from anontrace.companion.context import Context, pass_context
+from anontrace.companion.words import later, spoken
 
 if TYPE_CHECKING:
     from anontrace.companion.store.badges import Badge
@@ -111,7 +112,7 @@ def provision(
         "clock_correction_ms": done.clock_correction_ms,
         "firmware": f"{done.info.major}.{done.info.minor}.{done.info.patch}",
     }
-    context.output.show(document, lambda: ["The badge is yours.", *_horizon_lines(done.horizon)])
+    context.output.show(document, lambda: [spoken("The badge is yours."), *_horizon_lines(done.horizon)])
 
 
 @badge.command(short_help="What the badge says of itself.")
@@ -171,7 +172,7 @@ def sync(context: Context, number: int | None, scan_seconds: float) -> None:
     done = syncing.Synced()
     with context.changing() as state:
         own = known(state, number)
-        with context.output.progress("fetching the log", LOOKING) as progress:
+        with context.output.progress(later("fetching the log"), LOOKING) as progress:
             asyncio.run(
                 converse(
                     state,
@@ -197,9 +198,13 @@ def sync(context: Context, number: int | None, scan_seconds: float) -> None:
     }
 
     def lines() -> list[str]:
-        said = [f"Fetched {done.records} sealed contact records, {done.bytes} bytes."]
+        said = [
+            spoken(
+                "Fetched %(records)s sealed contact records, %(bytes)s bytes.", records=done.records, bytes=done.bytes
+            )
+        ]
         if done.log_was_full:
-            said.append("The badge's log was full, and the oldest days are gone: sync it more often.")
+            said.append(spoken("The badge's log was full, and the oldest days are gone: sync it more often."))
         return said + _horizon_lines(done.horizon)
 
     if done.unfinished is not None:
@@ -247,7 +252,7 @@ def _adopt(context: Context, state: "State", own: "Badge", scan_seconds: float, 
     from anontrace.companion.badge.adopt import adopt
 
     try:
-        with context.output.progress("", "looking for a new badge"):
+        with context.output.progress("", later("looking for a new badge")):
             asyncio.run(adopt(state, context.adapter, own, scan_seconds))
     except BaseException:
         kept = state.badges.get(own.number)
@@ -263,5 +268,9 @@ def _horizon_lines(horizon: int) -> list[str]:
     from anontrace.companion.days import slot_text
 
     if horizon <= slot_of(clock.now()):
-        return ["It has no confirmed address for now, so it broadcasts none. Next: anontrace register, then badge sync"]
-    return [f"It broadcasts confirmed addresses until {slot_text(horizon)}."]
+        return [
+            spoken(
+                "It has no confirmed address for now, so it broadcasts none. Next: anontrace register, then badge sync"
+            )
+        ]
+    return [spoken("It broadcasts confirmed addresses until %(when)s.", when=slot_text(horizon))]

@@ -10,7 +10,7 @@ from anontrace.companion.context import Context, pass_context
 from anontrace.companion.output import confirm, say
 
 # As in anontrace_shared.presets, with what each is for; a test compares them.
-_PRESETS = {
+PRESETS = {
     "always": "listens all the time, for a badge on a charger",
     "balanced": "the usual one",
     "saver": "longer on a battery; meetings of a few seconds may be missed",
@@ -18,8 +18,8 @@ _PRESETS = {
 }
 
 
-@click.command("set", epilog="Presets: " + "; ".join(f"{name}: {said}" for name, said in _PRESETS.items()) + ".")
-@click.argument("preset", type=click.Choice(list(_PRESETS)), required=False)
+@click.command("set", epilog="Presets: " + "; ".join(f"{name}: {said}" for name, said in PRESETS.items()) + ".")
+@click.argument("preset", type=click.Choice(list(PRESETS)), required=False)
 @click.option(
     "--place/--person",
     default=None,
@@ -60,7 +60,7 @@ def set_(
     from anontrace.companion.errors import SetupError
 
     if preset is None and place is None and keep_days is None:
-        raise SetupError(f"say what to set: one of {', '.join(_PRESETS)}, --place, --person or --keep DAYS")
+        raise SetupError(f"say what to set: one of {', '.join(PRESETS)}, --place, --person or --keep DAYS")
     with context.changing() as state:
         own = known(state, number)
         with context.output.progress("", LOOKING):

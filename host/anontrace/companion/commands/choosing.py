@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from anontrace.companion.words import later
+
 if TYPE_CHECKING:
     from anontrace.companion.store.badges import Badge
     from anontrace.companion.store.state import State
@@ -11,7 +13,7 @@ if TYPE_CHECKING:
 BADGE = click.option("--badge", "number", type=click.IntRange(1), metavar="N",
                      help="Which badge, by its number in `badge list`.  [default: the only one]")  # fmt: skip
 FIRST = "anontrace badge provision --usb PORT, or without a cable: --new"  # the badge is no one's yet
-LOOKING = "looking for the badge"
+LOOKING = later("looking for the badge")
 
 SCAN = click.option("--scan", "scan_seconds", type=click.FloatRange(1), default=30.0, show_default=True,
                     help="Seconds to look for the badge.")  # fmt: skip

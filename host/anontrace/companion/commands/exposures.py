@@ -26,6 +26,7 @@ def list_(context: Context, everything: bool) -> None:
     from anontrace.companion.exposures import presentation
     from anontrace.companion.exposures.cases import assess
     from anontrace.companion.exposures.diseases import name_of
+    from anontrace.companion.words import spoken
 
     with context.reading() as state:
         found = assess(state)
@@ -33,7 +34,7 @@ def list_(context: Context, everything: bool) -> None:
 
     def lines() -> list[str]:
         if not shown:
-            return ["Nothing: you were not told of any contact."]
+            return [spoken("Nothing: you were not told of any contact.")]
         advice = [
             line
             for exposure in shown
@@ -46,7 +47,7 @@ def list_(context: Context, everything: bool) -> None:
                 ", ".join(presentation.days(exposure)),
                 name_of(exposure.disease),
                 f"{presentation.minutes_text(exposure)} min",
-                presentation.meaning(exposure) + (" (passed on)" if exposure.passed_on else ""),
+                presentation.meaning(exposure) + (spoken(" (passed on)") if exposure.passed_on else ""),
             ]
             for exposure in shown
         ]

@@ -8,8 +8,11 @@ import click
 from anontrace.companion.commands.choosing import FIRST
 from anontrace.companion.commands.protecting import PASSPHRASE_FILE, PROTECT, SAID, choose
 from anontrace.companion.context import Context, pass_context
+from anontrace.companion.words import spoken
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from anontrace.companion.store.network import StoredNetwork
     from anontrace.wire.network import Network
 
@@ -40,6 +43,19 @@ def init(context: Context, network: str, proxy: str | None, protect: str | None,
       anontrace init network.toml --proxy socks5h://127.0.0.1:9050     through Tor
       anontrace init network.toml --proxy none                         not any more
     """
+    take(context, network, lambda way: read(network, way), proxy, protect, lambda: choose(protect, passphrase_file))
+
+
+def take(
+    context: Context,
+    name: str,
+    reading: "Callable[[str | None], str]",
+    proxy: str | None,
+    protect: str | None,
+    choose: "Callable[[], tuple[str, str | None]]",
+) -> None:
+    """Belong to the network whose file `reading` brings, by the proxy that it is given; `name` is what it is called in
+    errors. `choose`: what is to lock the secrets of a new state folder, and its passphrase."""
     from anontrace_shared.errors import AnontraceError
 
     from anontrace import clock
@@ -56,16 +72,17 @@ def init(context: Context, network: str, proxy: str | None, protect: str | None,
             f"{context.folder} is there already, and {SAID[protection(context.folder)]}; to change that: anontrace"
             f" passphrase --protect {protect}"
         )
-    key = folder.vault_key(context.folder) if making.traces(context.folder) else None
+    key = context.key if making.traces(context.folder) else None
     stored = None if key is None else _stored(context, key)
     way = _chosen(proxy, None if stored is None else stored.proxy)
-    text = _read(network, way)
+    text = reading(way)
     try:
-        parsed = parse(text, network)
+        parsed = parse(text, name)
     except AnontraceError as error:
         raise SetupError(str(error)) from error
     if key is None:
-        key = folder.create(context.folder, *choose(protect, passphrase_file))
+        key = folder.create(context.folder, *choose())
+        context.unlock(key)
     with folder.changing(context.folder, key) as state:
         same = _is_same(stored, parsed)
         if stored is not None and not same and state.badges.all():
@@ -85,7 +102,7 @@ def init(context: Context, network: str, proxy: str | None, protect: str | None,
     context.output.show(
         document,
         lambda: [
-            f"This is now a companion in the network {parsed.name!r}; its keys are pinned.",
+            spoken("This is now a companion in the network %(name)s; its keys are pinned.", name=repr(parsed.name)),
             f"Your state folder: {context.folder} ({SAID[protected]})",
             *([] if way is None else [f"All servers are reached through the proxy {shown_proxy(way)}, or not at all."]),
             f"Next: anontrace register, then {FIRST}",
@@ -93,7 +110,8 @@ def init(context: Context, network: str, proxy: str | None, protect: str | None,
     )
 
 
-def _read(network: str, proxy: str | None) -> str:
+def read(network: str, proxy: str | None) -> str:
+    """The network file at a path or an https:// address."""
     from anontrace.companion import files
     from anontrace.companion.errors import SetupError
 

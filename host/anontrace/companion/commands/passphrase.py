@@ -24,15 +24,20 @@ def passphrase(context: Context, protect: str | None, passphrase_file: Path | No
       anontrace passphrase --protect keyring    lock with the system's keyring instead
       anontrace passphrase --protect file       no passphrase any more
     """
-    from anontrace.companion.keys import keyfile
     from anontrace.companion.keys.passphrase import ask_new
-    from anontrace.companion.store.lock import exclusive
-    from anontrace.companion.store.state import vault_key
 
-    key = vault_key(context.folder)
+    _ = context.key  # the present passphrase is asked for first
     kind, chosen = protect or "passphrase", None
     if kind == "passphrase":
         chosen = ask_new("New passphrase", passphrase_file)
+    lock_with(context, kind, chosen)
+
+
+def lock_with(context: Context, kind: str, chosen: str | None) -> None:
+    """Lock the secrets by this from now on."""
+    from anontrace.companion.keys import keyfile
+    from anontrace.companion.store.lock import exclusive
+
     with exclusive(context.folder):
-        keyfile.store(context.folder, key, kind, chosen)
+        keyfile.store(context.folder, context.key, kind, chosen)
     context.output.show({"protection": kind}, lambda: [f"Done: {SAID[kind]}."])

@@ -3,8 +3,9 @@
 import click
 
 from anontrace.companion.context import Context, pass_context
+from anontrace.companion.words import later
 
-NO_MAILBOXES = "No address of yours is alive, so nobody could write to you; to have some: anontrace register"
+NO_MAILBOXES = later("No address of yours is alive, so nobody could write to you; to have some: anontrace register")
 
 
 @click.command(short_help="Have you met somebody who tested positive? Ask.")
@@ -22,11 +23,12 @@ def poll(context: Context) -> None:
     from anontrace.companion.exposures import polling
     from anontrace.companion.exposures.presentation import WITHDRAWN, letter_lines, told_lines
     from anontrace.companion.system.notify import there_is_news
+    from anontrace.companion.words import spoken
 
     with (
         context.changing() as state,
         context.servers(state) as servers,
-        context.output.progress("asking mailboxes") as progress,
+        context.output.progress(later("asking mailboxes")) as progress,
     ):
         polled = polling.poll(state, servers, progress)
         if polled.failure is None and polled.requests:
@@ -49,11 +51,15 @@ def poll(context: Context) -> None:
 
     def lines() -> list[str]:
         news = [line for exposure in polled.told for line in told_lines(exposure)]
-        news += [WITHDRAWN] if polled.withdrawn else []
+        news += [spoken(WITHDRAWN)] if polled.withdrawn else []
         news += [line for each in polled.letters for line in letter_lines(each)]
         if news or polled.failure is not None:
             return news
-        return [f"Nothing new in {polled.mailboxes} mailboxes." if polled.mailboxes else NO_MAILBOXES]
+        return [
+            spoken("Nothing new in %(count)s mailboxes.", count=polled.mailboxes)
+            if polled.mailboxes
+            else spoken(NO_MAILBOXES)
+        ]
 
     if polled.failure is not None:
         context.output.show_part(document, lines, polled.failure)

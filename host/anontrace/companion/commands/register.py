@@ -3,6 +3,7 @@
 import click
 
 from anontrace.companion.context import Context, pass_context
+from anontrace.companion.words import later, spoken
 
 
 @click.command(short_help="Register addresses for the coming days.")
@@ -41,9 +42,9 @@ def register(context: Context, days: int | None, slots: int | None, first: int |
         start = slot if first is None else first
         state.badges.ensure(day_of(slot))
         badges = state.badges.all()
-        with context.output.progress("making addresses") as progress:
+        with context.output.progress(later("making addresses")) as progress:
             made = sum(registration.make(state, servers, each, start, start + count, progress) for each in badges)
-        with context.output.progress("registering") as progress:
+        with context.output.progress(later("registering")) as progress:
             settled = Swaps(state, servers).settle(timeout, progress)
         horizon = min(state.addresses.confirmed_until(badge.number, slot) for badge in badges)
     document = {
@@ -69,5 +70,11 @@ def _lines(made: int, confirmed: int, horizon: int) -> list[str]:
     from anontrace.companion.days import slot_text
 
     if not confirmed and not made:
-        return [f"Nothing to do: everything asked for is registered, until {slot_text(horizon)}."]
-    return [f"{confirmed} addresses registered and confirmed; the badge may broadcast until {slot_text(horizon)}."]
+        return [spoken("Nothing to do: everything asked for is registered, until %(when)s.", when=slot_text(horizon))]
+    return [
+        spoken(
+            "%(count)s addresses registered and confirmed; the badge may broadcast until %(when)s.",
+            count=confirmed,
+            when=slot_text(horizon),
+        )
+    ]

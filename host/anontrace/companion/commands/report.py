@@ -9,6 +9,7 @@ import click
 from anontrace.companion.commands.leaving_out import WITHOUT, place_document, place_lines, settle
 from anontrace.companion.context import Context, pass_context
 from anontrace.companion.output import confirm, say
+from anontrace.companion.words import later, spoken
 
 if TYPE_CHECKING:
     from anontrace.companion.network.servers import Servers
@@ -18,14 +19,14 @@ if TYPE_CHECKING:
 
 _YES = click.option("--yes", is_flag=True, help="Consent without being asked.")
 F = TypeVar("F", bound=Callable[..., Any])
-_AT_ONCE, _HIDDEN, _DIRECT = "at once", "hidden", "direct"
+AT_ONCE, HIDDEN, DIRECTLY = "at once", "hidden", "direct"  # ways in which a log goes
 
 
 def _ways(command: F) -> F:
     """How the log goes: through the mixes at once, unless one of these is given."""
     for way, help_text in (
-        (_DIRECT, "Send it straight to the nymserver, which then sees your network address; quicker than the mixes."),
-        (_HIDDEN, "Let `anontrace run` send it among its ordinary traffic: nobody sees it, and it takes longer."),
+        (DIRECTLY, "Send it straight to the nymserver, which then sees your network address; quicker than the mixes."),
+        (HIDDEN, "Let `anontrace run` send it among its ordinary traffic: nobody sees it, and it takes longer."),
     ):
         command = click.option(f"--{way}", is_flag=True, help=help_text)(command)
     return command
@@ -36,7 +37,7 @@ def _way(hidden: bool, direct: bool) -> str:
 
     if hidden and direct:
         raise SetupError("give either --hidden or --direct, not both")
-    return _HIDDEN if hidden else _DIRECT if direct else _AT_ONCE
+    return HIDDEN if hidden else DIRECTLY if direct else AT_ONCE
 
 
 @click.command(short_help="Report a positive test: hand in your sealed log.")
@@ -73,13 +74,20 @@ def report(
     with context.reading() as state:
         intent = settle(context, without, yes, lambda *left_out: preparing.intend_report(state, shown, *left_out))
         _consent(context, state, intent, yes, way, "that they met somebody who tested positive")
+    hand_in(context, intent, shown, way)
+
+
+def hand_in(context: Context, intent: "Intent", token: str, way: str) -> None:
+    """Carry out what the wearer has agreed to: a report with this token, by this way."""
+    from anontrace.companion.reports import preparing
+
     with context.changing() as state:
         intent = preparing.taken_up(state, intent)
         if intent.is_done:
             _show_done(context, intent)
             return
         with context.servers(state) as servers:
-            stored = preparing.prepare_report(state, servers, intent, shown)
+            stored = preparing.prepare_report(state, servers, intent, token)
             stored = _send(context, state, servers, stored, way)
         _show(context, state, intent, stored, way)
 
@@ -130,6 +138,14 @@ def pass_on(context: Context, case: str, without: tuple[str, ...], hidden: bool,
         exposure = find(state, case)
         intent = settle(context, without, yes, lambda *left_out: preparing.intend_pass_on(state, exposure, *left_out))
         _consent(context, state, intent, yes, way, "that they may be part of a chain of infection")
+    hand_on(context, intent, case, way)
+
+
+def hand_on(context: Context, intent: "Intent", case: str, way: str) -> None:
+    """The same for passing on a case."""
+    from anontrace.companion.exposures.cases import find
+    from anontrace.companion.reports import preparing
+
     with context.changing() as state:
         intent = preparing.taken_up(state, intent)
         if intent.is_done:
@@ -148,10 +164,10 @@ def _send(context: Context, state: "State", servers: "Servers", stored: "StoredU
     from anontrace.companion.reports import fragments, sending
     from anontrace.companion.store.uploads import DIRECT, MIXES
 
-    stored = state.uploads.set_way(stored, DIRECT if way == _DIRECT else MIXES)
-    if way != _HIDDEN:
-        with context.output.progress("uploading") as progress:
-            (sending if way == _DIRECT else fragments).send(state, servers, stored, progress)
+    stored = state.uploads.set_way(stored, DIRECT if way == DIRECTLY else MIXES)
+    if way != HIDDEN:
+        with context.output.progress(later("uploading")) as progress:
+            (sending if way == DIRECTLY else fragments).send(state, servers, stored, progress)
     return stored
 
 
@@ -163,7 +179,7 @@ def _consent(context: Context, state: "State", intent: "Intent", yes: bool, way:
 
     if intent.is_done:
         return
-    if way == _DIRECT:
+    if way == DIRECTLY:
         _say_what_direct_shows(intent)
     if yes:
         for each in place_lines(intent.places):
@@ -182,13 +198,13 @@ def _consent(context: Context, state: "State", intent: "Intent", yes: bool, way:
         f"The effect: the health authority may let those whom you met be told {of_what}. Nobody learns your name or"
         " theirs."
     )
-    if way == _HIDDEN:
+    if way == HIDDEN:
         takes = duration_text(waiting_uploads.hidden_seconds(state, intent))
         say(
             f"It is hidden in the traffic of `anontrace run`, which takes about {takes} at its level,"
             f" {waiting_uploads.run_level(state).name}; without --hidden it goes at once."
         )
-    elif way == _AT_ONCE:
+    elif way == AT_ONCE:
         say(
             "It goes through the mixes at once: the nymserver does not see where it comes from. Who watches your"
             " connection sees that you send more than usual; --hidden avoids that, and takes longer."
@@ -217,14 +233,14 @@ def _show(context: Context, state: "State", intent: "Intent", stored: "StoredUpl
     from anontrace.wire.upload import MAX_DAYS
 
     assert stored.case_id is not None  # it is ready
-    document = _document(intent, stored.case_id, "ready" if way == _HIDDEN else "accepted", way)
-    if way == _DIRECT:
+    document = _document(intent, stored.case_id, "ready" if way == HIDDEN else "accepted", way)
+    if way == DIRECTLY:
         document["chunks"] = sending.chunk_count(stored)
     else:
         document["fragments"] = journey.count(stored)
-    if way != _HIDDEN:
+    if way != HIDDEN:
         days = ", ".join(intent.summary.days) or "unknown days"
-        context.output.show(document, lambda: [f"Handed over: {intent.summary.records} sealed records of {days}."])
+        context.output.show(document, lambda: [_handed_over(intent.summary.records, days)])
         return
     (found,) = [each for each in waiting_uploads.waiting(state) if each.upload.number == stored.number]
     document |= {"sent": found.sent, "seconds": found.seconds, "ends": found.ends, "in_time": found.in_time}
@@ -244,10 +260,14 @@ def _show(context: Context, state: "State", intent: "Intent", stored: "StoredUpl
         )
 
 
+def _handed_over(records: int, days: str) -> str:
+    return spoken("Handed over: %(records)s sealed records of %(days)s.", records=records, days=days)
+
+
 def _show_done(context: Context, intent: "Intent") -> None:
     context.output.show(
         _document(intent, intent.case_id, "accepted", None),
-        lambda: ["This was handed over already; nothing is sent twice."],
+        lambda: [spoken("This was handed over already; nothing is sent twice.")],
     )
 
 

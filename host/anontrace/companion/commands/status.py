@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from anontrace.companion.context import Context, pass_context
+from anontrace.companion.words import spoken
 
 if TYPE_CHECKING:
     from anontrace.companion.exposures.judging import Exposure
@@ -26,7 +27,7 @@ REFUSED_SECONDS = 14 * 86400  # for so long one is reminded of an upload that wa
 
 
 @dataclass(frozen=True)
-class _Found:
+class Found:
     """What the state folder tells; times are unix seconds, `until` is a slot."""
 
     now: float
@@ -60,11 +61,12 @@ def status(context: Context) -> None:
       anontrace status
       anontrace --json status
     """
-    found = _look(context)
+    found = look(context)
     context.output.show(_document(found), lambda: _lines(found))
 
 
-def _look(context: Context) -> _Found:
+def look(context: Context) -> Found:
+    """All that `status` tells, from the state folder alone. SetupError without one."""
     from anontrace_shared.slots import slot_of
 
     from anontrace import clock
@@ -80,7 +82,7 @@ def _look(context: Context) -> _Found:
         slot = slot_of(now)
         network = state.network.get()
         badges = state.badges.all()
-        return _Found(
+        return Found(
             now=now,
             slot=slot,
             network=network.name if network else None,
@@ -114,7 +116,7 @@ def _doubt(state: "State", now: int) -> str | None:
     return None
 
 
-def _document(found: _Found) -> dict[str, Any]:
+def _document(found: Found) -> dict[str, Any]:
     from anontrace.companion.exposures.presentation import badge_document
 
     badges = [badge_document(badge) for badge in found.badges]
@@ -149,11 +151,11 @@ def _document(found: _Found) -> dict[str, Any]:
             }
             for each in found.waiting
         ],
-        "next": [command for command, _ in _todo(found)],
+        "next": [command for command, _ in todo(found)],
     }
 
 
-def _lines(found: _Found) -> list[str]:
+def _lines(found: Found) -> list[str]:
     from anontrace.clock import duration_text
     from anontrace.companion.days import moment_text, slot_text
     from anontrace.companion.exposures.presentation import badge_lines
@@ -184,10 +186,10 @@ def _lines(found: _Found) -> list[str]:
             f"Upload      {each.upload.kind}: {each.sent} of {each.fragments} fragments sent, the rest within about"
             f" {duration_text(each.seconds)} ({found.level})"
         )
-    todo = _todo(found)
-    if todo:
-        width = max(len(command) for command, _ in todo)
-        said += ["", "Next:", *(f"  {command:<{width}}   {why}" for command, why in todo)]
+    steps = todo(found)
+    if steps:
+        width = max(len(command) for command, _ in steps)
+        said += ["", spoken("Next:"), *(f"  {command:<{width}}   {why}" for command, why in steps)]
     return said
 
 
@@ -199,36 +201,36 @@ def _bars(by_day: dict[str, int]) -> list[str]:
     return [f"            {day}  {bar * -(-BAR * number // most)} {number}" for day, number in by_day.items() if number]
 
 
-def _todo(found: _Found) -> list[tuple[str, str]]:
+def todo(found: Found) -> list[tuple[str, str]]:
     """What to do next, in this order: the command, and why."""
     from anontrace.companion.exposures.presentation import SHORT_CASE
 
     is_recent = found.asked is not None and 0 <= found.now - found.asked <= ASK_SECONDS
     unasked = found.mailboxes > 0 and not (found.running or is_recent)
-    todo: list[tuple[str, str]] = []
+    steps: list[tuple[str, str]] = []
     if found.doubt is not None:
-        todo.append(("anontrace doctor", f"is this computer's clock right? {found.doubt}"))
+        steps.append(("anontrace doctor", spoken("is this computer's clock right? %(doubt)s", doubt=found.doubt)))
     if found.until - found.slot < LOW_SLOTS or found.pending:
-        todo.append(
-            ("anontrace register", "addresses not confirmed" if found.pending else "addresses for the next hours")
-        )
+        why = spoken("addresses not confirmed") if found.pending else spoken("addresses for the next hours")
+        steps.append(("anontrace register", why))
     if not found.badges:
-        todo.append(("anontrace badge provision --usb PORT", "make a badge yours; without a cable: --new"))
+        steps.append(("anontrace badge provision --usb PORT", spoken("make a badge yours; without a cable: --new")))
     for badge in found.badges:
         which = f" --badge {badge.number}" if len(found.badges) > 1 else ""
         if badge.provisioned is None:
-            todo.append((f"anontrace badge provision --usb PORT{which}", "make it yours; without a cable: --new"))
+            why = spoken("make it yours; without a cable: --new")
+            steps.append((f"anontrace badge provision --usb PORT{which}", why))
         elif badge.last_sync is None or not 0 <= found.now - badge.last_sync <= SYNC_SECONDS:
-            todo.append((f"anontrace badge sync{which}", "fetch its log, set its clock"))
+            steps.append((f"anontrace badge sync{which}", spoken("fetch its log, set its clock")))
         elif badge.horizon < found.until:
-            todo.append((f"anontrace badge sync{which}", "let it broadcast the new addresses"))
+            steps.append((f"anontrace badge sync{which}", spoken("let it broadcast the new addresses")))
     if unasked:
-        todo.append(("anontrace poll", "did you meet somebody? (anontrace run asks by itself)"))
+        steps.append(("anontrace poll", spoken("did you meet somebody? (anontrace run asks by itself)")))
     for exposure in found.told:
         if not exposure.passed_on:
             case = exposure.case_id.hex()[:SHORT_CASE]
-            todo.append((f"anontrace pass-on {case}", "let those whom you met be told"))
-    return todo + _uploads_todo(found.waiting, found.refused)
+            steps.append((f"anontrace pass-on {case}", spoken("let those whom you met be told")))
+    return steps + _uploads_todo(found.waiting, found.refused)
 
 
 def _uploads_todo(waiting: "list[Waiting]", refused: str | None) -> list[tuple[str, str]]:
@@ -237,7 +239,7 @@ def _uploads_todo(waiting: "list[Waiting]", refused: str | None) -> list[tuple[s
 
     todo = []
     if any(not each.in_time for each in waiting):
-        todo.append(("anontrace run --level high", "the upload may be too late; or repeat it without --hidden"))
+        todo.append(("anontrace run --level high", spoken("the upload may be too late; or repeat it without --hidden")))
     if refused == REPORT:
-        todo.append(("anontrace report --token TOKEN", "your report was refused; ask for a new token"))
+        todo.append(("anontrace report --token TOKEN", spoken("your report was refused; ask for a new token")))
     return todo

@@ -48,6 +48,7 @@ class Client:
         self._proxy = proxy
         self._ca = ca
         self._by_scheme: dict[str, httpx.Client] = {}
+        self.carried = [0, 0, 0]  # requests, and bytes of bodies: sent, received
 
     def __enter__(self) -> "Client":
         return self
@@ -113,6 +114,8 @@ class Client:
         for attempt in range(ATTEMPTS):
             if attempt:
                 time.sleep(random.uniform(0.5, 1.5) * FIRST_PAUSE * 2 ** (attempt - 1))  # noqa: S311 - spreads retries
+            self.carried[0] += 1
+            self.carried[1] += len(body or b"")
             try:
                 response = exchange.ask(
                     self._client(urlsplit(url).scheme), method, url, seconds=end - time.monotonic(),
@@ -129,6 +132,7 @@ class Client:
                 self._check_belief(server, url, error)  # which no repeat would change
                 reason, status = "no connection" if isinstance(error, httpx.ConnectError) else "no answer", 0
                 continue
+            self.carried[2] += len(response.content)
             if (status := response.status_code) in _TRY_AGAIN:
                 reason = f"it answers with status {status}"
                 continue

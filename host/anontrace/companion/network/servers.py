@@ -22,6 +22,7 @@ from anontrace.companion.errors import (
 )
 from anontrace.companion.network.client import Client
 from anontrace.companion.network.directory import FRESH_SECONDS, fresh, mixes_in_force
+from anontrace.companion.store.carried import Carried
 from anontrace.companion.store.network import NetworkStore
 from anontrace.mixnet.path import Hop
 from anontrace.mixnet.sizes import MAX_HOPS
@@ -66,6 +67,11 @@ class Servers:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._client.__exit__(kind, error, traceback)
+
+    def take_carried(self) -> Carried:
+        """What was asked and answered since the last call."""
+        found, self._client.carried = self._client.carried, [0, 0, 0]
+        return Carried(*found)
 
     @cached_property
     def _stored(self) -> dict[int, Mix] | None:

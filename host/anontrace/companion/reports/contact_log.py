@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from anontrace_shared import log
 from anontrace_shared.slots import SLOTS_PER_DAY, slot_of
 
-from anontrace.companion.days import day_text
+from anontrace.companion.days import day_text, hour_of
 from anontrace.companion.reports.periods import Period
 from anontrace.mixnet.keydays import DECIDING_DAYS, TELLABLE_DAYS
 
@@ -73,6 +73,16 @@ def summarise(data: bytes) -> Summary:
         by_day=by_day,
         undated=sum(block.slot is None for block in blocks),
     )
+
+
+def by_hour(data: bytes) -> dict[str, dict[int, int]]:
+    """Records of each local day and hour, the oldest first; without those whose time nobody knows."""
+    found: dict[str, dict[int, int]] = {}
+    blocks = log.resolve(log.blocks(data))
+    for slot, records in sorted((block.slot, len(block.records)) for block in blocks if block.slot is not None):
+        hours = found.setdefault(day_text(slot), {})
+        hours[hour_of(slot)] = hours.get(hour_of(slot), 0) + records
+    return found
 
 
 def count(segment: bytes) -> tuple[int, int]:

@@ -84,11 +84,17 @@ def check_told(exposure: Exposure) -> None:
         raise SetupError(f"this case cannot be passed on, for its state is: {exposure.state}")
 
 
+def gathered(state: State, without: Sequence[Period] = (), without_places: bool = False) -> tuple[bytes, Places]:
+    """The log that would be handed in now, leaving that out, and what it says of places."""
+    now = clock.now()
+    said = NOWHERE if without_places else noted.handed_in(state.places.get(), now, without)
+    return contact_log.gather(state.logs.segments(), now, without), said
+
+
 def _intend(state: State, kind: str, subject: bytes, without: Sequence[Period], without_places: bool) -> Intent:
     stored = state.uploads.find(kind, subject)
     if stored is None or stored.state == ACCEPTED:
-        data = contact_log.gather(state.logs.segments(), clock.now(), without)
-        said = NOWHERE if without_places else noted.handed_in(state.places.get(), clock.now(), without)
+        data, said = gathered(state, without, without_places)
     else:
         data, said = _fixed(stored)
     return Intent(kind, subject, data, said, contact_log.summarise(data), stored)
@@ -144,7 +150,9 @@ def _fix(state: State, intent: Intent) -> StoredUpload:
         raise SetupError("there is no contact log to send; run: anontrace badge sync")
     upload_id = secrets.token_bytes(upload.UPLOAD_ID)
     said = intent.places.encode()
-    return state.uploads.add(intent.kind, intent.subject, upload_id, intent.log, int(clock.now()), said)
+    return state.uploads.add(
+        intent.kind, intent.subject, upload_id, intent.log, int(clock.now()), said, intent.summary.by_day
+    )
 
 
 def _sealed(state: State, servers: "Servers", stored: StoredUpload) -> StoredUpload:

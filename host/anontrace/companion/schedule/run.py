@@ -6,7 +6,7 @@ The times are random and kept in the state; nothing that the wearer does or is t
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from random import Random, SystemRandom
 from typing import Any
@@ -36,6 +36,7 @@ from anontrace.companion.store.contact_answers import StoredAnswer
 from anontrace.companion.store.state import State
 from anontrace.companion.store.states import ACCEPTED
 from anontrace.companion.store.uploads import StoredUpload
+from anontrace.companion.words import spoken
 from anontrace.wire.levels import LOOK_GAPS, Level
 
 AHEAD_SLOTS = 5 * SLOTS_PER_DAY  # registered ahead, or on the way: their swaps leave over SPREAD_SECONDS
@@ -205,11 +206,18 @@ class Run:
                 self._begin(state, task)
                 servers = held.enter_context(self._servers(state))
                 if not servers.catch_up():
-                    self._tasks[task](state, servers)
+                    self._perform(task, state, servers)
                     return
             self._pause(self._times.uniform(0, APART_SECONDS))
             with self._changing() as state:
-                self._tasks[task](state, servers)
+                self._perform(task, state, servers)
+
+    def _perform(self, task: str, state: State, servers: Servers) -> None:
+        try:
+            self._tasks[task](state, servers)
+        finally:
+            with suppress(CompanionError):  # it matters less than what went wrong
+                state.note_carried(servers.take_carried())
 
     def _fails(self, who: str, task: str, error: CompanionError, **document: Any) -> None:
         """A line when something begins to fail, or fails in another way; not at each attempt. A badge that is out of
@@ -282,7 +290,7 @@ class Run:
         if polled.told or polled.withdrawn:
             lines = [line for exposure in polled.told for line in told_lines(exposure)]
             if polled.withdrawn:
-                lines.append(WITHDRAWN)
+                lines.append(spoken(WITHDRAWN))
             told, withdrawn = ([each.case_id.hex() for each in some] for some in (polled.told, polled.withdrawn))
             self._event(POLL, lines, news=True, told=told, withdrawn=withdrawn)
         if polled.failure is not None:

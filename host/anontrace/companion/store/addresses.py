@@ -303,6 +303,15 @@ class AddressStore:
         )  # fmt: skip
         return int(end)
 
+    def registered(self, badge: int, first: int, end: int) -> dict[int, bool]:
+        """Slots in [first, end) that have an address, each with whether it is confirmed."""
+        rows = self._db.rows(
+            "SELECT a.slot, max(s.state IN (?, ?)) AS confirmed FROM addresses a JOIN surbs s ON s.address = a.id"
+            " WHERE a.badge = ? AND a.slot >= ? AND a.slot < ? GROUP BY a.slot ORDER BY a.slot",
+            CONFIRMED, REPLACED, badge, first, end,
+        )  # fmt: skip
+        return {row["slot"]: bool(row["confirmed"]) for row in rows}
+
     def pending_count(self) -> int:
         row = self._db.row("SELECT count(*) AS n FROM surbs WHERE state IN (?, ?)", MADE, SENT)
         return int(row["n"]) if row else 0

@@ -190,6 +190,13 @@ MIGRATIONS = (
     CREATE INDEX contact_answers_mailbox ON contact_answers (mailbox);
     ALTER TABLE receipts ADD COLUMN contact_answer INTEGER REFERENCES contact_answers (id) ON DELETE CASCADE;
     """,
+    # What the wearer is shown of past days: bytes of traffic, and how many records were handed in of each day.
+    """
+    CREATE TABLE carried (
+        day INTEGER PRIMARY KEY, requests INTEGER NOT NULL, sent INTEGER NOT NULL, received INTEGER NOT NULL
+    );
+    ALTER TABLE uploads ADD COLUMN days TEXT NOT NULL DEFAULT '{}';
+    """,
 )
 ENCRYPTED = 5  # the first version that is encrypted as a whole
 

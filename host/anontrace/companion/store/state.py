@@ -17,6 +17,7 @@ from anontrace.companion.keys import epoch, keyfile, private
 from anontrace.companion.store import database, making, older
 from anontrace.companion.store.addresses import AddressStore
 from anontrace.companion.store.badges import BadgeStore
+from anontrace.companion.store.carried import Carried, CarriedStore
 from anontrace.companion.store.contact_answers import ContactAnswerStore
 from anontrace.companion.store.contact_logs import LogStore
 from anontrace.companion.store.expected import ExpectedStore
@@ -56,6 +57,7 @@ class State:
         self.receipts = ReceiptStore(self._db)
         self.timetable = TimetableStore(self._db)
         self.places = PlaceStore(self._db)
+        self.carried = CarriedStore(self._db)
 
     def keep_house(self, now: int) -> None:
         """Delete what has had its time: spent mailboxes and their secrets, old log, uploads and notifications, old day
@@ -74,6 +76,7 @@ class State:
         self.contact_answers.forget(now)
         self.notifications.forget_cases(self.uploads.forget(now))
         today = day_of(slot_of(now))
+        self.carried.forget(today)
         self.badges.ratchet(today)
         if self._db.is_turn_due(today):
             with self.transaction():
@@ -85,6 +88,11 @@ class State:
         a clock that was behind it would be too old as soon as the clock is right."""
         directory = self.network.directory()
         return max(int(clock.now()), 0 if directory is None else directory.fetched)
+
+    def note_carried(self, carried: Carried) -> None:
+        """Add to what today has cost."""
+        if carried.requests:
+            self.carried.add(day_of(slot_of(clock.now())), carried)
 
     def is_plausible(self, now: int) -> bool:
         """Whether it is not far ahead of all that is known."""

@@ -6,8 +6,9 @@ so that the wearer's own case is known. It goes through the mixes in fragments, 
 either way.
 """
 
+import json
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -42,6 +43,7 @@ class StoredUpload:
     changed: int = 0  # unix seconds: when a fragment was sent last
     moved: bool = False  # it has gone another way before, as a whole perhaps
     places: bytes = field(default=b"", repr=False)  # what it says of places, until it is done; of an older one nothing
+    days: dict[str, int] = field(default_factory=dict)  # how many records it hands in of each local day
 
     def opening(self) -> encoding.Opening:
         """What the payload begins with. StateError if it is damaged."""
@@ -81,6 +83,7 @@ class UploadStore:
                 row["changed"],
                 bool(row["moved"]),
                 row["places"],
+                _days(row["days"]),
             )
             for row in self._db.rows("SELECT * FROM uploads ORDER BY id")
         ]
@@ -95,15 +98,25 @@ class UploadStore:
         return matching[-1] if matching else None
 
     def add(
-        self, kind: str, subject: bytes, upload_id: bytes, log: bytes, now: int, places: bytes = b""
+        self,
+        kind: str,
+        subject: bytes,
+        upload_id: bytes,
+        log: bytes,
+        now: int,
+        places: bytes = b"",
+        days: Mapping[str, int] | None = None,
     ) -> StoredUpload:
+        """Fix what is handed in. `days`: how many records that are of each local day, which is all that stays of it."""
         with self._db.transaction():
             number = self._db.run(
-                "INSERT INTO uploads (kind, state, subject, upload_id, log, made, way, places)"
-                f" VALUES (?, '{ASKED}', ?, ?, ?, ?, '{MIXES}', ?)",
-                kind, subject, upload_id, log, now, places,
+                "INSERT INTO uploads (kind, state, subject, upload_id, log, made, way, places, days)"
+                f" VALUES (?, '{ASKED}', ?, ?, ?, ?, '{MIXES}', ?, ?)",
+                kind, subject, upload_id, log, now, places, json.dumps(dict(days or {})),
             )  # fmt: skip
-        return StoredUpload(number, kind, ASKED, subject, None, None, upload_id, 0, log, places=places)
+        return StoredUpload(
+            number, kind, ASKED, subject, None, None, upload_id, 0, log, places=places, days=dict(days or {})
+        )
 
     def set_log(self, upload: StoredUpload, log: bytes) -> StoredUpload:
         """The log as it is handed in, with what it says of places sealed behind it."""
@@ -167,6 +180,16 @@ class UploadStore:
         """Cases for which an upload of this kind has gone through or is on its way."""
         return {u.case_id for u in self.all() if u.kind == kind and u.case_id is not None and u.state != REFUSED}
 
+    def handed_in(self) -> dict[str, int]:
+        """How many records of each local day were handed in, or are on their way: the most of any upload, since each
+        takes them all anew."""
+        most: dict[str, int] = {}
+        for each in self.all():
+            if each.state != REFUSED:
+                for day, records in each.days.items():
+                    most[day] = max(records, most.get(day, 0))
+        return most
+
     def size(self) -> int:
         """Bytes of logs, payloads and what they say of places in uploads that are not done."""
         row = self._db.row(
@@ -207,6 +230,16 @@ def _checked(number: int, kind: str, state: str, *rest: Any) -> StoredUpload:
         if not 0 <= stored.sent <= len(payload):
             raise _damaged("more of it was sent than there is")
     return stored
+
+
+def _days(text: str) -> dict[str, int]:
+    try:
+        found = json.loads(text)
+        if not isinstance(found, dict) or not all(isinstance(number, int) for number in found.values()):
+            raise ValueError
+    except (ValueError, TypeError, RecursionError):
+        raise _damaged("its days make no sense") from None
+    return found
 
 
 def _bits(numbers: Iterable[int]) -> bytes:

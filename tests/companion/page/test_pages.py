@@ -1,0 +1,210 @@
+"""What the wearer's pages show, and what their forms do and refuse."""
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+from anontrace.companion.commands import status
+from anontrace.companion.context import Context
+from anontrace.companion.errors import ServiceError
+from anontrace.companion.output import Output
+from anontrace.companion.page import figures, overview, visit
+from anontrace.companion.reports.contact_log import by_hour
+from anontrace.companion.store.carried import Carried
+from anontrace.companion.store.uploads import PASS_ON, REPORT
+from anontrace.companion.system import service_managers
+from anontrace_shared.slots import slot_of
+
+from tests.backend.portal.browser import read
+from tests.companion.page.conftest import Served, companion
+from tests.companion.reports.test_contact_log import block
+from tests.patience import eventually
+
+HANDS = Path(__file__).parents[3] / "firmware" / "badge" / "hands.py"
+HOSTILE = "<script>alert(1)</script>\n\u202eevil\x1b[31m"
+
+
+@pytest.fixture(autouse=True)
+def utc(monkeypatch):
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def today() -> int:
+    """The slot of noon, so that an hour back and forth is the same day."""
+    return slot_of(time.time()) // 288 * 288 + 144
+
+
+@pytest.fixture(scope="module")
+def heard(served: Served) -> int:
+    """A badge, and a log of two hours of yesterday: 5 and 2 records. The first slot of it."""
+    first = today() - 288
+    with served.context.changing() as state:
+        badge = state.badges.ensure(first // 288)
+        data = block(first, 3) + block(first + 1, 2) + block(first + 12, 2)
+        state.logs.append(badge.number, 1, 1, 0, data, int(time.time()))
+        state.badges.set_provisioned(badge, 1, first, first, int(time.time()))
+    return first
+
+
+def posted(served: Served, wearer, place: str, **fields: str):
+    return wearer.post(place, data=served.form(**fields))
+
+
+@pytest.mark.parametrize(
+    ("place", "fields", "said"),
+    [
+        ("/register", {"days": "0"}, "a whole number from 1 to 14"),
+        ("/register", {"days": "15"}, "a whole number from 1 to 14"),
+        ("/register", {"days": "\u00b2"}, "a whole number from 1 to 14"),
+        ("/register", {"days": "1" * 5000}, "too long"),
+        ("/badges/sync", {"badge": "x"}, "no such badge"),
+        ("/badges/set", {"preset": "loud"}, "no such preset"),
+        ("/badges/provision", {"way": "cable"}, "give the port"),
+        ("/badges/provision", {"way": "by post"}, "choose how the badge is reached"),
+        ("/report", {"way": "at once", "token": "7K2M"}, "16 symbols, this has 4"),
+        ("/report", {"way": "by post"}, "choose how it is to go"),
+        ("/report", {"way": "at once", "token": "7K2M-9QXR-44TD-0ZCV", "more": "yesterday"}, "is no period"),
+        ("/pass-on/zz", {"way": "at once"}, "4 hex digits"),
+        ("/pass-on/abcd1234", {"way": "at once"}, "no such case"),
+        ("/settings/level", {"level": "loud"}, "no such level"),
+        ("/settings/service", {"service": "break"}, "choose whether your system is to do it"),
+        ("/settings/lock", {"protect": "hope"}, "choose what locks your secrets"),
+        ("/settings/lock", {"protect": "passphrase", "passphrase": "12345678", "again": "1234567"}, "not the same"),
+        ("/settings/lock", {"protect": "passphrase", "passphrase": "1234567", "again": "1234567"}, "8 characters"),
+        ("/settings/backup", {"passphrase": "12345678", "again": "12345678"}, "give the backup a name"),
+        ("/settings/backup", {"file": "here", "passphrase": "12345678", "again": "12345678"}, "whole path"),
+        ("/settings/erase", {"sure": "yes"}, "nothing was erased"),
+        ("/first", {"protect": "file"}, "choose the network file"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_a_sentence_and_nothing_begins(served, wearer, place, fields, said):
+    before = served.site.tasks.last
+    answer = posted(served, wearer, place, **fields)
+    assert (answer.status_code, said.lower() in answer.text.lower()) == (409, True), answer.text
+    assert served.site.tasks.last == before
+    read(answer.text)
+
+
+def test_what_fails_in_a_task_is_said_on_the_page_without_a_traceback(served, wearer):
+    answer = posted(served, wearer, "/register", days="1")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/working")
+    eventually("it has ended", lambda: not served.site.tasks.is_busy)
+    shown = wearer.get("/working").text
+    assert "cannot be reached" in shown and "Traceback" not in shown
+    assert 'data-ended="true"' in shown
+
+
+def test_hours_are_chosen_and_exactly_what_is_shown_is_kept_to_be_sent(served, wearer, heard):
+    page = wearer.get("/report").text
+    day = time.strftime("%Y-%m-%d", time.gmtime(heard * 300))
+    hours = re.findall(rf'value="({day} \d\d:00-\d\d:00)"', page)
+    assert hours == [f"{day} 12:00-13:00", f"{day} 13:00-14:00"]
+    fields = {"token": "7K2M-9QXR-44TD-0ZCV", "way": "at once"}
+    shown = posted(served, wearer, "/report", out=hours[1], **fields).text
+    assert "5 of 7 records" in shown and "5 sealed records" in shown
+    assert "13:00\u201314:00: 0 of 2" in shown
+    (found,) = re.findall(r'name="draft" value="([^"]+)"', shown)
+    draft = served.site.shared.drafts[found]
+    assert sum(by_hour(draft.intent.log)[day].values()) == 5
+    assert "7K2M" not in shown and "7K2M" not in repr(draft)
+    half = posted(served, wearer, "/report", more=f"{day} 12:00-12:01", **fields).text
+    assert "4 of 7 records" in half
+    nothing = posted(served, wearer, "/report", out=day, **fields)
+    assert (nothing.status_code, "there is nothing to send" in nothing.text.lower()) == (409, True)
+    for _ in range(20):
+        posted(served, wearer, "/report", **fields)
+    assert len(served.site.shared.drafts) == 8
+    old = posted(served, wearer, "/send", draft=found)
+    assert (old.status_code, old.headers["location"]) == (303, "/report")  # it is to be looked at again
+
+
+def test_what_was_handed_in_fills_the_bars_of_its_days_and_costs_are_kept_for_thirty_days(served, wearer, heard):
+    day = time.strftime("%Y-%m-%d", time.gmtime(heard * 300))
+    now = int(time.time())
+    with served.context.changing() as state:
+        state.uploads.add(REPORT, b"s" * 32, b"u" * 16, b"log", now, b"", {day: 5})
+        state.uploads.add(PASS_ON, b"t" * 32, b"v" * 16, b"log", now, b"", {day: 4})
+        for back in (0, 29, 30):
+            for _ in range(2):
+                state.carried.add(now // 86400 - back, Carried(1, 1000, 500))
+    with served.context.changing() as state:
+        days, handed_in = overview.heard_days(state)
+        assert (days[day], handed_in) == (7, {day: 5})
+        kept = state.carried.by_day()
+        assert list(kept) == [now // 86400 - 29, now // 86400]
+        assert (kept[now // 86400 - 29].requests, kept[now // 86400 - 29].bytes) == (2, 3000)
+    text = wearer.get("/days").text
+    assert "<td>7</td><td>5</td>" in text and "<td>2.0</td><td>1.0</td>" in text
+
+
+def test_what_others_chose_is_shown_as_one_plain_line():
+    shown = visit._environment("en").from_string("<p>{{ said }}</p>").render(said=HOSTILE)
+    assert "evil" in shown and shown.count("<") == 2
+    assert not {"\u202e", "\x1b", "\n"} & set(shown)
+
+
+def test_the_pages_speak_german_too_and_so_do_the_words_of_commands(served, wearer, heard):
+    shown = wearer.get("/settings", headers={"Accept-Language": "de-AT,de;q=0.9,en;q=0.5"}).text
+    assert '<html lang="de">' in shown and "Stufe des Verkehrs" in shown
+    assert '<html lang="en">' in wearer.get("/settings", headers={"Accept-Language": "fr"}).text
+    answer = wearer.post("/language", data=served.form(language="de", back="/days"))
+    assert (answer.headers["location"], "language=de" in answer.headers["set-cookie"]) == ("/days", True)
+    astray = wearer.post("/language", data=served.form(language="xx", back="//evil.example"))
+    assert (astray.headers["location"], "set-cookie" in astray.headers) == ("/", False)
+
+
+def test_the_guide_leads_from_nothing_to_a_badge_that_goes_by_itself(served, tmp_path, heard):
+    begun = overview.steps(status.look(companion(tmp_path / "state")))
+    assert [each.is_done for each in begun] == [True, False, False, False, False]
+    assert [each.is_done for each in overview.steps(status.look(served.context))] == [True, False, True, False, False]
+
+
+def test_every_thing_to_do_next_leads_to_a_page(served, wearer):
+    for command, _ in status.todo(status.look(served.context)):
+        assert any(command.startswith(begin) for begin in overview._PLACES), command
+    assert all(wearer.get(place.partition("#")[0]).status_code == 200 for place in overview._PLACES.values())
+
+
+def test_without_a_state_every_page_leads_to_the_first_step(tmp_path, served):
+    empty = Served(Context(tmp_path / "none", "system", Output(as_json=True)))
+    try:
+        client = empty.wearer()
+        for place in ("/", "/badges", "/days", "/exposures", "/report", "/settings"):
+            assert client.get(place).headers["location"] == "/first", place
+        assert client.post("/register", data=empty.form(days="1")).status_code == 303
+        eventually("it has ended", lambda: not empty.site.tasks.is_busy)
+        assert "begin with: anontrace init" in client.get("/working").text
+        bad = client.post("/first", data=empty.form(protect="file"), files={"file": ("n.toml", b"\xff\xfe\x00")})
+        assert bad.status_code in (303, 409)
+        eventually("it has ended", lambda: not empty.site.tasks.is_busy)
+        assert not (tmp_path / "none" / "companion.db").exists()
+    finally:
+        empty.close()
+
+
+def test_the_pictures_of_the_light_are_those_of_the_firmware():
+    hands = HANDS.read_text()
+
+    def number(name: str) -> int:
+        return int(re.search(rf"^{name} = const\((\d+)\)", hands, re.MULTILINE)[1])  # type: ignore[index]
+
+    states = [number(each) for each in ("_BROADCASTING", "_NOTHING_TO_BROADCAST", "_NOT_PROVISIONED", "_SAFE")]
+    assert [(flashes, every) for flashes, every, _ in figures.LIGHTS[:4]] == [
+        (each, number("_REST_S")) for each in states
+    ]
+    assert figures.LIGHTS[4][:2] == (1, number("_SECOND_MS") / 1000)
+    assert round(figures._GAP * 1000) == number("_FLASH_MS") + number("_GAP_MS")
+    assert figures.light(3, 8.0).count('class="flash"') == 6  # in nine seconds
+
+
+def test_a_service_that_cannot_be_asked_is_said(served, wearer, monkeypatch):
+    def nobody(_: str) -> None:
+        raise ServiceError("there is no systemd")
+
+    monkeypatch.setattr(service_managers, "manager", nobody)
+    assert "keep anontrace run going" in wearer.get("/settings").text
