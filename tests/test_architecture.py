@@ -100,6 +100,20 @@ def test_shared_modules_import_nothing_of_either_side() -> None:
             assert not [each for each in names if each.split(".")[0] in ("anontrace", "badge", "tools")], path
 
 
+def test_nothing_waits_by_what_loses_a_cancellation() -> None:
+    """`asyncio.wait_for` of Python 3.11 returns what came in the moment of a cancellation, and that is forgotten: what
+    was to end goes on, and whoever waits for its end hangs. `asyncio.timeout` has no such moment."""
+    used = [
+        f"{path.relative_to(ROOT)}, line {node.lineno}"
+        for folder in ("host", "tools")
+        for path in sorted((ROOT / folder).glob("**/*.py"))
+        if not {"on_badge", "board"}.intersection(path.parts)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr == "wait_for" and ast.unparse(node.value) == "asyncio"
+    ]
+    assert used == []
+
+
 @pytest.mark.parametrize("page", ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])
 def test_a_page_is_wrapped(page: str) -> None:
     """At 120 characters, but for tables and code."""

@@ -148,12 +148,11 @@ def test_exactly_the_right_people_are_told_without_a_direct_word_to_the_nymserve
     assert left_over(temporary) == []
 
 
-@pytest.mark.parametrize("step", ["backend:", "badges:"])  # while companions register; while badges meet
-def test_an_interrupt_stops_and_removes_everything(start: Start, tmp_path: Path, step: str) -> None:
+def test_an_interrupt_stops_and_removes_everything(start: Start, tmp_path: Path) -> None:
     temporary = tmp_path / "temporary"
     process = start(TWO)
-    until_told(process, step)
-    time.sleep(0.5)  # well into the next step
+    until_told(process, "companions:")
+    time.sleep(0.5)  # servers serve, badges boot, companions provision them
     # As a terminal does: to the whole group, badges included.
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=HANG_SECONDS)

@@ -108,10 +108,12 @@ class GattServer:
         async def read(connection: Connection) -> bytes:
             demand(att.Attribute.READABLE, att.ErrorCode.READ_NOT_PERMITTED)
             key = (connection.handle, attribute.handle)
-            answer = self._reads[key] = asyncio.get_running_loop().create_future()
+            answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+            self._reads[key] = answer
             self.post(Irq.GATTS_READ_REQUEST, struct.pack("<HH", *key), True)
             try:
-                return await asyncio.wait_for(answer, _READ_TIMEOUT)
+                async with asyncio.timeout(_READ_TIMEOUT):
+                    return await answer
             finally:
                 self._reads.pop(key, None)
 

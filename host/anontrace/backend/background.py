@@ -128,7 +128,8 @@ class Drain:
             if not taking.entries:
                 idle = _MAX_IDLE if taking.next_due is None else max(0.0, taking.next_due - time.time())
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), min(idle, _MAX_IDLE))
+                    async with asyncio.timeout(min(idle, _MAX_IDLE)):
+                        await self._wake.wait()
                 continue
             ids = [entry.id for entry in taking.entries]
             try:

@@ -147,7 +147,8 @@ class MixRole:
                 if lost:
                     self._repaired = self._handed_over
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._rolled_over.wait(), _LOOK_SECONDS)
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await self._rolled_over.wait()
 
     async def _publish(self, now: float) -> None:
         context = self._context

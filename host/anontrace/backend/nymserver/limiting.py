@@ -48,7 +48,8 @@ class Limiting:
             if not self._held():
                 await self.look()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), _LOOK_SECONDS)
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await self._woken.wait()
             self._woken.clear()
 
     async def look(self) -> None:

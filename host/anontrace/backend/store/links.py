@@ -65,6 +65,7 @@ class Link:
         self._copies = copies
         self._connection: Connection | None = None
         self.connections = 0  # how often it was opened
+        self._closed = False
         self._jobs: deque[_Job] = deque()
         self._more = asyncio.Event()
         self._task = asyncio.create_task(self._run())
@@ -74,12 +75,15 @@ class Link:
 
         Unsent or Unanswered if there is none.
         """
+        if self._closed:
+            raise Unsent("closed")
         job = _Job(command, copied, asyncio.get_running_loop().create_future())
         self._jobs.append(job)
         self._more.set()
         return await job.result
 
     async def close(self) -> None:
+        self._closed = True  # a library that loses the cancellation of what it does for us must not keep us
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
@@ -88,7 +92,7 @@ class Link:
         await self._disconnect()
 
     async def _run(self) -> None:
-        while True:
+        while not self._closed:
             await self._more.wait()
             batch: list[_Job] = []
             while self._jobs and len(batch) < _MAX_IN_ONE_BATCH:
@@ -103,9 +107,11 @@ class Link:
     async def _serve(self, batch: Sequence[_Job]) -> None:
         try:
             connection = await self._connect()
-        except (RedisError, OSError, TimeoutError) as error:
+        except BaseException as error:
             for job in batch:
                 _answer(job, Unsent(_reason(error)))
+            if not isinstance(error, Exception):
+                raise
             return
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
@@ -116,7 +122,7 @@ class Link:
             unsent = isinstance(error, BusyLoadingError)  # it starts, and executes nothing
             for job in batch:
                 _answer(job, Unsent(_reason(error)) if unsent else Unanswered(_reason(error)))
-            if not isinstance(error, RedisError | OSError | TimeoutError):
+            if not isinstance(error, Exception):
                 raise
             return
         for job, reply in zip(batch, replies, strict=True):
@@ -171,6 +177,9 @@ class Link:
             protocol=2,
             driver_info=None,
             socket_connect_timeout=_CONNECT_SECONDS,
+            # The time limits are ours. With its own it sends by `asyncio.wait_for`, which in Python 3.11 loses a
+            # cancellation that comes in the moment in which the sending ends.
+            socket_timeout=None,
             socket_keepalive=True,
             retry=Retry(NoBackoff(), 0),  # a write that is repeated unseen could count twice
         )

@@ -125,7 +125,8 @@ class Radio:
         with sentences("scanning for a new badge failed"):
             async with BleakScanner(hear, **self._scanner):
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(first.wait(), seconds)
+                    async with asyncio.timeout(seconds):
+                        await first.wait()
                     await asyncio.sleep(BESIDE_SECONDS)
         return list(heard.values())
 
