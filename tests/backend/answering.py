@@ -6,6 +6,7 @@ from typing import Any
 from anontrace.mixnet import contact_answer, packet, surb, words
 from anontrace.mixnet.contact_answer import ContactAnswer, Said
 from anontrace.mixnet.header import NO_MAILBOX
+from anontrace.mixnet.notification import Notification
 from anontrace.mixnet.surb import SurbSecrets
 
 from tests.backend.client import Client
@@ -16,25 +17,32 @@ from tests.patience import eventually
 class Told:
     """A report that was approved, and who was told of it."""
 
-    def __init__(self, client: Client) -> None:
-        self.client = client
-        contact = client.register(now_slot())
-        contact_log = client.make_log(now_slot(), [contact])
-        client.upload(client.permit(contact_log), contact_log)
-        found = client.report_with(None, 0)
-        self.report = str(found["report"])
-        client.approve(self.report)
-        told = client.told(contact)
+    def __init__(self, client: Client, report: str, told: Notification) -> None:
+        self.client, self.report = client, report
         self.tag = contact_answer.told_tag(told.case_id, told.report_id)
         self.authority = words.key_of(client.network.authority.key)
 
+    @classmethod
+    def of_a_report(cls, client: Client) -> "Told":
+        """Of a new report, with one contact."""
+        contact = client.register(now_slot())
+        contact_log = client.make_log(now_slot(), [contact])
+        client.upload(client.permit(contact_log), contact_log)
+        report = str(client.report_with(None, 0)["report"])
+        client.approve(report)
+        return cls(client, report, client.told(contact))
+
     def answer(self, said: Said, back: bytes = b"", **other: Any) -> tuple[bytes, bytes]:
         """Send an answer through the mixes; its payload, and the key of what comes back."""
-        way = (0, b"") if not back else surb.parse(back)[:2]
-        made = ContactAnswer(said, 20000, first_mix=way[0], header=way[1], **other)
-        payload, key = contact_answer.seal(self.authority, self.tag, made)
+        payload, key = self.made(said, back, **other)
         self.send(payload)
         return payload, key
+
+    def made(self, said: Said, back: bytes = b"", **other: Any) -> tuple[bytes, bytes]:
+        """An answer as it is sent (239), and the key of what comes back by this reply block."""
+        way = (0, b"") if not back else surb.parse(back)[:2]
+        made = ContactAnswer(said, 20000, first_mix=way[0], header=way[1], **other)
+        return contact_answer.seal(self.authority, self.tag, made)
 
     def send(self, payload: bytes) -> None:
         way = self.client.path(self.client.nymserver)

@@ -1,5 +1,5 @@
-"""A nymserver is killed again and again while receipts, relays and a log in fragments come in: nothing is lost or sent
-twice."""
+"""A nymserver is killed again and again while receipts, relays, answers to the health authority and a log in fragments
+come in: nothing is lost or sent twice."""
 
 import os
 import random
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from anontrace.backend.keys import keyfiles
 from anontrace.mixnet import packet, receipt, relay, surb, swap
+from anontrace.mixnet.contact_answer import Said
 from anontrace.mixnet.header import NO_MAILBOX
 from anontrace.mixnet.receipt import NymAnswer, NymQuestion, Receipt, UploadAnswer, UploadQuestion, UploadState
 from anontrace.wire import upload
@@ -19,6 +20,7 @@ from anontrace_shared.slots import slot_of
 
 from tests.patience import HANG_SECONDS, eventually
 
+from .answering import Told
 from .client import Registered
 from .places import SharedCluster
 from .servers import Servers
@@ -50,6 +52,7 @@ def apart(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Servers]:
 
 def test_nothing_is_lost_and_nothing_goes_out_twice_when_the_nymserver_is_killed(apart: Servers) -> None:
     client = Steadfast(apart)
+    told = Told.of_a_report(client)
     slot = slot_of(time.time())
     people = client.register_all(slot, 4)
     heard = [*people, *(Registered(os.urandom(20), slot) for _ in range(HEARD))]
@@ -93,6 +96,7 @@ def test_nothing_is_lost_and_nothing_goes_out_twice_when_the_nymserver_is_killed
         right = NymQuestion(who.key, swap.fingerprint(who.key, who.blob))
         payloads += [an_answer(right, NymAnswer(True)), a_dummy()]
         payloads.append(an_answer(NymQuestion(who.key, os.urandom(8)), NymAnswer(False)))
+        payloads.append(told.made(Said.TEST)[0])
     random.shuffle(payloads)
     sending = threading.Thread(target=send, args=[payloads], daemon=True)
     sending.start()
@@ -110,4 +114,6 @@ def test_nothing_is_lost_and_nothing_goes_out_twice_when_the_nymserver_is_killed
     assert len(report["exposures"]) == len(people)
     eventually("nothing is under way", lambda: not apart.status("nymserver")["queues"])
     assert {mailbox: client.poll(mailbox) for mailbox in expected} == {k: [v] for k, v in expected.items()}
-    assert len(client.reports()) == 1
+    assert len(client.reports()) == 2
+    found = told.answers()
+    assert (len(found["answers"]), found["unreadable"], found["overflowed"]) == (EACH, 0, False)

@@ -20,7 +20,7 @@ NUMBER, NOTE, WORDS = "+493012345678", "Ask for Ada Lovelace", "Come at nine to 
 
 @pytest.fixture(scope="module")
 def told(client: Client) -> Told:
-    return Told(client)
+    return Told.of_a_report(client)
 
 
 def files_with(client: Client, text: str) -> list[str]:

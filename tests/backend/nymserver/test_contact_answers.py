@@ -72,7 +72,7 @@ def test_an_answer_that_is_replayed_counts_once_and_a_receipt_tells_that_it_is_k
 def test_a_flood_of_answers_ends_at_a_bound_harms_no_other_report_and_is_told_to_staff(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contact_answers, "MOST", 5)
+    monkeypatch.setattr(contact_answers, "MOST_ANSWERS", 5)
 
     async def body(store: Store) -> None:
         worker, other = Worker(store), os.urandom(8)

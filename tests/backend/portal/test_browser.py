@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 from anontrace.backend.staff.rights import Role
+from anontrace.mixnet.contact_answer import Said
 from anontrace.wire import permit
 from anontrace_shared.slots import slot_of
 
+from tests.backend.answering import Told
 from tests.backend.client import Client
 from tests.backend.portal.browser import Browser, code_of, invited
 from tests.backend.signed_in import PASSWORD
@@ -142,9 +144,19 @@ def test_a_decider_is_invited_signs_in_with_a_passkey_and_has_contacts_told(clie
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")  # the first button after the words: approve
     eventually("it is approved", lambda: "approved" in page.inner_text("main"))
-    assert client.told(contacts[0]).message == "Call 555 0100"
+    told = client.told(contacts[0])
+    assert told.message == "Call 555 0100"
+    contact = Told(client, report, told)
+    contact.answer(Said.CALL | Said.NEARNESS, contact.way_back()[0], number="+4930123456", nearness=(2, 0, 1, 0))
+    eventually("an answer is there", lambda: contact.answers()["answers"])
     page.reload()
     seat.look("case-decided")
+    page.click("text=Read them")
+    seat.look("answers")
+    assert "+4930123456" in page.inner_text("main")
+    page.fill("input[name=message]", "Come at nine")
+    page.click("button:has-text('Send')")
+    eventually("it is written", lambda: "Written back" in page.inner_text("main"))
     page.goto("/limit")
     seat.look("limit")
     seat.close()

@@ -219,7 +219,7 @@ def test_what_servers_take_and_answer_is_what_they_describe(client: Client, desc
         for settings in ({}, {"a_day": -1}):
             client.staff("POST", "limit", settings)
 
-        told = Told(client)
+        told = Told.of_a_report(client)
         told.answer(Said.TEST, told.way_back()[0])
         answer = told.wait(1)["answers"][0]["id"]
         for message in ("", "Come"):

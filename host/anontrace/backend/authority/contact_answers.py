@@ -6,6 +6,9 @@ who write at once one does; that no second one follows, whatever breaks off, is 
 by no header twice. Neither the audit nor this store holds what was answered or written.
 """
 
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
 from hashlib import sha256
 
 from anontrace_primitives import x25519_base
@@ -102,17 +105,17 @@ class ContactAnswers:
 
     async def _opened(self, case_id: bytes, report: str) -> tuple[dict[bytes, Opened], int, bool]:
         """By identity; how many make no sense; whether more came than are kept."""
-        found, unreadable = await self._nymserver.answers(report), 0
+        found = await self._nymserver.answers(report)
         tag = contact_answer.told_tag(case_id, bytes.fromhex(report))
+        made = await asyncio.to_thread(self._readable, tag, found.answers)
+        return made, len(set(found.answers)) - len(made), found.overflowed
+
+    def _readable(self, tag: bytes, sealed: Sequence[bytes]) -> dict[bytes, Opened]:
         opened: dict[bytes, Opened] = {}
-        for sealed in found.answers:
-            try:
-                made = contact_answer.open(self._secret, self._public, tag, sealed)
-            except AnontraceError:
-                unreadable += 1
-            else:
-                opened[contact_answer.identity(sealed)] = made
-        return opened, unreadable, found.overflowed
+        for each in sealed:
+            with suppress(AnontraceError):
+                opened[contact_answer.identity(each)] = contact_answer.open(self._secret, self._public, tag, each)
+        return opened
 
     async def write_back(self, by: str, case_id: bytes, report: str, answer_id: str, message: str) -> None:
         """Send a letter to who gave an answer. Refused: 404 without such an answer, 422 if the letter does not fit, 409

@@ -17,12 +17,11 @@ from anontrace.mixnet import contact_answer, keydays
 from anontrace.mixnet.receipt import ContactAnswerQuestion, NymAnswer
 
 from .headers import Headers
-from .records import Answers, Letter
+from .records import MOST_ANSWERS, Answers, Letter
 from .sending import Sending
 
 KEEP_DAYS = 30
 TOLD_DAYS = 60  # after its approval, for which a report is answered
-MOST = 256  # answers of a report
 _TOLD, _ANSWERS, _OVER = "answers-told", "answers", "answers-over"
 
 
@@ -47,7 +46,7 @@ class ContactAnswers:
         if not items:
             return
         today = keydays.day_at(clock.now())
-        kept = await self._store.append_many(_ANSWERS, items, MOST, today + KEEP_DAYS)
+        kept = await self._store.append_many(_ANSWERS, items, MOST_ANSWERS, today + KEEP_DAYS)
         over = {tag for (tag, _), was in zip(items, kept, strict=True) if not was}
         if over:
             puts = [Put(tag, b"") for tag in over]

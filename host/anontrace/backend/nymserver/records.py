@@ -40,6 +40,9 @@ def _of_size(size: int) -> AfterValidator:
 Words = Annotated[HexBytes, _of_size(NOTE)]
 
 
+MOST_ANSWERS = 256  # of contacts, to a report
+
+
 class State(StrEnum):
     """Where a report stands."""
 
@@ -187,7 +190,7 @@ class Answers(BaseModel):
     """What contacts answered to a report, sealed to the authority (230 bytes each), in the order in which they came;
     and whether more came than are kept."""
 
-    answers: list[HexBytes] = Field(repr=False)
+    answers: list[HexBytes] = Field(repr=False, max_length=MOST_ANSWERS)
     overflowed: bool
 
 
