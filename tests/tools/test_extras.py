@@ -31,7 +31,8 @@ import importlib, pkgutil, anontrace
 for part in ("companion", "wire", "mixnet"):
     package = importlib.import_module("anontrace." + part)
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-        if "bumble" not in module.name and not module.name.endswith("__main__"):
+        of_page = module.name.startswith("anontrace.companion.page.") and not module.name.endswith(".command")
+        if not of_page and "bumble" not in module.name and not module.name.endswith("__main__"):
             importlib.import_module(module.name)
 from anontrace.companion.cli import main
 main()
@@ -40,6 +41,16 @@ main()
     done = without([name for name in missing if name != "setuptools"], script, "--help")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Usage: ")
+
+
+@pytest.mark.parametrize("missing", ["starlette", "uvicorn", "jinja2", "python_multipart"])
+def test_the_page_without_its_packages_says_in_one_line_what_to_install(tmp_path: Path, missing: str) -> None:
+    script = "from anontrace.companion.cli import main; main()"
+    done = without([missing], script, "--state", str(tmp_path / "state"), "open")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"anontrace: the page needs more than is installed ({missing}); run: pip install 'anontrace[page]'\n"
+    )
 
 
 @pytest.mark.parametrize("missing", ["uvicorn", "rocksdict", "fastapi"])

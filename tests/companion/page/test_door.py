@@ -244,10 +244,3 @@ def test_without_a_browser_the_address_is_printed(cli):
         served.send_signal(2)
         assert served.wait(60) == 130
         assert time.monotonic() - began < 30
-
-
-def test_what_is_not_installed_is_named(cli, monkeypatch, tmp_path):
-    (tmp_path / "starlette.py").write_text("raise ModuleNotFoundError('gone', name='starlette')\n")
-    cli.environment["PYTHONPATH"] = str(tmp_path)
-    result = cli.script("open")
-    assert (result.code, "pip install 'anontrace[page]'" in result.err) == (2, True)

@@ -37,6 +37,8 @@ def open(context: Context, no_browser: bool) -> None:
     from anontrace.companion.system import stopping
 
     try:
+        import python_multipart  # noqa: F401 - starlette asks for it when the first form comes
+
         from anontrace.companion.page import serving
         from anontrace.companion.page.app import Site
     except ModuleNotFoundError as error:
@@ -70,7 +72,8 @@ def open(context: Context, no_browser: bool) -> None:
 def _missing(error: ModuleNotFoundError) -> Exception:
     from anontrace.companion.errors import SetupError
 
-    return SetupError(f"the page needs more than is installed ({error.name}); run: pip install 'anontrace[page]'")
+    missing = (error.name or "").partition(".")[0]
+    return SetupError(f"the page needs more than is installed ({missing}); run: pip install 'anontrace[page]'")
 
 
 def _lead(stack: contextlib.ExitStack, address: str) -> bool:
