@@ -12,11 +12,13 @@ from anontrace.companion.output import Output
 from anontrace.companion.page import figures, overview, visit
 from anontrace.companion.reports.contact_log import by_hour
 from anontrace.companion.store.carried import Carried
+from anontrace.companion.store.notifications import StoredNotification
 from anontrace.companion.store.uploads import PASS_ON, REPORT
 from anontrace.companion.system import service_managers
 from anontrace_shared.slots import slot_of
 
 from tests.backend.portal.browser import read
+from tests.companion.exposures.test_judging import CASE, notified
 from tests.companion.page.conftest import Served, companion
 from tests.companion.reports.test_contact_log import block
 from tests.patience import eventually
@@ -71,6 +73,8 @@ def posted(served: Served, wearer, place: str, **fields: str):
         ("/report", {"way": "at once", "token": "7K2M-9QXR-44TD-0ZCV", "more": "yesterday"}, "is no period"),
         ("/pass-on/zz", {"way": "at once"}, "4 hex digits"),
         ("/pass-on/abcd1234", {"way": "at once"}, "no such case"),
+        ("/answer/zz", {"test": "yes"}, "4 hex digits"),
+        ("/answer/abcd1234", {"test": "yes"}, "no such case"),
         ("/settings/level", {"level": "loud"}, "no such level"),
         ("/settings/service", {"service": "break"}, "choose whether your system is to do it"),
         ("/settings/lock", {"protect": "hope"}, "choose what locks your secrets"),
@@ -97,6 +101,36 @@ def test_what_fails_in_a_task_is_said_on_the_page_without_a_traceback(served, we
     shown = wearer.get("/working").text
     assert "cannot be reached" in shown and "Traceback" not in shown
     assert 'data-ended="true"' in shown
+
+
+def test_an_answer_is_shown_in_full_and_exactly_that_is_sent_once(served, wearer):
+    case = CASE.hex()
+    with served.context.changing() as state, state.transaction():
+        for each in (notified(today() - 300 + back, 15, rule=5, received=int(time.time())) for back in range(2)):
+            content = each.notification.encode()
+            state.notifications.add(StoredNotification(each.slot, each.received, bytes(20), content))
+    assert f'href="/answer/{case}"' in wearer.get("/exposures").text
+    read(wearer.get(f"/answer/{case}").text)
+    for wrong, said in (
+        ({}, "say what to answer"),
+        ({"call": "x"}, "5 to 15 digits"),
+        ({"note": "\x07", "test": "yes"}, "control"),
+    ):
+        answer = posted(served, wearer, f"/answer/{case}", **wrong)
+        assert (answer.status_code, said in answer.text.lower()) == (409, True)
+    fields = {"call": "030 123456", "note": "<i>Ada</i>", "nearness": "yes", "way": "at once"}
+    shown = posted(served, wearer, f"/answer/{case}", **fields).text
+    read(shown)
+    assert "030123456" in shown and "&lt;i&gt;Ada" in shown and "up to 15 minutes" in shown and "cannot write" in shown
+    draft = re.search(r'name="draft" value="([^"]+)"', shown)
+    assert draft
+    answer = posted(served, wearer, "/answers/send", draft=draft[1])
+    assert answer.headers["location"] == "/working"
+    eventually("it has ended", lambda: not served.site.tasks.is_busy)
+    assert "key is none" in wearer.get("/working").text  # of this network, with which nothing can be sealed to it
+    assert posted(served, wearer, "/answers/send", draft=draft[1]).headers["location"] == "/exposures"
+    with served.context.changing() as state:
+        state.notifications.forget_cases({CASE})
 
 
 def test_hours_are_chosen_and_exactly_what_is_shown_is_kept_to_be_sent(served, wearer, heard):

@@ -1,14 +1,17 @@
 """`anontrace exposures answer`: say something to the health authority, never without consent."""
 
 import sys
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from anontrace.companion.context import Context, pass_context
 from anontrace.companion.output import confirm, say
+from anontrace.companion.words import later, spoken
 
 if TYPE_CHECKING:
+    from anontrace.companion.exposures.answers import Wish
     from anontrace.companion.exposures.judging import Exposure
     from anontrace.companion.store.contact_answers import StoredAnswer
 
@@ -42,57 +45,81 @@ def answer(context: Context, case: str, no_reply: bool, hidden: bool, yes: bool,
       anontrace exposures answer 3fa94c12 --call '+49 30 123456' --note 'Ada, after 17:00'
       anontrace exposures answer 3fa94c12 --negative --no-reply
     """
+    from anontrace.companion.exposures.answers import Wish
+
+    shown = look(context, case, Wish(**wish), not no_reply)
+    _consent(context, shown, yes, hidden)
+    hand_over(context, shown, hidden)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An answer as it was shown: it is given as it is, or not at all."""
+
+    exposure: "Exposure" = field(repr=False)
+    wish: "Wish" = field(repr=False)
+    said: dict[str, Any] = field(repr=False)  # as of `answers.document`
+
+
+def look(context: Context, case: str, wish: "Wish", reachable: bool) -> Shown:
+    """What this would answer; SetupError if it cannot be given, or makes no sense."""
     from anontrace import clock
     from anontrace.companion.exposures import answering, answers
     from anontrace.companion.exposures.cases import find
 
-    wanted = answers.Wish(**wish)
     with context.reading() as state:
         exposure = find(state, case)
-        said = answers.document(answers.compose(state, exposure, wanted, clock.now()), not no_reply)
+        said = answers.document(answers.compose(state, exposure, wish, clock.now()), reachable)
         if answering.unfinished(state, exposure, said) is None:
             answering.check_room(state, exposure)
-    _consent(context, exposure, said, yes, hidden)
+    return Shown(exposure, wish, said)
+
+
+def hand_over(context: Context, shown: Shown, hidden: bool) -> None:
+    """Give the answer that was shown; SetupError if it would say something else by now."""
+    from anontrace import clock
+    from anontrace.companion.errors import SetupError
+    from anontrace.companion.exposures import answering, answers
+    from anontrace.companion.exposures.cases import find
+
+    reachable = shown.said["reachable"]
     with context.changing() as state:
-        exposure = find(state, case)
-        made = answers.compose(state, exposure, wanted, clock.now())  # it may have been withdrawn meanwhile
-        if answers.document(made, not no_reply) != said:
-            raise _changed()
+        exposure = find(state, shown.exposure.case_id.hex())
+        made = answers.compose(state, exposure, shown.wish, clock.now())  # it may have been withdrawn meanwhile
+        if answers.document(made, reachable) != shown.said:
+            raise SetupError("what this answer would say has changed meanwhile; look at it again")
         with context.servers(state) as servers:
-            stored = answering.unfinished(state, exposure, said)
+            stored = answering.unfinished(state, exposure, shown.said)
             if stored is None:
-                stored = answering.prepare(state, servers, exposure, made, not no_reply)
+                stored = answering.prepare(state, servers, exposure, made, reachable)
             if not hidden:
                 with context.output.progress("answering") as progress:
                     stored = answering.send(state, servers, stored, progress)
     _show(context, stored, hidden)
 
 
-def _changed() -> Exception:
-    from anontrace.companion.errors import SetupError
-
-    return SetupError("what this answer would say has changed meanwhile; repeat the command to see it")
-
-
-def _consent(context: Context, exposure: "Exposure", said: dict[str, Any], yes: bool, hidden: bool) -> None:
-    """Show all that will be sent, and to whom; SetupError or DeclinedError without a yes."""
-    from anontrace.companion.errors import SetupError
+def intended(shown: Shown) -> list[str]:
+    """All that is to be sent, and to whom."""
     from anontrace.companion.exposures import answers
     from anontrace.companion.exposures.diseases import name_of
     from anontrace.companion.exposures.presentation import SHORT_CASE
 
+    case, disease = shown.exposure.case_id.hex()[:SHORT_CASE], name_of(shown.exposure.disease)
+    head = spoken("To be sent to the health authority about case %(case)s, %(disease)s:", case=case, disease=disease)
+    return [head, *(f"  {each}" for each in answers.lines(shown.said))]
+
+
+def _consent(context: Context, shown: Shown, yes: bool, hidden: bool) -> None:
+    """Show all that will be sent, and to whom; SetupError or DeclinedError without a yes."""
+    from anontrace.companion.errors import SetupError
+
     if not yes and (context.output.as_json or not sys.stdin.isatty()):
         raise SetupError("this tells the health authority something, and nobody is here to be asked; to consent: --yes")
-    case = exposure.case_id.hex()[:SHORT_CASE]
-    say(f"To be sent to the health authority about case {case}, {name_of(exposure.disease)}:", err=yes)
-    for each in answers.lines(said):
-        say(f"  {each}", err=yes)
+    for each in intended(shown):
+        say(each, err=yes)
     if yes:
         return
-    say(
-        "It is sealed: nobody on the way reads it. It says that somebody who was told of this case writes; not who you"
-        " are, unless you say so above, and neither where nor when you were."
-    )
+    say(spoken(SEALED))
     if hidden:
         say("It is hidden in the traffic of `anontrace run`.")
     else:
@@ -100,9 +127,18 @@ def _consent(context: Context, exposure: "Exposure", said: dict[str, Any], yes: 
     confirm("Send it?", "nothing is sent")
 
 
+SEALED = later(
+    "It is sealed: nobody on the way reads it. It says that somebody who was told of this case writes; not who you are,"
+    " unless you say so above, and neither where nor when you were."
+)
+
+
 def _show(context: Context, stored: "StoredAnswer", hidden: bool) -> None:
     from anontrace.companion.exposures import presentation
 
     document = {"case": stored.case_id.hex(), **presentation.answer_document(stored)}
-    done = "Kept for `anontrace run`, which sends it." if hidden else "Answered: it is kept for the health authority."
+    if hidden:
+        done = spoken("Kept for `anontrace run`, which sends it.")
+    else:
+        done = spoken("Answered: it is kept for the health authority.")
     context.output.show(document, lambda: [done])

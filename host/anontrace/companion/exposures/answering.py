@@ -61,7 +61,10 @@ def prepare(state: State, servers: Servers, exposure: Exposure, answer: ContactA
     check_room(state, exposure)
     now, pinned = int(clock.now()), state.network.get()
     assert pinned is not None  # there are servers
-    authority = words.key_of(networks.parse(pinned.file, "network").authority.key)
+    try:
+        authority = words.key_of(networks.parse(pinned.file, "network").authority.key)
+    except ValueError as error:
+        raise SetupError(f"{error}: ask whoever runs the network for its network file") from None
     tag = contact_answer.told_tag(exposure.case_id, exposure.report_id)
     back = _way_back(state, servers, now) if reachable else None
     if back is not None:

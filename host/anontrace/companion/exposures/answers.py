@@ -16,6 +16,7 @@ from anontrace.companion.errors import SetupError
 from anontrace.companion.exposures import judging
 from anontrace.companion.exposures.judging import Exposure
 from anontrace.companion.store.state import State
+from anontrace.companion.words import later, spoken
 from anontrace.mixnet import keydays, phone
 from anontrace.mixnet.contact_answer import MINUTES, NEAR_BINS, ContactAnswer, OwnLog, Said, minutes_class
 from anontrace.mixnet.notification import Kind, Notification
@@ -23,9 +24,9 @@ from anontrace.mixnet.sizes import NEARNESS
 
 _OWN_LOG = {
     OwnLog.UNSAID: "",
-    OwnLog.SOMEBODY: "your own log has somebody in each of these times",
-    OwnLog.PARTLY: "your own log has nobody in some of these times",
-    OwnLog.NOBODY: "your own log has nobody in any of these times",
+    OwnLog.SOMEBODY: later("Your own log has somebody in each of these times."),
+    OwnLog.PARTLY: later("Your own log has nobody in some of these times."),
+    OwnLog.NOBODY: later("Your own log has nobody in any of these times."),
 }
 
 
@@ -52,7 +53,10 @@ def compose(state: State, exposure: Exposure, wish: Wish, now: float) -> Contact
     ):  # fmt: skip
         said |= flag if wanted else Said.NOTHING
     if not said & ~Said.NEARNESS:
-        raise SetupError("say what to answer: --test, --call NUMBER, --positive or --negative")
+        raise SetupError(
+            "say what to answer: ask for a test or a call, or tell how a test came out (--test, --call NUMBER,"
+            " --positive, --negative)"
+        )
     try:
         made = ContactAnswer(
             said,
@@ -123,25 +127,42 @@ def document(answer: ContactAnswer, reachable: bool) -> dict[str, Any]:
 
 def lines(said: dict[str, Any]) -> list[str]:
     """All that it says, as the wearer reads it."""
-    found = ["You ask for a test."] if said["test"] else []
-    found += [f"You ask for a call: {said['call']}"] if said["call"] else []
-    found += [f"You say that you tested {said['result']}."] if said["result"] else []
-    found += [f"You write: {said['note']}"] if said["note"] else []
+    found = [spoken("You ask for a test.")] if said["test"] else []
+    found += [spoken("You ask for a call: %(number)s", number=said["call"])] if said["call"] else []
+    if said["result"]:
+        found.append(spoken(_RESULTS[said["result"]]))
+    found += [spoken("You write: %(note)s", note=said["note"])] if said["note"] else []
     if said["nearness"] is not None:
-        found.append(f"How near and how long, all your times together: {_near_text(said['nearness'])}.")
+        near = _near_text(said["nearness"])
+        found.append(spoken("How near and how long, all your times together: %(near)s.", near=near))
         own = _OWN_LOG[OwnLog[said["own_log"].upper()]]
-        found += [f"Whether you heard anybody: {own}."] if own else []
+        found += [spoken(own)] if own else []
     if said["reachable"]:
-        found.append("They may write back to you once.")
+        found.append(spoken("They may write back to you once."))
     else:
-        found.append("They cannot write back to you.")
+        found.append(spoken("They cannot write back to you."))
     return found
 
 
+_RESULTS = {
+    "positive": later("You say that you tested positive."),
+    "negative": later("You say that you tested negative."),
+}
+
+
 def _near_text(classes: list[int]) -> str:
-    edges = [*(f"up to {limit} dB" for limit in NEAR_BINS), f"more than {NEAR_BINS[-1]} dB"]
-    return "; ".join(f"{_minutes_text(each)} at {edge}" for each, edge in zip(classes, edges, strict=True) if each)
+    edges = [
+        *(spoken("up to %(db)s dB", db=limit) for limit in NEAR_BINS),
+        spoken("more than %(db)s dB", db=NEAR_BINS[-1]),
+    ]
+    return "; ".join(
+        spoken("%(minutes)s at %(near)s", minutes=_minutes_text(each), near=edge)
+        for each, edge in zip(classes, edges, strict=True)
+        if each
+    )
 
 
 def _minutes_text(number: int) -> str:
-    return f"up to {MINUTES[number]} minutes" if number < len(MINUTES) else f"more than {MINUTES[-1]} minutes"
+    if number < len(MINUTES):
+        return spoken("up to %(minutes)s minutes", minutes=MINUTES[number])
+    return spoken("more than %(minutes)s minutes", minutes=MINUTES[-1])

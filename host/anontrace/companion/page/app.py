@@ -18,7 +18,7 @@ from anontrace.companion.context import Context
 from anontrace.companion.words import spoken
 from anontrace.pages.shelter import Sheltered
 
-from . import doing, handing_in, overview, settings
+from . import answering, doing, handing_in, overview, settings
 from .door import POLICY, Door, Guarded
 from .life import Life
 from .tasks import Tasks
@@ -37,6 +37,7 @@ PAGES: dict[str, View] = {
     "/exposures": overview.exposures,
     "/report": handing_in.report_form,
     "/pass-on/{case}": handing_in.pass_on_form,
+    "/answer/{case}": answering.form,
     "/settings": settings.settings,
     "/first": doing.first,
     "/working": doing.working,
@@ -51,6 +52,8 @@ FORMS: dict[str, View] = {
     "/report": handing_in.show_report,
     "/pass-on/{case}": handing_in.show_pass_on,
     "/send": handing_in.send,
+    "/answer/{case}": answering.show,
+    "/answers/send": answering.send,
     "/settings/level": settings.set_level,
     "/settings/service": settings.by_itself,
     "/settings/lock": settings.lock_secrets,

@@ -24,11 +24,10 @@ from anontrace.companion.words import spoken
 
 from . import figures
 from .overview import exposure_view
-from .visit import Visit, to
+from .visit import Visit, keep, to
 
 WAYS = (report.AT_ONCE, report.HIDDEN, report.DIRECTLY)
 MAX_PERIODS = 400
-_MAX_DRAFTS = 8
 
 
 @dataclass(frozen=True)
@@ -101,10 +100,7 @@ def _show(visit: Visit, subject: str, case: str | None, intend: Callable[..., In
         level = waiting_uploads.run_level(state).name
     sent = by_hour(intent.log)
     draft = secrets.token_urlsafe(16)
-    drafts = visit.site.drafts
-    while len(drafts) >= _MAX_DRAFTS:
-        del drafts[next(iter(drafts))]
-    drafts[draft] = Draft(intent, way, subject)
+    keep(visit.site.drafts, draft, Draft(intent, way, subject))
     lines = [
         {
             "day": day, "records": sum(recorded[day].values()), "sent": sum(sent.get(day, {}).values()),

@@ -171,5 +171,10 @@ def exposures(visit: Visit) -> Response:
     """All cases, those that the wearer is told of first."""
     with visit.context.reading() as state:
         found = cases.assess(state)
+        given = state.contact_answers.all()
     found.sort(key=lambda each: (each.state != judging.TOLD, -each.received))
-    return visit.page("exposures", exposures=[exposure_view(each) for each in found])
+    answers = {
+        each.case_id.hex(): [presentation.answer_lines(one) for one in given if one.case_id == each.case_id]
+        for each in found
+    }
+    return visit.page("exposures", exposures=[exposure_view(each) for each in found], answers=answers)

@@ -27,6 +27,7 @@ LANGUAGE_COOKIE = "language"
 FIRST = "/first"
 _MAX_FIELDS = 600
 _MAX_FIELD = 4096  # characters
+_MAX_DRAFTS = 8
 _GUARD = Markup('<input type="hidden" name="form" value="{}">')  # what shows that a form is one of a page of ours
 SECTIONS = (
     ("/", words.later("Overview")),
@@ -99,6 +100,13 @@ class Visit:
 
 
 View = Callable[[Visit], Response]
+
+
+def keep(drafts: dict[str, Any], name: str, draft: Any) -> None:
+    """Keep what was shown until it is sent, in the place of what was shown longest ago."""
+    while len(drafts) >= _MAX_DRAFTS:
+        del drafts[next(iter(drafts))]
+    drafts[name] = draft
 
 
 def to(place: str) -> Response:
