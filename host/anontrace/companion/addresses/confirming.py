@@ -78,8 +78,9 @@ def take(state: State, rng: Random) -> None:
             arrived.append(item.surb)
         elif not is_vouched_for and now - item.changed >= DOUBT_SECONDS:
             lost.append(item.surb)
-    state.addresses.set_confirmed(arrived, now, seen=False)
-    state.addresses.set_lost(lost, now, lambda: now + rng.randrange(AGAIN_SECONDS))
+    with state.transaction():
+        state.addresses.set_confirmed(arrived, now, seen=False)
+        state.addresses.set_lost(lost, now, lambda: now + rng.randrange(AGAIN_SECONDS))
 
 
 def _outages(samples: list[Sample]) -> list[tuple[float, float]]:

@@ -49,18 +49,17 @@ def advance(state: State, servers: Servers, rng: Random) -> None:
     """Move every renewal on whose time has come, by a clock that the servers' key lists agree with."""
     servers.check_clock()
     now = int(clock.now())
-    state.addresses.put_right(now, now + SPREAD_SECONDS)
-    state.groups.put_right(now)
-    state.receipts.put_right(now)
-    state.uploads.put_right(now, now + journey.ARRIVED_SECONDS)
-    state.contact_answers.put_right(now)
-    state.renewals.put_right(now + int(IN_FLIGHT_SECONDS * _MAX_WAIT))
-    state.renewals.replaced(lambda: now + in_flight(rng))
-    arrive = confirming.successors_arrive(state)
     with state.transaction():
-        for old in state.renewals.drained(now, arrive):
+        state.addresses.put_right(now, now + SPREAD_SECONDS)
+        state.groups.put_right(now)
+        state.receipts.put_right(now)
+        state.uploads.put_right(now, now + journey.ARRIVED_SECONDS)
+        state.contact_answers.put_right(now)
+        state.renewals.put_right(now + int(IN_FLIGHT_SECONDS * _MAX_WAIT))
+        state.renewals.replaced(lambda: now + in_flight(rng))
+        for old in state.renewals.drained(now, confirming.successors_arrive(state)):
             dummies.prepare(state, old, now)
-    state.renewals.settled(now)
+        state.renewals.settled(now)
 
 
 def waiting(state: State, now: int) -> Waiting:

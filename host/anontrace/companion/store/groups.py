@@ -60,13 +60,13 @@ class GroupStore:
 
     def of_day(self, server: int, day: int, until: int) -> MailGroup:
         """The group of a server and day, made if there is none yet."""
-        with self._db.transaction():
-            row = self._db.row("SELECT id FROM mail_groups WHERE server = ? AND day = ?", server, day)
-            number = row["id"] if row else self._db.run(
-                "INSERT INTO mail_groups (server, day, address, until) VALUES (?, ?, ?, ?)",
-                server, day, os.urandom(GROUP), until,
-            )  # fmt: skip
-        (found,) = self._groups("id = ?", number)
+        if not self._groups("server = ? AND day = ?", server, day):
+            with self._db.transaction():
+                self._db.run(
+                    "INSERT INTO mail_groups (server, day, address, until) VALUES (?, ?, ?, ?)",
+                    server, day, os.urandom(GROUP), until,
+                )  # fmt: skip
+        (found,) = self._groups("server = ? AND day = ?", server, day)
         return found
 
     def since_day(self, server: int, day: int) -> list[MailGroup]:

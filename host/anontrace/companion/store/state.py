@@ -68,16 +68,17 @@ class State:
         """
         if not self.is_plausible(now):
             return
-        self.addresses.forget(now)
-        self.groups.forget(now)
-        self.logs.forget(now)
-        self.places.forget(now)
-        self.notifications.forget(now)
-        self.contact_answers.forget(now)
-        self.notifications.forget_cases(self.uploads.forget(now))
         today = day_of(slot_of(now))
-        self.carried.forget(today)
-        self.badges.ratchet(today)
+        with self.transaction():
+            self.addresses.forget(now)
+            self.groups.forget(now)
+            self.logs.forget(now)
+            self.places.forget(now)
+            self.notifications.forget(now)
+            self.contact_answers.forget(now)
+            self.notifications.forget_cases(self.uploads.forget(now))
+            self.carried.forget(today)
+            self.badges.ratchet(today)
         if self._db.is_turn_due(today):
             with self.transaction():
                 self.logs.keep_room()
