@@ -1,6 +1,7 @@
 """The page's door, tried by who has no business behind it: other users of this computer, and web sites."""
 
 import http.client
+import json
 import threading
 import time
 from pathlib import Path
@@ -244,3 +245,16 @@ def test_without_a_browser_the_address_is_printed(cli):
         served.send_signal(2)
         assert served.wait(60) == 130
         assert time.monotonic() - began < 30
+
+
+def test_ctrl_c_ends_it_quietly_though_a_page_is_open(cli):
+    with cli.piped("--json", "open", "--no-browser") as served:
+        address = json.loads(served.stdout.readline())["address"]
+        _, _, host, _, secret = address.split("/")
+        url = f"http://127.0.0.1:{host.rpartition(':')[2]}"
+        cookie = httpx.get(f"{url}/open/{secret}", headers={"Host": host}).headers["set-cookie"].partition(";")[0]
+        with httpx.stream("GET", f"{url}/events", headers={"Host": host, "Cookie": cookie}, timeout=60) as stream:
+            assert stream.status_code == 200
+            served.send_signal(2)
+            assert served.wait(60) == 130
+        assert served.stderr.read().strip() == "anontrace: interrupted; what was done is kept"
