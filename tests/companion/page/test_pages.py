@@ -195,6 +195,16 @@ def test_a_passphrase_chosen_at_the_first_step_is_not_asked_for_again_and_erasin
         new.close()
 
 
+def test_a_fault_is_a_page_with_a_sentence_and_nothing_of_the_program(served, wearer, monkeypatch):
+    def broken(_: object) -> None:
+        raise RuntimeError("the key is 0123456789abcdef")
+
+    monkeypatch.setattr(overview.cases, "assess", broken)
+    answer = wearer.get("/exposures")
+    assert (answer.status_code, "A fault of the program (RuntimeError)" in answer.text) == (500, True)
+    assert "0123456789abcdef" not in answer.text and "Traceback" not in answer.text
+
+
 def test_what_was_handed_in_fills_the_bars_of_its_days_and_costs_are_kept_for_thirty_days(served, wearer, heard):
     day = time.strftime("%Y-%m-%d", time.gmtime(heard * 300))
     now = int(time.time())
