@@ -18,7 +18,7 @@ $(foreach name,$(VARIABLES),$(eval export ANONTRACE_MAKE_$(name) := $$(value $(n
 override export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup named pins demo portal replay badge test lint format vectors bench mutants soak man flash update chipcheck provision clean
+.PHONY: help setup named pins demo portal replay simulate badge test lint format vectors bench mutants soak man flash update chipcheck provision clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ portal: $(READY) ## the demonstration's network with cases in it, and its portal
 
 replay: $(READY) ## a whole contact list without radio and HTTP, each person the patient in turn: CONTACTS=FILE [PATIENT=ID FROM= TO= STEP= RULE=]
 	@$(BIN)/python -m tools.make replay
+
+simulate: $(READY) ## epidemics, and what telling people does to them: five minutes; CSV and plots in build/epidemic: [CONTACTS=FILE]
+	@$(BIN)/python -m tools.make simulate
 
 badge: $(READY) ## a simulated badge in this terminal, and what to type in another one: [BADGES=2] [NETWORK=network.toml]
 	@$(BIN)/python -m tools.make badge

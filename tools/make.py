@@ -42,6 +42,7 @@ TARGETS: dict[str, tuple[str, tuple[str, ...], dict[str, str]]] = {
             "RULE": "--rule",
         },
     ),
+    "simulate": ("anontrace.epidemic.cli", ("standard",), {"CONTACTS": "--contacts"}),
     "badge": ("tools.simulator", (), {"BADGES": "--badges", "NETWORK": "--network"}),
     "bench": ("tools.bench", (), {"ONLY": "--only"}),
     "mutants": ("tools.mutants", (), {"MODULE": "--module"}),
