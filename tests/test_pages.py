@@ -59,3 +59,15 @@ def test_a_file_that_is_named_is_there(page: Path) -> None:
 def test_the_glossary_is_in_order() -> None:
     terms = re.findall(r"^\| (?!term |---)([^|]+?) \|", (ROOT / "docs" / "glossary.md").read_text(), re.MULTILINE)
     assert len(terms) > 50 and terms == sorted(terms, key=str.lower)
+
+
+def test_every_row_of_the_threat_model_names_its_test_or_says_that_nothing_prevents_it() -> None:
+    """But for the last section, which says what is known to be open."""
+    shown = re.compile(r"`(tests|tools)/[\w/]+\.py`|`\w+\.py`|[Nn]othing (here )?(prevents|hides)|[Nn]ot tested")
+    page = (ROOT / "docs" / "threat-model.md").read_text().partition("## Known attacks and limits")[0]
+    rows = re.findall(r"^- \*\*.*\n(?:  .*\n)*", page, re.MULTILINE)
+    assert len(rows) > 60
+    assert [row for row in rows if not shown.search(" ".join(row.split()))] == []
+    figures = re.findall(r"`(\w+\.py)`\)[^|]*\|", page.partition("### What each of them finds out")[2])
+    missing = [name for name in figures if not (ROOT / "tests" / "adversary" / name).exists()]
+    assert len(figures) > 7 and missing == []

@@ -1,14 +1,19 @@
 """A wearer before a real browser, who looks at each page closely: readable for everybody by the rules of axe, on a
 narrow screen too, in light and dark, with nothing asked of anybody else. Pictures: build/page/."""
 
+import asyncio
+import contextlib
 from pathlib import Path
 from typing import Any
+
+from tests.patience import HANG_SECONDS
 
 PICTURES = Path(__file__).parents[3] / "build" / "page"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
 NARROW, WIDE = {"width": 320, "height": 640}, {"width": 1100, "height": 800}
 ARGUMENTS = (
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--disable-extensions", "--disable-site-isolation-trials", "--renderer-process-limit=1", "--no-zygote",
 )  # fmt: skip
 
 
@@ -49,10 +54,20 @@ class Seat:
         """What stands in the page."""
         return str(await self.page.inner_text("main"))
 
+    async def _ended(self) -> None:
+        from playwright.async_api import Error
+
+        async with asyncio.timeout(HANG_SECONDS):
+            while True:
+                with contextlib.suppress(Error):  # it is just being loaded
+                    if await self.page.locator("[data-ended=true]").count():
+                        return
+                await asyncio.sleep(0.2)
+
     async def done(self) -> str:
         """Wait until the task that was begun has ended; what it said. AssertionError where it failed."""
         await self.page.wait_for_url("**/working")
-        await self.page.wait_for_selector("[data-ended=true]")
+        await self._ended()  # the page's own waiting draws it anew sixty times a second
         said = await self.text()
         assert not await self.page.locator("[data-ended] .wrong").count(), said
         return said

@@ -1,6 +1,7 @@
 """The page's door, tried by who has no business behind it: other users of this computer, and web sites."""
 
 import http.client
+import json
 import threading
 import time
 from pathlib import Path
@@ -215,7 +216,7 @@ def test_the_other_users_of_this_computer_see_no_secret_in_the_browsers_argument
         f'stat -c %a "$(dirname "$path")" > {seen}/mode.new\nmv {seen}/mode.new {seen}/mode\n'
     )
     browser.chmod(0o755)
-    cli.environment["BROWSER"] = f"{browser} %s &"
+    cli.environment |= {"BROWSER": f"{browser} %s &", "HOME": str(tmp_path)}
     with cli.piped("open") as served:
         said = served.stdout.readline()
         eventually("the browser was started", (seen / "mode").exists, served)
@@ -228,11 +229,17 @@ def test_the_other_users_of_this_computer_see_no_secret_in_the_browsers_argument
         assert f"url={address}" in (seen / "file").read_text()
         host = address.split("/")[2]
         port = host.rpartition(":")[2]
-        assert httpx.get(f"http://127.0.0.1:{port}/open/{secret}", headers={"Host": host}).status_code == 200
+        let_in = httpx.get(f"http://127.0.0.1:{port}/open/{secret}", headers={"Host": host})
+        assert let_in.status_code == 200
+        folder = Path(urlsplit(argument.strip()).path).parent
+        assert folder.parent == tmp_path  # not hidden, for browsers that are shut in
+        eventually("what has led there is gone", lambda: not folder.exists(), served)
+        cookie = let_in.headers["set-cookie"].partition(";")[0]
+        again = httpx.get(f"http://127.0.0.1:{port}/open/{secret}", headers={"Host": host, "Cookie": cookie})
+        assert (again.status_code, again.headers["location"]) == (303, "/")
         served.send_signal(15)
         assert served.wait(60) == 0
         assert served.stderr.read() == ""
-    assert not Path(urlsplit(argument.strip()).path).parent.exists()  # gone with the program
 
 
 def test_without_a_browser_the_address_is_printed(cli):
@@ -244,3 +251,16 @@ def test_without_a_browser_the_address_is_printed(cli):
         served.send_signal(2)
         assert served.wait(60) == 130
         assert time.monotonic() - began < 30
+
+
+def test_ctrl_c_ends_it_quietly_though_a_page_is_open(cli):
+    with cli.piped("--json", "open", "--no-browser") as served:
+        address = json.loads(served.stdout.readline())["address"]
+        _, _, host, _, secret = address.split("/")
+        url = f"http://127.0.0.1:{host.rpartition(':')[2]}"
+        cookie = httpx.get(f"{url}/open/{secret}", headers={"Host": host}).headers["set-cookie"].partition(";")[0]
+        with httpx.stream("GET", f"{url}/events", headers={"Host": host, "Cookie": cookie}, timeout=60) as stream:
+            assert stream.status_code == 200
+            served.send_signal(2)
+            assert served.wait(60) == 130
+        assert served.stderr.read().strip() == "anontrace: interrupted; what was done is kept"

@@ -1,5 +1,6 @@
 """What the wearer's pages show, and what their forms do and refuse."""
 
+import os
 import re
 import time
 from pathlib import Path
@@ -8,16 +9,21 @@ import pytest
 from anontrace.companion.commands import status
 from anontrace.companion.context import Context
 from anontrace.companion.errors import ServiceError
+from anontrace.companion.keys import keyfile, passphrase
+from anontrace.companion.keys.passphrase import SALT, Stretching
 from anontrace.companion.output import Output
 from anontrace.companion.page import figures, overview, visit
 from anontrace.companion.reports.contact_log import by_hour
 from anontrace.companion.store.carried import Carried
+from anontrace.companion.store.lock import RUN_FILE, WAIT_SECONDS, exclusive
 from anontrace.companion.store.notifications import StoredNotification
 from anontrace.companion.store.uploads import PASS_ON, REPORT
 from anontrace.companion.system import service_managers
 from anontrace_shared.slots import slot_of
+from nacl.pwhash.argon2id import MEMLIMIT_MIN, OPSLIMIT_MIN
 
 from tests.backend.portal.browser import read
+from tests.companion.commands.test_cli import NETWORK
 from tests.companion.exposures.test_judging import CASE, notified
 from tests.companion.page.conftest import Served, companion
 from tests.companion.reports.test_contact_log import block
@@ -155,6 +161,48 @@ def test_hours_are_chosen_and_exactly_what_is_shown_is_kept_to_be_sent(served, w
     assert len(served.site.shared.drafts) == 8
     old = posted(served, wearer, "/send", draft=found)
     assert (old.status_code, old.headers["location"]) == (303, "/report")  # it is to be looked at again
+
+
+def test_pages_are_shown_at_once_while_another_command_has_the_state_folder(served, wearer):
+    began = time.monotonic()
+    with exclusive(served.context.folder), exclusive(served.context.folder, file=RUN_FILE):
+        assert all(wearer.get(place).status_code == 200 for place in ("/", "/badges", "/days", "/exposures"))
+        assert "It goes by itself now" in wearer.get("/settings").text
+    assert time.monotonic() - began < WAIT_SECONDS
+
+
+def test_a_passphrase_chosen_at_the_first_step_is_not_asked_for_again_and_erasing_leads_back(tmp_path, monkeypatch):
+    cheap = lambda: Stretching(os.urandom(SALT), OPSLIMIT_MIN, MEMLIMIT_MIN)  # noqa: E731
+    monkeypatch.setattr(Stretching, "fresh", cheap)
+    folder = tmp_path / "state"
+    new = Served(Context(folder, "system", Output(as_json=True)))
+    try:
+        client = new.wearer()
+        fields = {"protect": "passphrase", "passphrase": " eight and more ", "again": " eight and more "}
+        files = {"file": ("network.toml", NETWORK.encode())}
+        assert client.post("/first", data=new.form(**fields), files=files).headers["location"] == "/working"
+        eventually("it has ended", lambda: not new.site.tasks.is_busy)
+        assert client.get("/settings").status_code == 200
+        assert keyfile.protection(folder) == "passphrase"
+        monkeypatch.setattr(passphrase, "ask", lambda _: " eight and more ")
+        assert len(keyfile.load(folder)) == 32  # with its spaces
+        assert client.post("/settings/erase", data=new.form(sure="erase")).headers["location"] == "/working"
+        eventually("it has ended", lambda: not new.site.tasks.is_busy)
+        assert "Erased." in client.get("/working").text
+        assert client.get("/").headers["location"] == "/first"
+        assert not (folder / "companion.db").exists()
+    finally:
+        new.close()
+
+
+def test_a_fault_is_a_page_with_a_sentence_and_nothing_of_the_program(served, wearer, monkeypatch):
+    def broken(_: object) -> None:
+        raise RuntimeError("the key is 0123456789abcdef")
+
+    monkeypatch.setattr(overview.cases, "assess", broken)
+    answer = wearer.get("/exposures")
+    assert (answer.status_code, "A fault of the program (RuntimeError)" in answer.text) == (500, True)
+    assert "0123456789abcdef" not in answer.text and "Traceback" not in answer.text
 
 
 def test_what_was_handed_in_fills_the_bars_of_its_days_and_costs_are_kept_for_thirty_days(served, wearer, heard):

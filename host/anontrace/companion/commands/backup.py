@@ -95,8 +95,7 @@ def erase_all(context: Context, yes: bool) -> None:
       anontrace erase-all
     """
     from anontrace.companion.errors import SetupError
-    from anontrace.companion.store import erasing, making
-    from anontrace.companion.system.service import serves
+    from anontrace.companion.store import making
 
     if not making.traces(context.folder):
         raise SetupError(f"there is no anontrace state in {context.folder}")
@@ -105,9 +104,20 @@ def erase_all(context: Context, yes: bool) -> None:
             raise SetupError("this erases everything, and nobody is here to be asked; to go on, give --yes")
         say(f"Everything in {context.folder} will be erased. Without a backup it is lost for good.")
         confirm("Erase it?", "nothing is erased")
+    erase(context)
+
+
+def erase(context: Context) -> None:
+    """Erase everything, as was agreed to."""
+    from anontrace.companion.store import erasing
+    from anontrace.companion.system.service import serves
+
     erasing.erase(context.folder)
     left = serves(context.folder)
     context.output.show(
         {"erased": str(context.folder), "service": left},
-        lambda: [spoken("Erased."), *(["The service for it is still there: anontrace service remove"] if left else [])],
+        lambda: [
+            spoken("Erased."),
+            *([spoken("The service for it is still there: anontrace service remove")] if left else []),
+        ],
     )

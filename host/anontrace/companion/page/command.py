@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import platform
 import shutil
 import tempfile
 import webbrowser
@@ -59,9 +60,14 @@ def open(context: Context, no_browser: bool) -> None:
         lines.append("It ends when you close the page. Ctrl+C ends it too, and breaks off what goes on.")
         context.output.show(document, lambda: lines)
 
+    def is_over() -> bool:
+        if site.door.is_used:
+            stack.close()  # what has led there is of no more use
+        return site.is_over
+
     with contextlib.ExitStack() as stack, stopping.soon() as asked:
         try:
-            serving.serve(site.app, sockets, lambda: site.is_over, ready)
+            serving.serve(site.app, sockets, is_over, ready)
         except KeyboardInterrupt:
             if not asked.terminated:
                 raise
@@ -93,8 +99,9 @@ def _lead(stack: contextlib.ExitStack, address: str) -> bool:
 
 @contextlib.contextmanager
 def _leading(address: str) -> Iterator[Path]:
-    own = os.environ.get("XDG_RUNTIME_DIR")
-    folder = Path(tempfile.mkdtemp(prefix="anontrace-", dir=own if own and Path(own).is_dir() else None))  # 0700
+    # On Linux a browser may be a snap, which sees neither /tmp nor what is hidden: so it is in the wearer's home.
+    home = Path.home() if platform.system() == "Linux" and os.access(Path.home(), os.W_OK) else None
+    folder = Path(tempfile.mkdtemp(prefix="anontrace-open-", dir=home))  # 0700
     try:
         path = folder / "open.html"
         path.write_text(_LEAD.format(url=address), encoding="utf-8")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from anontrace.pages import shelter
@@ -95,6 +95,8 @@ class Guarded:
             return answer
         if not self._door.knows(scope):
             return closed()
+        if path.startswith(_OPEN):  # loaded again, by the browser that it has let in
+            return RedirectResponse("/", 303)
         if scope["method"] not in ("GET", "HEAD"):
             if not shelter.comes_from(request, (self._origin,)):
                 return closed()

@@ -51,6 +51,8 @@ def _bind(family: int, host: str, port: int) -> socket.socket | None:
     try:
         if family == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if exclusive := getattr(socket, "SO_EXCLUSIVEADDRUSE", 0):  # Windows, where another could bind it too
+            made.setsockopt(socket.SOL_SOCKET, exclusive, 1)
         made.bind((host, port))
         made.listen(64)
     except OSError:
@@ -95,12 +97,13 @@ def serve(app: ASGIApp, sockets: list[socket.socket], is_over: Callable[[], bool
             uvicorn.Config(
                 app, log_config=None, access_log=False, lifespan="off", server_header=False, date_header=False,
                 ws="none", proxy_headers=False, http="h11", loop="asyncio", timeout_graceful_shutdown=_GRACE_SECONDS,
+                log_level="critical",  # it says on the terminal that it was interrupted, which the wearer knows
             )
         )  # fmt: skip
         serving = asyncio.create_task(server.serve(sockets))
         while not server.started:  # noqa: ASYNC110 - uvicorn says it by this alone
             await asyncio.sleep(0.01)
-        ready()
+        await asyncio.to_thread(ready)  # which may start a browser and wait for it, while it asks
         while not is_over() and not serving.done():  # noqa: ASYNC110 - time passes, and a thread ends
             await asyncio.sleep(_LOOK_SECONDS)
         server.should_exit = True

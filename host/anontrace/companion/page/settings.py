@@ -10,12 +10,11 @@ from anontrace.companion.commands import backup
 from anontrace.companion.commands.passphrase import lock_with
 from anontrace.companion.commands.protecting import KINDS
 from anontrace.companion.commands.service import service
-from anontrace.companion.context import Context
 from anontrace.companion.days import moment_text
 from anontrace.companion.errors import CompanionError, SetupError
 from anontrace.companion.keys import keyfile
 from anontrace.companion.schedule.waiting_uploads import run_level
-from anontrace.companion.store import erasing, lock
+from anontrace.companion.store import lock
 from anontrace.companion.system import service_managers
 from anontrace.companion.words import later, spoken
 from anontrace.pages import catalogue
@@ -91,12 +90,7 @@ def erase(visit: Visit) -> Response:
     """Everything is erased from this computer, if that was confirmed by a word."""
     if visit.text("sure") != spoken("erase"):
         raise SetupError(spoken("nothing was erased: to erase everything, type the word"))
-
-    def work(context: Context) -> None:
-        erasing.erase(context.folder)
-        context.output.show({}, lambda: [spoken("Erased.")])
-
-    return visit.begin(spoken("Erase everything"), work)
+    return visit.begin(spoken("Erase everything"), backup.erase)
 
 
 def language(visit: Visit) -> Response:

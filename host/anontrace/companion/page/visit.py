@@ -160,3 +160,6 @@ def _answered(visit: Visit, view: View) -> Response:
         if is_new and visit.request.method == "GET" and visit.request.url.path != FIRST:
             return to(FIRST)
         return visit.page("error", 409, reason=words.spoken(str(error)))
+    except Exception as error:
+        said = words.spoken("a fault of the program (%(kind)s); please report it", kind=type(error).__name__)
+        return visit.page("error", 500, reason=said)
