@@ -34,7 +34,7 @@ class Seat:
             self.faults.append(f"asked for {url}")
 
     async def look(self, name: str) -> None:
-        """A picture of the page as it is, wide and narrow, held to the rules, in dark and in light by turns."""
+        """A picture of the page as it is, which is held to the rules: by turns wide and light, narrow and dark."""
         from axe_playwright_python.async_playwright import Axe
 
         self.seen.append(await self.page.content())
@@ -43,12 +43,14 @@ class Seat:
         found = await Axe().run(self.page, options={"runOnly": RULES, "resultTypes": ["violations"]})
         assert found.violations_count == 0, f"{name}: {found.generate_report()}"
         PICTURES.mkdir(parents=True, exist_ok=True)
-        await self.page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
         await self.page.set_viewport_size(NARROW)
         width = await self.page.evaluate("document.documentElement.scrollWidth")
         assert width <= NARROW["width"], f"{name} is {width} pixels wide"
-        await self.page.screenshot(path=PICTURES / f"{name}-narrow.png", full_page=True)
+        if self._is_dark:  # in turns, too
+            await self.page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
         await self.page.set_viewport_size(WIDE)
+        if not self._is_dark:
+            await self.page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
 
     async def text(self) -> str:
         """What stands in the page."""

@@ -77,6 +77,7 @@ async def story(world: World, address: str, folder: Path) -> Seat:
         await near_ada(world, seat)
         await passing_on(world, seat)
         await what_is_left(world, seat, folder)
+        await of_another_site(context, origin)
         await context.close()
         return seat
 
@@ -191,6 +192,23 @@ async def what_is_left(world: World, seat: Seat, folder: Path) -> None:
     assert "16 symbols, this has 4" in await seat.text()
     await seat.look("12-error")
     assert [each.rpartition(" ")[2] for each in seat.faults] == ["(Conflict)"]
+
+
+async def of_another_site(context: Any, origin: str) -> None:
+    """A site that the wearer has open beside the page, in the same browser, and that knows where it is."""
+    evil = await context.new_page()
+    form = f'<form method="post" action="{origin}/settings/level"><input name="level" value="high"></form>'
+    frame = f'<iframe src="{origin}/exposures"></iframe><img src="{origin}/settings">'
+    await evil.route("http://evil.example/", lambda asked: asked.fulfill(body=form + frame, content_type="text/html"))
+    await evil.goto("http://evil.example/")
+    read = "fetch(ORIGIN, {credentials: 'include'}).then(() => 'read', () => 'refused')"
+    assert await evil.evaluate(read.replace("ORIGIN", repr(f"{origin}/exposures"))) == "refused"
+    for each in evil.frames:
+        assert "COVID" not in await each.content()
+    async with evil.expect_navigation() as sent:
+        await evil.evaluate("document.forms[0].submit()")
+    assert (await sent.value).status == 403
+    await evil.close()
 
 
 def test_from_nothing_to_a_chain_passed_on(world: World, tmp_path: Path) -> None:
