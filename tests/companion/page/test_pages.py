@@ -2,10 +2,12 @@
 
 import os
 import re
+import threading
 import time
 from pathlib import Path
 
 import pytest
+from anontrace.companion import words
 from anontrace.companion.commands import status
 from anontrace.companion.context import Context
 from anontrace.companion.errors import ServiceError
@@ -203,6 +205,32 @@ def test_a_fault_is_a_page_with_a_sentence_and_nothing_of_the_program(served, we
     answer = wearer.get("/exposures")
     assert (answer.status_code, "A fault of the program (RuntimeError)" in answer.text) == (500, True)
     assert "0123456789abcdef" not in answer.text and "Traceback" not in answer.text
+
+
+def test_how_far_a_task_is_is_said_in_the_language_of_who_began_it(served):
+    goes_on, shown = threading.Event(), []
+
+    def work(context: Context) -> None:
+        with context.output.progress("fetching the log", "looking for the badge") as progress:
+            shown.append(served.site.tasks.last)
+            progress(3, 4)
+            shown.append(served.site.tasks.last)
+            with context.output.progress("") as nothing:
+                nothing(1, 2)
+            shown.append(served.site.tasks.last)
+        context.output.show({}, lambda: [words.spoken("Erased.")])
+        goes_on.set()
+
+    with words.spoken_in("de"):
+        served.site.tasks.start("task", work)
+    assert goes_on.wait(30)
+    eventually("it has ended", lambda: not served.site.tasks.is_busy)
+    assert [(each.doing, each.done, each.total) for each in shown] == [
+        ("das Abzeichen wird gesucht", 0, 0),
+        ("das Protokoll wird geholt", 3, 4),
+        ("", 1, 2),
+    ]
+    assert served.site.tasks.last.lines == ("Gelöscht.",)
 
 
 def test_what_was_handed_in_fills_the_bars_of_its_days_and_costs_are_kept_for_thirty_days(served, wearer, heard):

@@ -99,8 +99,9 @@ class _PageOutput(Output):
 
     @contextmanager
     def progress(self, doing: str, before: str | None = None) -> Iterator[Report]:
-        self._tell_of(doing=before or doing, done=0, total=0)
-        yield lambda done, total: self._tell_of(doing=doing, done=done, total=total)
+        first, then = (spoken(each) if each else "" for each in (before or doing, doing))  # "" has a meaning there
+        self._tell_of(doing=first, done=0, total=0)
+        yield lambda done, total: self._tell_of(doing=then, done=done, total=total)
 
 
 def command(group: click.Command, *arguments: str) -> Work:
