@@ -40,6 +40,12 @@ ANSWER = """\
 
 You may ask for a test or a call, or tell how a test came out. They do not learn who you are, unless you say so, and can
 write back to you once."""
+
+TEST = """\
+At the test, give the site the code that `anontrace commit` shows. It binds your log as it is, so that nobody can hand
+in another one with your token, which you get at once. `anontrace report` asks for the token, and tells you the result
+when it is there; if it is positive, it goes on as `pass-on` does."""
+
 PLACES = """\
 ## Where you were
 
@@ -196,7 +202,7 @@ async def story(pages: Pages, ada: Wearer, you: Wearer, air: Air, backend: Backe
     await pages.show(you, "poll", film=False)
 
     await ada.run("badge", "sync")
-    token = await backend.issue_token("U07.1")
+    token = await backend.issue_token("U07.1", (await ada.run("commit")).split()[0])
     await ada.run("report", "--token", token, "--yes")
     report = await backend.pending_report()
     sent = await backend.approve(report["report"], 15, 2)
@@ -220,8 +226,7 @@ async def story(pages: Pages, ada: Wearer, you: Wearer, air: Air, backend: Backe
               " first.")  # fmt: skip
     await pages.show(you, "pass-on", case, answers=("", "y"))
     await pages.show(you, "status")
-    pages.say("## A positive test of your own\n\nWith the result you get a token: `anontrace report` asks for it,"
-              f" and then goes on as `pass-on` does.\n\n{PLACES}\n\n## A backup")  # fmt: skip
+    pages.say(f"## A test of your own\n\n{TEST}\n\n{PLACES}\n\n## A backup")
     words = "three small green words"
     await pages.show(you, "backup", "monday.backup", answers=(words, words), film=False)
     pages.say("`anontrace restore monday.backup` brings everything back on another computer. What you do each day:"

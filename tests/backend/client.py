@@ -16,11 +16,12 @@ from anontrace.mixnet.notification import Notification
 from anontrace.mixnet.path import Hop
 from anontrace.mixnet.receipt import NymAnswer, NymQuestion
 from anontrace.mixnet.surb import SurbSecrets
-from anontrace.wire import directory, mixes, network, upload
+from anontrace.wire import commitment, directory, mixes, network, onetime, result, upload
 from anontrace.wire.choosing_paths import Paths
 from anontrace.wire.directory import Directory
 from anontrace.wire.look import MAX_PLAIN, Answer, Look
 from anontrace.wire.mixes import Mix
+from anontrace.wire.result import Question
 from anontrace.wire.upload import ChainAuthorization, PermitAuthorization, Reply, Upload
 from anontrace_shared import figures, log
 from anontrace_shared.schedule import nym_key
@@ -197,9 +198,24 @@ class Client:
         packed = figures.pack(True, 0, present - 1, present, -60, -70, 3, 9)
         return sealer.begin(len(heard)) + b"".join(sealer.record(each.address, packed) for each in heard) + sealer.end()
 
-    def redeem(self, token: str, contact_log: bytes) -> Any:
-        body = {"token": token, "log_hash": sha256(contact_log).hexdigest()}
-        return self.http.post(self.network.authority.url + "/v1/redeem", json=body)
+    def ask(self, token: str, contact_log: bytes | None = None) -> Any:
+        """A question for the result of a test, and for a permit for this log; the HTTP answer."""
+        log_hash = result.NO_LOG if contact_log is None else sha256(contact_log).digest()
+        body = Question(onetime.token_hash(token), log_hash).encode()
+        headers = {"Content-Type": "application/octet-stream"}
+        return self.http.post(self.network.authority.url + "/v2/result", content=body, headers=headers)
+
+    def redeem(self, token: str, contact_log: bytes | None = None) -> result.Answer:
+        """The answer to that."""
+        answer = self.ask(token, contact_log)
+        assert answer.status_code == 200, answer.text
+        return result.Answer.parse(answer.content)
+
+    def token(self, code: bytes = commitment.NONE, disease: str = "U07.1") -> str:
+        """A token of a positive test, at which a log with this code was committed."""
+        typed = "" if code == commitment.NONE else commitment.text(code)
+        wanted = {"disease": disease, "commitment": typed, "result": "positive"}
+        return str(self.staff("POST", "tokens", wanted).json()["token"])
 
     def chunk(self, body: bytes) -> Reply:
         headers = {"Content-Type": "application/octet-stream"}
@@ -234,10 +250,9 @@ class Client:
     def refuse(self, report: str) -> None:
         assert self.staff("POST", f"reports/{report}/decision", {"approve": False}).is_success
 
-    def permit(self, contact_log: bytes, disease: str = "U07.1") -> PermitAuthorization:
-        """A token issued and redeemed for this log."""
-        token = self.staff("POST", "tokens", {"disease": disease}).json()["token"]
-        return PermitAuthorization(bytes.fromhex(self.redeem(token, contact_log).json()["permit"]))
+    def permit(self, contact_log: bytes, disease: str = "U07.1", code: bytes = commitment.NONE) -> PermitAuthorization:
+        """A token of a positive test, redeemed for this log."""
+        return PermitAuthorization(self.redeem(self.token(code, disease), contact_log).permit)
 
     def report_with(self, case: bytes | None, generation: int) -> dict[str, Any]:
         """The pending report of a case (any, if None) and generation, once it is there."""

@@ -51,7 +51,7 @@ def role_for(arguments: Sequence[str]) -> Role | None:
     """Who does what these arguments of `anontrace-server` say; None if nobody has to sign in for it."""
     if list(arguments[:1]) != ["authority"] or "--config" not in arguments or "--help" in arguments:
         return None
-    return Role.TEST_SITE if arguments[1] == "issue" else Role.DECIDER
+    return Role.TEST_SITE if arguments[1] in ("issue", "tokens", "result", "results") else Role.DECIDER
 
 
 def by_commands(run: Callable[..., str], folder: Path, role: Role, day: int) -> dict[str, str]:

@@ -11,7 +11,7 @@ import pytest
 from anontrace.backend.keys import keyfiles
 from anontrace.mixnet import packet, surb
 from anontrace.mixnet.header import GROUPED
-from anontrace.wire import announcement, description, look, onetime, upload
+from anontrace.wire import announcement, description, look, onetime, result, upload
 from anontrace.wire.content import Content
 from anontrace.wire.description import Description
 from anontrace.wire.look import Group, Look
@@ -54,13 +54,13 @@ def test_a_body_without_a_length_is_cut_off_at_the_limit(client: Client) -> None
 def test_a_body_of_another_type_is_refused(client: Client) -> None:
     answer = client.http.post(mix_url(client), content=bytes(380), headers={"Content-Type": "text/plain"})
     assert (answer.status_code, answer.json()) == (415, {"error": f"the body has to be {OCTETS}"})
-    assert client.redeem("", b"").status_code == 422
-    url = client.network.authority.url + "/v1/redeem"
-    no_request = (b"{", b"[]", b"[" * 100_000, b'{"token": "\\ud800"}')
-    for body, kind in (*((each, JSON) for each in no_request), (b"{}", OCTETS)):
+    url = client.network.authority.url + "/v2/result"
+    for body, kind in ((bytes(63), OCTETS), (bytes(65), OCTETS), (b"", OCTETS), (bytes(64), JSON)):
         answer = client.http.post(url, content=body, headers={"Content-Type": kind})
-        assert answer.status_code in (415, 422)
+        assert answer.status_code in (400, 413, 415)
         assert set(answer.json()) == {"error"}
+    gone = client.http.post(client.network.authority.url + "/v1/redeem", json={"token": "", "log_hash": "00" * 32})
+    assert (gone.status_code, "protocol 2" in gone.json()["error"]) == (410, True)
 
 
 @pytest.mark.parametrize("size", [0, 20, 22, 22 + 33, 10_241])
@@ -133,20 +133,21 @@ def test_unknown_paths_methods_and_what_is_gone_are_told_in_json(client: Client)
 
 
 def test_a_token_is_redeemed_once_and_for_one_log(client: Client) -> None:
-    token = client.staff("POST", "tokens", {"disease": "U07.1"}).json()["token"]
+    token = client.token()
     first = client.redeem(token.lower().replace("-", " "), b"my log")
-    assert first.status_code == 200
-    assert client.redeem(token, b"my log").json() == first.json()
-    assert client.redeem(token, b"another log").status_code == 409
+    assert first.state is result.State.PERMIT
+    assert client.redeem(token, b"my log") == first
+    assert client.redeem(token, b"another log").reason is result.Reason.ANOTHER_LOG
 
 
-def test_a_mistyped_token_is_told_and_unknown_ones_are_limited(client: Client) -> None:
-    token = onetime.new_token()
-    assert client.redeem(("y" if token[0] == "X" else "x") + token[1:], b"log").status_code == 422
-    assert client.redeem(token, b"log").status_code == 404
-    statuses = {client.redeem(onetime.new_token(), b"log").status_code for _ in range(12)}
-    assert statuses == {404, 429}
-    answer = client.redeem(onetime.new_token(), b"log")
+def test_unknown_tokens_are_limited_and_questions_without_one_are_not(client: Client) -> None:
+    assert client.redeem(onetime.new_token(), b"log").reason is result.Reason.UNKNOWN
+    statuses = {client.ask(onetime.new_token(), b"log").status_code for _ in range(12)}
+    assert statuses == {200, 429}
+    nothing = result.Question(result.NO_TOKEN).encode()
+    answer = client.http.post(client.network.authority.url + "/v2/result", content=nothing)
+    assert result.Answer.parse(answer.content) == result.Answer(result.State.NOT_YET)
+    answer = client.ask(onetime.new_token(), b"log")
     assert int(answer.headers["retry-after"]) > 0
     client.servers.kill("discovery", "mix-1", "mix-2", "nymserver", "mailbox", "authority")
     client.servers.start("discovery", "mix-1", "mix-2", "nymserver", "mailbox", "authority")
@@ -168,14 +169,16 @@ def test_an_upload_is_taken_up_again_where_it_stopped(client: Client) -> None:
 
 
 def test_an_upload_that_nobody_permitted_is_refused_at_its_first_chunk(client: Client) -> None:
-    def first(kind: int, size: int, length: int = 100_000) -> Reason:
-        authorization = bytes((kind,)) + os.urandom(size)
+    def first(kind: int, size: int, length: int = 100_000, version: int = 2) -> Reason:
+        authorization = bytes((kind, version)) + os.urandom(size - 1)
         data = authorization + length.to_bytes(4, "little") + bytes(100)
         return client.chunk(Chunk(os.urandom(16), len(authorization) + 4 + length, 0, data).encode()).reason
 
-    assert first(1, 129) is Reason.PERMIT_INVALID
-    assert first(1, 128) is Reason.MALFORMED
-    assert first(3, 129) is Reason.MALFORMED
+    assert first(1, 139) is Reason.PERMIT_INVALID
+    assert first(1, 129, version=1) is Reason.PERMIT_INVALID  # as an authority up to 0.2 made it
+    assert first(1, 138) is Reason.MALFORMED
+    assert first(1, 139, version=3) is Reason.MALFORMED
+    assert first(3, 139) is Reason.MALFORMED
     assert first(2, 136, length=1 << 30) is Reason.TOO_LARGE
     assert client.chunk(os.urandom(16384)).reason is Reason.MALFORMED
     dummy_of_0_2 = os.urandom(16).ljust(upload.CHUNK, b"\0")

@@ -152,7 +152,7 @@ class Network:
         return json.loads(self._server("authority", *arguments, "--json", "--config", str(self.folder / "authority")))
 
     def token(self) -> str:
-        return str(self.staff("issue", "--disease", "U07.1")["token"])
+        return str(self.staff("issue", "--disease", "U07.1", "--result", "positive")["token"])
 
     def pending_report(self, case: str) -> dict[str, Any]:
         """The report of a case that waits for a decision, once the nymserver has opened the log."""

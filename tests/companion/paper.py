@@ -49,7 +49,7 @@ from anontrace.mixnet.header import ALONE, GROUPED
 from anontrace.mixnet.notification import Kind, Notification
 from anontrace.mixnet.packet import MacError, Relay
 from anontrace.mixnet.sizes import MESSAGE, PAYLOAD
-from anontrace.wire import announcement, directory, look, upload
+from anontrace.wire import announcement, directory, look, result, upload
 from anontrace.wire.content import Content
 from anontrace.wire.description import Description
 from anontrace.wire.directory import Difference, Directory
@@ -64,7 +64,7 @@ from nacl.signing import SigningKey
 
 START = 1_767_600_000  # 2026-01-05 08:00 UTC, the beginning of a slot
 NYMSERVER, MAILBOX = 6, 7
-KINDS = frozenset(("directory", "messages", "look"))
+KINDS = frozenset(("directory", "messages", "look", "result"))
 _ROLES: dict[int, tuple[Role, ...]] = dict.fromkeys(range(1, 6), ("mix",)) | {
     NYMSERVER: ("mix", "nymserver"),
     MAILBOX: ("mix", "mailbox"),
@@ -157,6 +157,8 @@ class PaperNetwork:
     groups: dict[bytes, list[bytes]] = field(default_factory=dict)
     alone: dict[bytes, list[bytes]] = field(default_factory=dict)
     looks: list[Look] = field(default_factory=list)
+    results: dict[bytes, result.Answer] = field(default_factory=dict)  # by the hash of the token
+    results_asked: list[bytes] = field(default_factory=list)
     fragments: dict[bytes, dict[int, bytes]] = field(default_factory=dict)  # by upload-ID and number
     lose_fragments: int = 0  # so many of those that come next
     seen: set[bytes] = field(default_factory=set)
@@ -192,6 +194,10 @@ class PaperNetwork:
             for at in range(0, len(body), MESSAGE):
                 self._mix(int(host), body[at : at + MESSAGE])
             return b""
+        if kind == "result":
+            asked_for = result.Question.parse(body)
+            self.results_asked.append(asked_for.token_hash)
+            return self.results.get(asked_for.token_hash, result.Answer(result.State.NOT_YET)).encode()
         assert kind == "look"
         asked = Look.parse(body)
         self.looks.append(asked)

@@ -39,6 +39,7 @@ def told() -> tuple[str, FromThePage]:
     pages = FromThePage(page)
     people, air, backend = AsyncMock(), AsyncMock(now=0.0, set_range=MagicMock()), AsyncMock()
     backend.seconds_under_way = lambda _sent: -2
+    people.run.return_value = "CODE-OF-THE-LOG"
     asyncio.run(walkthrough.story(pages, people, people, air, backend))
     return page, pages
 

@@ -1,4 +1,4 @@
-"""Writes tests/vectors/{look,upload,tokens,directory}.json from the reference and fixed inputs.
+"""Writes the vectors of bodies and documents to tests/vectors, from the reference and fixed inputs.
 
     python -m tests.wire.make_vectors
 
@@ -6,6 +6,7 @@
 """
 
 import json
+import zlib
 from typing import Any
 
 from tests.mixnet.make_vectors import notification
@@ -82,14 +83,17 @@ def tokens() -> dict[str, Any]:
         "log_hash": sha256(fixed("a log", 200)).hex(),
         "issued": NOW,
         "expires": NOW + 3600,
+        "commitment": fixed("code", 10).hex(),
     }
     seed = fixed("authority")
-    made = r.permit(seed, fixed("case", 16), "U07.1", sha256(fixed("a log", 200)), NOW, NOW + 3600)
+    log_hash = sha256(fixed("a log", 200))
+    made = r.permit(seed, fixed("case", 16), "U07.1", log_hash, NOW, NOW + 3600, fixed("code", 10))
     return {
         "tokens": [
             {"random": each.hex(), "token": r.token(each), "hash": r.token_hash(r.token(each)).hex()}
             for each in randoms
         ],
+        "permit_up_to_0.2": r.old_permit(seed, fixed("case", 16), "U07.1", log_hash, NOW, NOW + 3600).hex(),
         "permit": {
             "signing_key": seed.hex(),
             "verify_key": r.ed25519_public(seed).hex(),
@@ -97,6 +101,49 @@ def tokens() -> dict[str, Any]:
             "permit": made.hex(),
         },
     }
+
+
+def commitment() -> dict[str, Any]:
+    """Blocks of three slots, two of one of them, and one that has none; then what is left out, and what comes later."""
+    seed, log_key = fixed("seed of a code"), public(fixed("log secret"))
+
+    def block(kind: int, head: bytes, name: str) -> bytes:
+        data = number(kind, 1) + head + number(1, 2) + log_key + fixed(name, 40)
+        return data + number(zlib.crc32(data), 4)
+
+    placed = {
+        SLOT - 4095: [block(1, number(SLOT - 4095, 4), "oldest")],
+        SLOT - 7: [block(1, number(SLOT - 7, 4), "one"), block(1, number(SLOT - 7, 4), "another")],
+        SLOT: [block(1, number(SLOT, 4), "last")],
+    }
+    loose = [block(2, number(3, 2) + number(9, 2), "of no slot")]
+    later = block(1, number(SLOT + 2, 4), "later")
+    levels, listed = r.commit_levels(SLOT, seed, placed), r.commit_loose(seed, loose)
+    tries, code = r.commit_code(SLOT, levels, listed)
+    whole = [*(each for blocks in placed.values() for each in blocks), *loose]
+    shown = [SLOT - 7, SLOT]
+    handed_in = [*placed[SLOT - 7], *placed[SLOT], *loose, later]
+    typed = r.symbols(code)
+    return {
+        "slot": SLOT, "seed": seed.hex(), "log": b"".join(whole).hex(), "root": levels[-1][0].hex(), "tries": tries,
+        "code": code.hex(), "text": "-".join(typed[at : at + 4] for at in range(0, 16, 4)),
+        "handed_in": b"".join(handed_in).hex(), "proof": r.commit_proof(SLOT, tries, levels, listed, shown).hex(),
+        "made_up": block(1, number(SLOT - 1, 4), "made up").hex(),
+    }  # fmt: skip
+
+
+def result() -> dict[str, Any]:
+    seed, token = fixed("authority"), r.token_hash(r.token(fixed("token", 10)))
+    statement = r.statement(seed, token, "U07.1", DAY)
+    permit = r.permit(seed, fixed("case", 16), "U07.1", sha256(fixed("a log", 200)), NOW, NOW + 3600)
+    positive = b"U07.1".ljust(8, b"\0") + fixed("code", 10)
+    contents = [(0, b""), (1, statement), (2, positive), (3, permit), (4, b"\2")]
+    return {
+        "token_hash": token.hex(), "log_hash": sha256(fixed("a log", 200)).hex(),
+        "question": (token + sha256(fixed("a log", 200))).hex(), "verify_key": r.ed25519_public(seed).hex(),
+        "statement": {"disease": "U07.1", "day": DAY, "statement": statement.hex()},
+        "answers": [r.answer(state, content).hex() for state, content in contents],
+    }  # fmt: skip
 
 
 def described(mix: int, name: str) -> bytes:
@@ -170,6 +217,8 @@ ALL = {
     "upload.json": upload,
     "places.json": places,
     "tokens.json": tokens,
+    "commitment.json": commitment,
+    "result.json": result,
     "directory.json": directory,
 }
 

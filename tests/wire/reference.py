@@ -134,9 +134,87 @@ def token_hash(printed: str) -> bytes:
     return sha256(b"anontrace/1 token" + printed.encode())
 
 
-def permit(seed: bytes, case: bytes, disease: str, log_hash: bytes, issued: int, expires: int) -> bytes:
+def permit(
+    seed: bytes, case: bytes, disease: str, log_hash: bytes, issued: int, expires: int, code: bytes = bytes(10)
+) -> bytes:
+    data = b"\2" + case + disease.encode().ljust(8, b"\0") + log_hash + number(issued, 4) + number(expires, 4) + code
+    return data + ed25519_sign(seed, b"anontrace/2 permit" + data)
+
+
+def old_permit(seed: bytes, case: bytes, disease: str, log_hash: bytes, issued: int, expires: int) -> bytes:
+    """As an authority up to 0.2 made it."""
     data = b"\1" + case + disease.encode().ljust(8, b"\0") + log_hash + number(issued, 4) + number(expires, 4)
     return data + ed25519_sign(seed, b"anontrace/1 permit" + data)
+
+
+def statement(seed: bytes, token: bytes, disease: str, day: int) -> bytes:
+    serial = sha256(b"anontrace/2 statement" + token)[:16]
+    data = b"\1" + serial + disease.encode().ljust(8, b"\0") + number(day, 4)
+    return data + ed25519_sign(seed, b"anontrace/2 statement" + data)
+
+
+def answer(state: int, content: bytes) -> bytes:
+    return (number(state, 1) + content).ljust(160, b"\0")
+
+
+def short(label: str, data: bytes) -> bytes:
+    return sha256(f"anontrace/2 commit {label}".encode() + data)[:16]
+
+
+def commit_levels(slot: int, seed: bytes, placed: dict[int, list[bytes]]) -> list[list[bytes]]:
+    """All hashes of the tree, leaves first. `placed`: blocks by their slots."""
+    leaves = []
+    for place in range(4096):
+        blocks = placed.get(slot - 4095 + place)
+        if blocks is None:
+            leaves.append(short("empty", seed + number(place, 2)))
+        else:
+            leaves.append(short("slot", b"".join(sorted(short("block", each) for each in blocks))))
+    levels = [leaves]
+    while len(levels[-1]) > 1:
+        below = levels[-1]
+        levels.append([short("node", below[at] + below[at + 1]) for at in range(0, len(below), 2)])
+    return levels
+
+
+def commit_loose(seed: bytes, blocks: list[bytes]) -> list[bytes]:
+    size = 64
+    while size < len(blocks):
+        size *= 2
+    filler = [short("filler", seed + number(i, 2)) for i in range(size - len(blocks))]
+    return sorted([short("block", each) for each in blocks] + filler)
+
+
+def commit_code(slot: int, levels: list[list[bytes]], loose: list[bytes]) -> tuple[int, bytes]:
+    """The first number of tries that gives a code whose symbols sum up to 1, and that code."""
+    for tries in range(65536):
+        head = b"anontrace/2 commitment" + number(slot, 4) + number(tries, 2)
+        code = sha256(head + levels[-1][0] + sha256(b"".join(loose)))[:10]
+        total = 0
+        for place, symbol in enumerate(symbols(code)):
+            total ^= times_x(CROCKFORD.index(symbol), 15 - place)
+        if total == 1:
+            return tries, code
+    raise AssertionError
+
+
+def symbols(data: bytes) -> str:
+    return base64.b32encode(data).decode().translate(str.maketrans(RFC_4648, CROCKFORD))
+
+
+def commit_proof(slot: int, tries: int, levels: list[list[bytes]], loose: list[bytes], shown: list[int]) -> bytes:
+    """`shown`: the slots of which blocks are in the log."""
+    places = [each - slot + 4095 for each in shown]
+
+    def covers(level: int, at: int) -> list[bytes]:
+        if not any(place >> level == at for place in places):
+            return [levels[level][at]]
+        return covers(level - 1, 2 * at) + covers(level - 1, 2 * at + 1) if level else []
+
+    nodes = covers(12, 0)
+    data = b"\5" + number(slot, 4) + number(tries, 2) + number(len(nodes), 2) + number(len(loose), 2)
+    data += b"".join(nodes) + b"".join(loose)
+    return data + number(zlib.crc32(data), 4)
 
 
 def description(

@@ -15,10 +15,11 @@ from anontrace.wire import (
     onetime,
     permit,
     places,
-    redeem,
+    result,
     upload,
 )  # fmt: skip
 from anontrace.wire import content as contents
+from anontrace.wire.commitment import Commitment
 from anontrace.wire.content import Content
 from anontrace.wire.look import Answer, Group, Look
 from anontrace_shared.errors import AuthenticationError, FormatError
@@ -30,7 +31,7 @@ from tests.wire.samples import DISCOVERY, NETWORK, NOW, SEEDS, TODAY, content, e
 LOOK = Look(2, 0, 1, bytes(16), [Group(bytes(16), 0, 1)], [(bytes(32), 0)])
 
 BYTES: dict[str, tuple[int, Callable[[bytes], Any]]] = {
-    "permit": (129, lambda data: permit.verify(data, verify_key(DISCOVERY))),
+    "permit": (139, lambda data: permit.verify(data, verify_key(DISCOVERY))),
     "disease": (8, permit.disease_text),
     "upload": (160, upload.parse),
     "chunk": (upload.CHUNK, upload.parse_chunk),
@@ -43,8 +44,10 @@ BYTES: dict[str, tuple[int, Callable[[bytes], Any]]] = {
         LOOK.answer_size - 16,
         lambda data: Answer.parse(LOOK, look.bound_to(LOOK.encode()) + data),
     ),
-    "redeem request": (40, redeem.read_request),
-    "redeem reply": (40, redeem.read_reply),
+    "question for a result": (result.QUESTION, result.Question.parse),
+    "answer with a result": (result.ANSWER, result.Answer.parse),
+    "statement": (result.STATEMENT, lambda data: result.verify(data, verify_key(DISCOVERY))),
+    "commitment": (120, Commitment.decode),
     "description": (40, description.parse),
     "announcement": (99, lambda data: announcement.parse(data, 1)),
     "content": (120, contents.parse),

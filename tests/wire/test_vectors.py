@@ -1,12 +1,14 @@
 """Bodies and documents are what the second implementation makes, byte for byte."""
 
 import json
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
 import pytest
 from anontrace.wire import (
     announcement,
+    commitment,
     content,
     description,
     directory,
@@ -15,13 +17,16 @@ from anontrace.wire import (
     onetime,
     permit,
     places,
+    result,
     upload,
 )  # fmt: skip
 from anontrace.wire.look import Answer, Group, Look
 from anontrace.wire.network import PinnedMix
 from anontrace.wire.permit import Permit
 from anontrace.wire.places import Note, Places
+from anontrace.wire.result import Question, Statement
 from anontrace.wire.upload import ChainAuthorization, PermitAuthorization, Reason, Reply, State, Upload
+from anontrace_shared import log as logs
 
 from tests.shared.make_vectors import FOLDER
 from tests.wire import make_vectors
@@ -104,9 +109,38 @@ def test_tokens(case: dict[str, str]) -> None:
 
 def test_permit() -> None:
     v = load("tokens.json")["permit"]
-    made = Permit(h(v["case_id"]), v["disease"], h(v["log_hash"]), v["issued"], v["expires"])
+    made = Permit(h(v["case_id"]), v["disease"], h(v["log_hash"]), v["issued"], v["expires"], h(v["commitment"]))
     assert made.sign(h(v["signing_key"])) == h(v["permit"])
     assert permit.verify(h(v["permit"]), h(v["verify_key"])) == made
+    old = permit.verify(h(load("tokens.json")["permit_up_to_0.2"]), h(v["verify_key"]))
+    assert old == replace(made, commitment=commitment.NONE)
+
+
+def test_commitment() -> None:
+    v = load("commitment.json")
+    made = commitment.commit(h(v["log"]), v["slot"], h(v["seed"]))
+    assert (made.tries, made.code, commitment.text(made.code)) == (v["tries"], h(v["code"]), v["text"])
+    assert commitment.read(v["text"]) == h(v["code"])
+    log = h(v["handed_in"])
+    assert made.bound(log + h(v["made_up"])) == log
+    assert made.prove(log) == h(v["proof"])
+    assert commitment.split(h(v["proof"]) + log) == (h(v["proof"]), log)
+    proof = commitment.parse(h(v["proof"]))
+    assert proof.holds(h(v["code"]), logs.blocks(log))
+    assert not proof.holds(h(v["code"]), logs.blocks(log + h(v["made_up"])))
+
+
+def test_results() -> None:
+    v = load("result.json")
+    assert Question(h(v["token_hash"]), h(v["log_hash"])).encode() == h(v["question"])
+    assert Question.parse(h(v["question"])) == Question(h(v["token_hash"]), h(v["log_hash"]))
+    answers = [result.Answer.parse(h(each)) for each in v["answers"]]
+    assert [each.encode().hex() for each in answers] == v["answers"]
+    assert [each.state for each in answers] == list(result.State)
+    told = v["statement"]
+    found = result.verify(answers[1].statement, h(v["verify_key"]))
+    assert found == Statement(result.serial(h(v["token_hash"])), told["disease"], told["day"])
+    assert found.sign(h(load("tokens.json")["permit"]["signing_key"])) == h(told["statement"]) == answers[1].statement
 
 
 def test_directories_and_what_is_new_in_them() -> None:

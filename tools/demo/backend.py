@@ -105,9 +105,10 @@ class Backend:
             raise DemoError(f"{' '.join(arguments[:2])} failed: {errors.strip()}")
         return json.loads(output)
 
-    async def issue_token(self, disease: str) -> str:
-        """A one-time token for a patient with this disease code."""
-        return str((await self._command(_SITE, "authority", "issue", "--disease", disease))["token"])
+    async def issue_token(self, disease: str, code: str) -> str:
+        """A one-time token for a patient with this disease code, whose log has this code; tested positive."""
+        about = ("--disease", disease, "--commitment", code, "--result", "positive")
+        return str((await self._command(_SITE, "authority", "issue", *about))["token"])
 
     async def pending_report(self) -> dict[str, Any]:
         """The one report that waits for a decision, once the nymserver has opened the log that was uploaded."""
@@ -126,8 +127,9 @@ class Backend:
         return _PACE * notifications + _TAIL * MIXES * _DELAY
 
     async def approve(self, report: str, minutes: int, depth: int) -> int:
-        """Notify all contacts of a report under a rule, with the chain as deep as `depth`; number of notifications."""
+        """Notify all contacts of a report under a rule, with the chain as deep as `depth`; number of notifications.
+        Also those of the last ten minutes, which no code binds yet."""
         answer = await self._command(
-            _DECIDER, "authority", "approve", report, "--minutes", str(minutes), "--depth", str(depth)
+            _DECIDER, "authority", "approve", report, "--minutes", str(minutes), "--depth", str(depth), "--later"
         )
         return int(answer["notifications"])

@@ -247,7 +247,9 @@ async def _decide_and_deliver(stage: _Stage, told: dict[str, float], generation:
 async def _notify(stage: _Stage) -> list[table.Outcome]:
     """A positive test, and what follows from it."""
     play = stage.play
-    token = await stage.backend.issue_token(_DISEASE)
+    code = (await stage.companions[play.patient].command("commit"))["code"]
+    stage.say(f"{play.patient} is tested; the test site enters the code of the log, {code}, and hands out a token")
+    token = await stage.backend.issue_token(_DISEASE, code)
     report = await stage.companions[play.patient].command("report", "--token", token, "--yes")
     stage.say(f"{play.patient} tests positive, redeems a one-time token and uploads {report['records']} sealed records")
     told: dict[str, float] = {}
@@ -270,7 +272,8 @@ async def _open_desk(stage: _Stage) -> None:
     """Everybody who may has handed a log in; staff decide in a browser, until somebody ends it."""
     for person in (stage.play.patient, stage.play.passer):
         if person is not None:
-            token = await stage.backend.issue_token(_DISEASE)
+            code = (await stage.companions[person].command("commit"))["code"]
+            token = await stage.backend.issue_token(_DISEASE, code)
             await stage.companions[person].command("report", "--token", token, "--yes")
     logins = [await stage.backend.sign_in(role, name) for role, name in _AT_DESK]
     stage.air.realtime(1)

@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from anontrace import clock
-from anontrace.backend.authority.tokens import Tokens
+from anontrace.backend.authority.tokens import Origin, Result, Tokens
 from anontrace.backend.mix.items import Onward, queue_to
 from anontrace.backend.nymserver.cases import Cases
 from anontrace.backend.nymserver.judging import Judge
@@ -27,7 +27,8 @@ from anontrace.mixnet import blob, keydays, packet, surb, swap
 from anontrace.mixnet.packet import Delivery, Relay
 from anontrace.mixnet.path import Hop
 from anontrace.mixnet.swap import Swap
-from anontrace.wire import upload
+from anontrace.wire import onetime, upload
+from anontrace.wire.result import Question
 from anontrace.wire.upload import UPLOAD_ID, PermitAuthorization, State, Upload
 from anontrace_primitives import x25519_base
 from nacl.signing import SigningKey
@@ -106,9 +107,9 @@ class Backend:
 
     async def hand_in(self, log: bytes) -> bytes:
         """A positive test: token, permit and upload of a log; the ID of the report that comes of it."""
-        issued = await self._tokens.issue(DISEASE)
-        permit = await self._tokens.redeem(issued.token, sha256(log).digest())
-        body = Upload(PermitAuthorization(permit), log).encode()
+        issued = await self._tokens.issue(DISEASE, Origin(result=Result.POSITIVE))
+        answer = await self._tokens.answer(Question(onetime.token_hash(issued.token), sha256(log).digest()))
+        body = Upload(PermitAuthorization(answer.permit), log).encode()
         for chunk in upload.chunks(body, os.urandom(UPLOAD_ID)):
             reply = await self._uploads.receive(chunk)
         if reply.state is not State.ACCEPTED:

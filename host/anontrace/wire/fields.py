@@ -78,7 +78,6 @@ def _described(size: int) -> WithJsonSchema:
 
 _AS_HEX = PlainSerializer(bytes.hex, return_type=str)
 Hex32 = Annotated[bytes, BeforeValidator(_hex(32)), _AS_HEX, _described(32)]
-Hex129 = Annotated[bytes, BeforeValidator(_hex(129)), _AS_HEX, _described(129)]
 Url = Annotated[str, Field(max_length=200), AfterValidator(_url)]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME), AfterValidator(_printable)]
 ServerName = Annotated[Name, AfterValidator(_of_few_bytes)]

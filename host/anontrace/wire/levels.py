@@ -10,7 +10,7 @@ from math import ceil
 from anontrace_shared.slots import SLOTS_PER_DAY
 
 from anontrace.mixnet.sizes import MESSAGE
-from anontrace.wire import look
+from anontrace.wire import look, result
 from anontrace.wire.look import Group, Look
 
 GROUPS = 32  # in each look, live ones or random: one is begun a day, and each is alive for 31 days
@@ -34,13 +34,15 @@ class Level:
     receipts: float
     renewals: float  # addresses that get a new SURB, in a swap, and a dummy by the old one, asked for by a relay
     new: float = SLOTS_PER_DAY  # addresses that are registered
+    results: float = 2  # questions to the health authority, with the token of a test or without
     most: int = MAX_BATCH  # messages in a batch, however many badges there are
 
     @property
     def bytes_a_day(self) -> float:
         """What requests and answers hold in the mean; the directory comes on top."""
         a_look = Look(self.digests, self.sums, 0, b"", [Group(b"", 0, 0)] * GROUPS)
-        return self.messages * self.batch * MESSAGE + self.looks * (a_look.size + a_look.answer_size)
+        looks = self.looks * (a_look.size + a_look.answer_size)
+        return self.messages * self.batch * MESSAGE + looks + self.results * (result.QUESTION + result.ANSWER)
 
     def for_badges(self, count: int) -> "Level":
         """The level of a wearer with so many badges: requests as often, with room for all their addresses in each."""
@@ -59,12 +61,24 @@ class Level:
         return max(self.messages * self.batch - self.new - self.receipts, 1)
 
 
-LOW = Level("low", messages=11, batch=27, looks=1.12, digests=64, sums=28, window_days=7, receipts=4, renewals=2)
+LOW = Level(
+    "low", messages=11, batch=27, looks=1.12, digests=64, sums=28, window_days=7, receipts=4, renewals=2, results=0.6
+)
 NORMAL = Level(
-    "normal", messages=27.5, batch=32, looks=2.23, digests=208, sums=15, window_days=5, receipts=16, renewals=288
+    "normal", messages=27.46, batch=32, looks=2.23, digests=208, sums=15, window_days=5, receipts=16, renewals=288
 )
 HIGH = Level(
-    "high", messages=100, batch=220, looks=30, digests=256, sums=48, window_days=1, receipts=48, renewals=1900, most=238
+    "high",
+    messages=100,
+    batch=220,
+    looks=30,
+    digests=256,
+    sums=48,
+    window_days=1,
+    receipts=48,
+    renewals=1900,
+    results=8,
+    most=238,
 )
 
 LEVELS = {level.name: level for level in (LOW, NORMAL, HIGH)}

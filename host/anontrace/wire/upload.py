@@ -14,7 +14,7 @@ from anontrace.mixnet.fragment import OPENING, Fragment
 from anontrace.mixnet.sizes import CASE_ID, CHAIN_TOKEN, CONTACT_ADDRESS, FRAGMENT_DATA
 from anontrace.mixnet.sizes import UPLOAD_ID as UPLOAD_ID
 
-from .permit import PERMIT
+from . import permit as permits
 
 CHUNK = 16384
 MAX_DAYS = 30  # that an upload may take
@@ -28,13 +28,13 @@ _BY_CHAIN = 2
 
 @dataclass(frozen=True, slots=True)
 class PermitAuthorization:
-    """The patient's own upload: a permit (129) of the health authority."""
+    """The patient's own upload: a permit of the health authority (139, or 129 of one up to 0.2)."""
 
     permit: bytes = field(repr=False)
 
     def encode(self) -> bytes:
-        """130 bytes."""
-        return bytes((_BY_PERMIT,)) + _exactly("permit", self.permit, PERMIT)
+        """140 bytes, or 130."""
+        return bytes((_BY_PERMIT,)) + _exactly("permit", self.permit, permits.size_of(self.permit))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Opening:
     log_length: int
 
     def encode(self) -> bytes:
-        """Authorization, length of the log (4): 134 or 141 bytes."""
+        """Authorization, length of the log (4): 144, 134 or 141 bytes."""
         if not 0 <= self.log_length < _LIMIT:
             raise FormatError("this log is too long for one upload")
         return self.authorization.encode() + self.log_length.to_bytes(_LENGTH, "little")
@@ -86,7 +86,7 @@ def parse_opening(data: bytes) -> Opening:
     authorization: Authorization
     kind = data[0] if data else None
     if kind == _BY_PERMIT:
-        at = 1 + PERMIT
+        at = 1 + permits.size_of(data[1:])
         authorization = PermitAuthorization(data[1:at])
     elif kind == _BY_CHAIN:
         address_at = 1 + CASE_ID
@@ -104,7 +104,8 @@ def parse_opening(data: bytes) -> Opening:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """An authorization and the log, a concatenation of sealed blocks."""
+    """An authorization and the log, a concatenation of sealed blocks; with a proof before it (commitment.py) and what
+    it says of places behind it (places.py)."""
 
     authorization: Authorization
     log: bytes = field(repr=False)
@@ -214,6 +215,7 @@ class Reason(IntEnum):
     LOG_DOES_NOT_MATCH = 4
     ALREADY_USED = 5
     TOO_LARGE = 6
+    NOT_COMMITTED = 7
 
 
 @dataclass(frozen=True, slots=True)

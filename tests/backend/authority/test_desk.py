@@ -12,7 +12,8 @@ from anontrace.backend.authority.desk import Desk
 from anontrace.backend.authority.proposals import Proposals, Wanted
 from anontrace.backend.authority.register import Register
 from anontrace.backend.authority.retractions import RetractionKeys
-from anontrace.backend.authority.tokens import Tokens
+from anontrace.backend.authority.samples import Sample
+from anontrace.backend.authority.tokens import Result, Tokens
 from anontrace.backend.errors import PeerError, Refused, StoreError
 from anontrace.backend.nymserver.records import Decision
 from anontrace.backend.observing.counters import Counters
@@ -23,6 +24,8 @@ from anontrace.backend.staff.rights import Person, Role
 from anontrace.backend.staff.settings import StaffSettings
 from anontrace.backend.store import Store, open_store
 from anontrace.mixnet.notification import Kind
+from anontrace.wire import onetime
+from anontrace.wire.result import Question, State
 
 REPORT = "5a" * 8
 DORA, TESS = Person("dora", Role.DECIDER), Person("tess", Role.TEST_SITE, "City")
@@ -57,7 +60,7 @@ class Scene:
         self.accounts = Accounts(store, self.chain)
         self.elsewhere = Elsewhere()
         self.tokens = Tokens(store, Counters(), bytes(32), 72, 72)
-        self.register = Register(store, self.chain)
+        self.register = Register(store, self.chain, self.tokens.token_seconds)
         self.desk = Desk(
             self.tokens, self.register, self.elsewhere, RetractionKeys(store),  # type: ignore[arg-type]
             Proposals(store, self.chain), ContactAnswers(store, self.elsewhere, bytes(32), self.chain),  # type: ignore[arg-type]
@@ -147,19 +150,20 @@ def test_a_file_whose_tokens_are_half_stored_leaves_none_that_counts_and_none_in
         with monkeypatch.context() as patch:
             patch.setattr(scene.store, "put_if_absent_many", put)
             with pytest.raises(StoreError):
-                await scene.desk.issue_many(TESS, "U07.1", ["a", "b", "c"])
+                await scene.desk.issue_many(TESS, "U07.1", [Sample(each, result=Result.POSITIVE) for each in "abc"])
         assert len(made) == (0, 0, 2, 3)[fails_at]
         assert len(await scene.audited()) == before
         for reference in ("a", "b", "c"):
             assert await scene.desk.tokens_called(TESS, reference) == []
 
-        issued = await scene.desk.issue_many(TESS, "U07.1", ["a", "b", "c"])
+        issued = await scene.desk.issue_many(TESS, "U07.1", [Sample(each, result=Result.POSITIVE) for each in "abc"])
         assert [len(await scene.desk.tokens_called(TESS, each)) for each in ("A", " b", "c")] == [1, 1, 1]
         last = (await scene.audited())[-1]
         assert (last["what"], last["about"]["number"]) == ("tokens issued", 3)
         text = json.dumps(await scene.audited())
         assert not any(each.token in text for each in issued)
-        await scene.tokens.redeem(issued[0].token, bytes(32))
+        asked = Question(onetime.token_hash(issued[0].token), bytes(32))
+        assert (await scene.tokens.answer(asked)).state is State.POSITIVE
 
     played(tmp_path, play)
 
@@ -177,9 +181,9 @@ def test_a_token_that_is_not_stored_is_not_in_the_audit(tmp_path: Path, monkeypa
         with monkeypatch.context() as patch:
             patch.setattr(scene.store, "put_if_absent_many", put)
             with pytest.raises(StoreError):
-                await scene.desk.issue(TESS, "U07.1", "L 17")
+                await scene.desk.issue(TESS, "U07.1", Sample("L 17"))
         assert (len(await scene.audited()), await scene.desk.tokens_called(TESS, "L 17")) == (before, [])
-        issued = await scene.desk.issue(TESS, "U07.1", "L 17")
+        issued = await scene.desk.issue(TESS, "U07.1", Sample("L 17"))
         (found,) = await scene.desk.tokens_called(TESS, "l  17")
         assert (found.id, found.state.value) == (issued.id, "open")
         last = (await scene.audited())[-1]

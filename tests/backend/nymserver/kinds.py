@@ -24,7 +24,7 @@ from anontrace.mixnet import keydays, receipt, surb
 from anontrace.mixnet.path import Hop
 from anontrace.mixnet.receipt import Question, Receipt, UploadAnswer, UploadQuestion
 from anontrace.mixnet.surb import SurbSecrets
-from anontrace.wire import permit
+from anontrace.wire import commitment, permit
 from anontrace.wire.upload import PermitAuthorization, Upload
 from anontrace_primitives import x25519_base
 from nacl.signing import SigningKey
@@ -106,9 +106,10 @@ def reply_block(first: int = FIRST, day: int | None = None) -> tuple[bytes, Surb
     return surb.make_reply(way(first, day), os.urandom(32))
 
 
-def by_permit(log: bytes, signed_for: bytes | None = None, age: int = 0) -> Upload:
-    """An upload of a log with a permit, by default for that log, issued `age` seconds ago and live for 1000."""
+def by_permit(log: bytes, signed_for: bytes | None = None, age: int = 0, code: bytes = commitment.NONE) -> Upload:
+    """An upload of a log with a permit, by default for that log, issued `age` seconds ago and live for 1000; `code`: of
+    the log that was committed at the test."""
     issued = int(clock.now()) - age
     log_hash = sha256(log if signed_for is None else signed_for).digest()
-    made = permit.Permit(os.urandom(16), "U07.1", log_hash, issued, issued + 1000)
+    made = permit.Permit(os.urandom(16), "U07.1", log_hash, issued, issued + 1000, code)
     return Upload(PermitAuthorization(made.sign(SEED)), log)

@@ -208,11 +208,12 @@ def test_of_two_fragments_with_one_number_the_first_counts(place: Place) -> None
     [
         (lambda: by_permit(LOG, signed_for=b"another log"), Reason.LOG_DOES_NOT_MATCH),
         (lambda: by_permit(LOG, age=5000), Reason.EXPIRED),
+        (lambda: by_permit(LOG, code=b"the code.."), Reason.NOT_COMMITTED),
         (lambda: Upload(upload.PermitAuthorization(b"\1" + os.urandom(128)), LOG), Reason.PERMIT_INVALID),
         (lambda: by_permit(bytes(LIMIT)), Reason.TOO_LARGE),
         (lambda: Upload(by_token(1, 1).authorization, bytes(LIMIT)), Reason.TOO_LARGE),
     ],
-    ids=["another log", "expired", "invalid", "too large", "too large, chain"],
+    ids=["another log", "expired", "not committed", "invalid", "too large", "too large, chain"],
 )
 def test_an_upload_that_is_refused_is_told_why_and_leaves_nothing(
     place: Place, make: Callable[[], Upload], reason: Reason

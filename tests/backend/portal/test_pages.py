@@ -14,6 +14,8 @@ from anontrace.backend.portal import laboratory
 from anontrace.backend.portal.app import portal
 from anontrace.backend.staff.rights import RIGHTS, Right, Role
 from anontrace.pages import catalogue
+from anontrace.wire import commitment
+from anontrace.wire.result import Reason, State
 from anontrace_shared.slots import slot_of
 from babel.messages.extract import extract_from_dir
 from fastapi import Depends
@@ -30,6 +32,8 @@ TABLE: dict[tuple[str, str], tuple[Right | None, dict[str, str]]] = {
     ("GET", f"/tokens/{TOKEN}"): (Right.SEE_TOKENS, {}),
     ("POST", "/tokens"): (Right.ISSUE, {"disease": "none"}),
     ("POST", "/tokens/file"): (Right.ISSUE, {}),
+    ("POST", "/tokens/results"): (Right.ISSUE, {}),
+    ("POST", f"/tokens/{TOKEN}/result"): (Right.ISSUE, {"result": "negative"}),
     ("POST", f"/tokens/{TOKEN}/withdrawal"): (Right.ISSUE, {}),
     ("GET", "/cases"): (Right.SEE_CASES, {}),
     ("GET", f"/cases/{REPORT}"): (Right.SEE_CASES, {}),
@@ -228,7 +232,7 @@ def test_a_token_is_shown_once_found_by_its_reference_and_withdrawn(
     other.close()
     assert site.post(f"{place[1]}/withdrawal").status_code == 303
     assert "withdrawn" in site.get(place[1]).text
-    assert client.redeem(token[1], b"log").status_code == 410
+    assert client.redeem(token[1], b"log").reason is Reason.WITHDRAWN
     assert site.post(f"{place[1]}/withdrawal").status_code == 409
 
 
@@ -240,8 +244,8 @@ def test_a_laboratorys_file_comes_back_with_a_token_in_each_line(client: Client,
     rows = list(csv.reader(io.StringIO(answer.text, newline="")))
     assert rows[0] == ["reference", "token", "id"]
     assert [row[0] for row in rows[1:]] == [*marks, "'=1+1"]
-    assert client.redeem(rows[1][1], b"log").status_code == 200
-    assert "redeemed" in site.get(f"/tokens/{rows[1][2]}").text
+    assert client.redeem(rows[1][1], b"log").state is State.NOT_YET
+    assert "<dd>open</dd>" in site.get(f"/tokens/{rows[1][2]}").text
     slips = site.post("/tokens/file", {"disease": "U07.1", "as": "slips"}, files={"file": ("lab.csv", data)})
     assert slips.text.count('class="token"') == 41
 
@@ -252,7 +256,7 @@ def test_a_laboratorys_file_comes_back_with_a_token_in_each_line(client: Client,
         (b"", "the first line"),
         (b"reference\n", "no line below"),
         (b"name,reference\na,b\n", "the first line"),
-        (b"reference\na\nb,c\n", "line 3: it has not exactly one column"),
+        (b"reference\na\nb,c\n", "line 3: it has 2 columns instead of 1"),
         (b"reference\na\nb\nA\n", "line 4: the same reference as in line 2"),
         (b"reference\n" + b"x" * 41 + b"\n", "line 2: a reference"),
         (b'reference\n"a\n', "no CSV"),
@@ -269,6 +273,61 @@ def test_a_file_that_is_not_right_is_refused_with_its_line_and_nothing_is_issued
     answer = browsers[Role.TEST_SITE].post("/tokens/file", {"disease": "U07.1"}, files={"file": ("lab.csv", data)})
     assert (answer.status_code, told.lower() in answer.text.lower()) == (422, True)
     assert client.servers.count("authority", "tokens_issued") == before
+
+
+def test_a_laboratory_enters_codes_and_later_results_and_each_is_told(
+    client: Client, browsers: dict[Role, Browser]
+) -> None:
+    site, marks = browsers[Role.TEST_SITE], [os.urandom(4).hex() for _ in range(3)]
+    code = commitment.commit(b"", 5_900_000, os.urandom(32)).code
+    data = f"Reference;Commitment\r\n{marks[0]};{commitment.text(code).lower()}\r\n{marks[1]};\r\n".encode()
+    answer = site.post("/tokens/file", {"disease": "U07.1", "as": "csv"}, files={"file": ("lab.csv", data)})
+    (_, first, one), (_, second, other) = list(csv.reader(io.StringIO(answer.text, newline="")))[1:]
+    wrong = [
+        ("reference,result\nnobody,positive", "line 2: no token with this reference"),
+        (f"reference,result\n{marks[0]},perhaps", "line 2: result"),
+        (f"id,result\n{one},positive\n{one.upper()},negative", "line 3: the same token as in line 2"),
+        (f"id,result,name\n{one},positive,x", "the first line"),
+    ]
+    for text, told in wrong:
+        answer = site.post("/tokens/results", {}, files={"file": ("r.csv", text.encode())})
+        assert (answer.status_code, told in answer.text.lower()) == (422, True), text
+    assert client.redeem(first).state is State.NOT_YET
+    done = f"reference,result\n{marks[0]},positive\n{marks[1]},negative".encode()
+    for said in ("Entered: 2. Known before: 0.", "Entered: 0. Known before: 2."):
+        shown = site.post("/tokens/results", {}, files={"file": ("r.csv", done)}).text
+        assert said in shown
+    read(shown)
+    assert (client.redeem(first).state, client.redeem(first).commitment) == (State.POSITIVE, code)
+    assert client.redeem(second).state is State.NEGATIVE
+    page = site.get(f"/tokens/{other}").text
+    assert "negative" in page
+    assert site.post(f"/tokens/{one}/result", {"result": "negative"}).status_code == 303
+    assert client.redeem(first).state is State.NEGATIVE
+    assert site.post(f"/tokens/{one}/result", {"result": "positive"}).status_code == 409  # it was told
+    assert "result entered" in browsers[Role.AUDITOR].get("/audit").text
+
+
+def test_staff_see_in_words_whether_a_log_was_committed_and_take_what_came_later_by_a_tick(
+    client: Client, browsers: dict[Role, Browser]
+) -> None:
+    slot, decider = slot_of(time.time()) - 4, browsers[Role.DECIDER]
+    people = [client.register_all(each, 1)[0] for each in (slot, slot + 2)]
+    log = client.make_log(slot, people[:1])
+    made, handed_in = commitment.commit(log, slot, os.urandom(32)), log + client.make_log(slot + 2, people[1:])
+    for handed, code, words in (
+        (made.prove(handed_in) + handed_in, made.code, "1 of 2 exposures were in the log by then"),
+        (handed_in, commitment.NONE, "whoever held the token could hand in any log"),
+    ):
+        client.upload(client.permit(handed, code=code), handed)
+        report = str(client.report_with(None, 0)["report"])
+        page = decider.get(f"/cases/{report}").text
+        assert words in page and "by the word of the log" in page
+        read(page)
+        if code != commitment.NONE:
+            assert "takes 1 of 2 exposures" in page
+            assert "takes 2 of 2 exposures" in decider.get(f"/cases/{report}?later=yes").text
+        client.refuse(report)
 
 
 def test_a_rule_is_tried_before_anybody_is_told_and_then_decided(client: Client, browsers: dict[Role, Browser]) -> None:

@@ -21,6 +21,8 @@ REPORT, TOKEN = "00" * 8, "00" * 16
 TABLE: dict[tuple[str, str], tuple[Right, Any]] = {
     ("GET", "tokens"): (Right.SEE_TOKENS, None),
     ("POST", "tokens"): (Right.ISSUE, {"disease": "none"}),
+    ("POST", f"tokens/{TOKEN}/result"): (Right.ISSUE, {"result": "negative"}),
+    ("POST", "tokens/results"): (Right.ISSUE, {"results": [{"id": TOKEN, "result": "negative"}]}),
     ("POST", f"tokens/{TOKEN}/withdrawal"): (Right.ISSUE, {}),
     ("GET", "reports"): (Right.SEE_CASES, None),
     ("GET", f"reports/{REPORT}"): (Right.SEE_CASES, None),

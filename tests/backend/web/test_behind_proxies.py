@@ -17,6 +17,7 @@ import pytest
 from anontrace.backend.operating.init import free_ports
 from anontrace.backend.staff.rights import Role
 from anontrace.wire import trust
+from anontrace.wire.result import Question
 
 from tests.backend import signed_in
 from tests.backend.certificates import Authority
@@ -148,14 +149,14 @@ def start(servers: Servers, proxies: str | None) -> str:
 
 def tried(http: httpx.Client, url: str, *forwarded: str) -> int:
     """How a token that does not exist is answered to a client whose request has these lines of X-Forwarded-For."""
-    token = {"token": "0000-0000-0000-0000", "log_hash": "00" * 32}
+    question = Question(bytes(31) + b"\1").encode()
     lines = [("X-Forwarded-For", each) for each in forwarded]
-    return http.post(f"{url}/v1/redeem", json=token, headers=lines).status_code
+    return http.post(f"{url}/v2/result", content=question, headers=lines).status_code
 
 
 def test_forwarded_headers_are_not_believed_unless_told_so(authority: Servers) -> None:
     url = f"http://{start(authority, None)}"
-    assert [tried(authority.http, url, f"192.0.2.{n}") for n in range(4)] == [404, 404, 429, 429]
+    assert [tried(authority.http, url, f"192.0.2.{n}") for n in range(4)] == [200, 200, 429, 429]
 
 
 @pytest.mark.parametrize("proxies", ["127.0.0.1", "::ffff:127.0.0.1", "::ffff:127.0.0.0/104"])
@@ -163,15 +164,15 @@ def test_a_proxy_that_comes_to_a_socket_for_both_kinds_of_addresses_is_the_one_t
     authority: Servers, proxies: str
 ) -> None:
     url = f"http://{start(authority, proxies)}"
-    assert [tried(authority.http, url, f"192.0.2.{n}") for n in range(4)] == [404] * 4
+    assert [tried(authority.http, url, f"192.0.2.{n}") for n in range(4)] == [200] * 4
     # One client, in all the ways in which proxies write it, and whatever it has written there itself.
     same = (["192.0.2.9"], ["::ffff:192.0.2.9"], ["[::ffff:192.0.2.9]:80"], ["203.0.113.1, 192.0.2.9:77"])
     more = (["203.0.113.2", "192.0.2.9"], ["192.0.2.9", "::ffff:127.0.0.1"], ["127.0.0.1, 192.0.2.9 ,127.0.0.1"])
     answers = [tried(authority.http, url, *lines) for lines in (*same, *more)]
-    assert answers == [404] * MAX_TRIES + [429] * 5
+    assert answers == [200] * MAX_TRIES + [429] * 5
     with httpx.Client(trust_env=False, transport=httpx.HTTPTransport(local_address="::1")) as stranger:
         by_ipv6 = url.replace("127.0.0.1", "[::1]")
-        assert [tried(stranger, by_ipv6, f"192.0.2.{n}") for n in range(4)] == [404, 404, 429, 429]
+        assert [tried(stranger, by_ipv6, f"192.0.2.{n}") for n in range(4)] == [200, 200, 429, 429]
 
 
 def test_behind_a_real_proxy_clients_are_told_apart_and_nothing_for_staff_is_reached(
@@ -181,7 +182,7 @@ def test_behind_a_real_proxy_clients_are_told_apart_and_nothing_for_staff_is_rea
     for sender in ("127.0.0.2", "127.0.0.3"):
         with proxy.client(sender) as http:
             answers = [tried(http, proxy.url, f"192.0.2.{n}") for n in range(MAX_TRIES + 2)]
-            assert answers == [404] * MAX_TRIES + [429] * 2  # whomever they say they come for
+            assert answers == [200] * MAX_TRIES + [429] * 2  # whomever they say they come for
             assert http.get(f"{proxy.url}/healthz").json() == {"alive": True}
     token = signed_in.session(authority.folder / "authority", Role.DECIDER)
     for path in PRIVATE:

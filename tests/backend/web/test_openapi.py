@@ -203,14 +203,18 @@ def test_what_servers_take_and_answer_is_what_they_describe(client: Client, desc
         client.staff("POST", f"reports/{report}/decision", {"approve": False})
         client.staff("POST", f"reports/{report}/retraction", {"message": "x" * 59})
         client.staff("POST", f"reports/{report}/retraction", {"message": "False alarm"})
-        client.redeem("nonsense", b"log")
+        client.http.post(client.network.authority.url + "/v2/result", content=b"nonsense")
         client.redeem(onetime.new_token(), b"log")
         client.staff("POST", "tokens", {"disease": "much too long"})
+        client.staff("POST", "tokens", {"disease": "U07.1", "commitment": "nonsense"})
         issued = client.staff("POST", "tokens", {"disease": "U07.1", "reference": "L 17"}).json()["id"]
         for path in ("tokens", "tokens?day=1", "tokens?day=x", "tokens?reference=l%2017"):
             client.staff("GET", path)
         for token in (issued, issued, "00" * 16, "x"):
+            client.staff("POST", f"tokens/{token}/result", {"result": "positive"})
             client.staff("POST", f"tokens/{token}/withdrawal", {})
+        client.staff("POST", "tokens/results", {"results": []})
+        client.staff("POST", "tokens/results", {"results": [{"id": issued, "result": "maybe"}]})
         for stopped in (True, False, 1):
             client.staff("POST", "sending", {"stopped": stopped})
         _propose(client)

@@ -20,7 +20,7 @@ from anontrace.companion.exposures.looking import GROUPS
 from anontrace.companion.network.client import Client as CompanionClient
 from anontrace.mixnet.keydays import day_at
 from anontrace.mixnet.sizes import MESSAGE
-from anontrace.wire import look, network, trust
+from anontrace.wire import look, network, result, trust
 from anontrace.wire.levels import HIGH, LOW, NORMAL, Level
 from anontrace.wire.look import Group, Look
 from anontrace_shared.slots import slot_of
@@ -35,6 +35,7 @@ EACH = 32  # connections of one client at mix-2
 SEGMENT, HEADERS = 1448, 40  # bytes of TCP in an Ethernet frame, and of IPv4 and TCP before them
 OPENING_AND_CLOSING = 7  # segments without data
 DIRECTORY_OF_20 = 20 * 100 + 1000
+NOTHING_ASKED = bytes(result.QUESTION)
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +126,7 @@ def test_a_day_of_a_level_takes_half_as_much_again_on_the_wire_at_most(
     each = {
         "mix-1": lambda client, url: client.post("mix 1", url + "/v1/messages", batch),
         "mailbox": lambda client, url: look.Answer.parse(asked, client.post("it", url + "/v2/look", asked.encode())),
+        "authority": lambda client, url: result.Answer.parse(client.post("it", url + "/v2/result", NOTHING_ASKED)),
         "discovery": lambda client, url: client.get("discovery", f"{url}/v2/directory/{day_at(time.time())}"),
     }
     taken = {}
@@ -135,6 +137,7 @@ def test_a_day_of_a_level_takes_half_as_much_again_on_the_wire_at_most(
         finally:
             line.close()
     a_day = level.messages * taken["mix-1"] + level.looks * taken["mailbox"] + taken["discovery"] + DIRECTORY_OF_20
+    a_day += level.results * taken["authority"]
     print(level.name, taken, round(a_day))
     assert level.bytes_a_day < a_day <= 1.5 * most
 

@@ -28,7 +28,7 @@ from tests.companion.reports.test_contact_log import block
 from tests.companion.terminal import Terminal
 from tests.patience import HANG_SECONDS, eventually
 
-TASKS = (run.TOP_UP, run.MESSAGES, run.POLL, run.BADGE)
+TASKS = (run.TOP_UP, run.MESSAGES, run.POLL, run.RESULT, run.BADGE)
 
 
 def test_run_registers_goes_on_where_it_was_and_ends_when_interrupted(member, clock):
@@ -150,7 +150,7 @@ def test_a_hidden_report_and_a_hidden_pass_on_go_out_in_runs_own_messages_throug
     clock.advance(1200)
 
     cli.do(*by_proxy)
-    refused = cli.run("report", "--token", "0000-0000-0000-0000", "--hidden", "--yes")
+    refused = cli.run("report", "--token", network.token(), "--hidden", "--yes")
     assert (refused.code, "badge sync" in refused.err) == (2, True)
     heard = [block(slot, 1, address=address, log_key=log_key) for slot, address in met.items()]
     keep_log(cli, clock, *(block(first - back, 30) for back in range(20, 0, -1)), *heard)

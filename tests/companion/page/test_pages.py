@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from anontrace import clock
 from anontrace.companion import words
 from anontrace.companion.commands import status
 from anontrace.companion.context import Context
@@ -19,8 +20,10 @@ from anontrace.companion.reports.contact_log import by_hour
 from anontrace.companion.store.carried import Carried
 from anontrace.companion.store.lock import RUN_FILE, WAIT_SECONDS, exclusive
 from anontrace.companion.store.notifications import StoredNotification
+from anontrace.companion.store.tests import POSITIVE
 from anontrace.companion.store.uploads import PASS_ON, REPORT
 from anontrace.companion.system import service_managers
+from anontrace.wire import onetime
 from anontrace_shared.slots import slot_of
 from nacl.pwhash.argon2id import MEMLIMIT_MIN, OPSLIMIT_MIN
 
@@ -142,6 +145,9 @@ def test_an_answer_is_shown_in_full_and_exactly_that_is_sent_once(served, wearer
 
 
 def test_hours_are_chosen_and_exactly_what_is_shown_is_kept_to_be_sent(served, wearer, heard):
+    with served.context.changing() as state:
+        state.tests.add(onetime.token_hash("7K2M-9QXR-44TD-0ZCV"), int(clock.now()))
+        state.tests.set_state(onetime.token_hash("7K2M-9QXR-44TD-0ZCV"), POSITIVE, int(clock.now()))
     page = wearer.get("/report").text
     day = time.strftime("%Y-%m-%d", time.gmtime(heard * 300))
     hours = re.findall(rf'value="({day} \d\d:00-\d\d:00)"', page)

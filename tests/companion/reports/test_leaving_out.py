@@ -14,6 +14,7 @@ from anontrace.companion.reports import periods
 from anontrace.companion.reports.contact_log import gather, summarise
 from anontrace.companion.store import state
 from anontrace.companion.store.states import REFUSED
+from anontrace.companion.store.tests import POSITIVE
 from anontrace.companion.store.uploads import REPORT
 from anontrace.companion.system import notify
 from anontrace.wire import onetime
@@ -134,7 +135,7 @@ def test_blocks_of_the_period_stay_behind_and_with_them_those_without_time():
 
 
 @pytest.fixture
-def wearer(cli, tmp_path):
+def untested(cli, tmp_path):
     """A companion with a log of two hours, whose servers are all down."""
     (tmp_path / "network.toml").write_text(NETWORK)
     cli.do("init", str(tmp_path / "network.toml"))
@@ -143,6 +144,15 @@ def wearer(cli, tmp_path):
         data = b"".join(block(slot) for slot in range(SLOT, SLOT + 24))
         opened.logs.append(badge.number, 1, 1, 0, data, START + 2**28)
     return cli
+
+
+@pytest.fixture
+def wearer(untested):
+    """The same, told that the test was positive."""
+    with state.changing(untested.folder) as opened:
+        opened.tests.add(onetime.token_hash(TOKEN), START + 2**28)
+        opened.tests.set_state(onetime.token_hash(TOKEN), POSITIVE, START + 2**28)
+    return untested
 
 
 def fixed_log(cli):
@@ -176,15 +186,22 @@ def test_asked_on_a_terminal_the_wearer_sees_what_is_left(wearer):
     assert "anontrace: nothing is sent" in screen
 
 
-def test_a_token_that_is_asked_for_or_read_is_not_among_the_arguments(wearer):
-    answers = [("one-time token", TOKEN), ("Leave out", ""), ("Send it?", "n")]
-    assert talk(wearer, ["report"], answers)[0] == INTERRUPTED
-    assert wearer.run("report", "--token", "-", "--yes", stdin=TOKEN.lower() + "\n").code == OFFLINE
-    assert fixed_log(wearer).blocks == 24
-    result = wearer.run("report", "--yes")
+def test_a_token_that_is_asked_for_or_read_is_not_among_the_arguments(untested):
+    result = untested.run("report", "--yes")
     assert (result.code, "--token -" in result.err) == (USAGE, True)
-    result = wearer.run("report", "--token", "-", "--yes", stdin="")
+    result = untested.run("report", "--token", "-", "--yes", stdin="")
     assert (result.code, "Traceback" in result.err) == (USAGE, False)
+    assert talk(untested, ["report"], [("one-time token", TOKEN)])[0] == OFFLINE
+    assert untested.run("report", "--token", "-", "--yes", stdin=TOKEN.lower() + "\n").code == OFFLINE
+    (waits,) = untested.do("result", "list")["tests"]
+    assert waits["state"] == "waiting"
+    assert untested.run("report").code == OFFLINE  # whose token is known now
+    with state.reading(untested.folder) as opened:
+        assert opened.uploads.all() == []
+
+
+def test_once_the_result_is_known_nobody_is_asked_for_the_token(wearer):
+    assert talk(wearer, ["report"], [("Leave out", ""), ("Send it?", "n")])[0] == INTERRUPTED
 
 
 def test_while_the_wearer_thinks_everything_else_goes_on(wearer):
@@ -206,13 +223,12 @@ def test_nothing_is_sent_but_what_the_wearer_has_seen(wearer):
     assert fixed_log(wearer).blocks == 12
 
 
-def test_a_token_that_is_typed_is_asked_for_until_it_is_free_of_slips(wearer):
+def test_a_token_that_is_typed_is_asked_for_until_it_is_free_of_slips(untested):
     slip = TOKEN.replace("-", "")[:15]
-    answers = [("one-time token", slip), ("one-time token", TOKEN.lower()), ("Leave out", ""), ("Send it?", "n")]
-    code, screen = talk(wearer, ["report"], answers)
-    assert code == INTERRUPTED
+    answers = [("one-time token", slip), ("one-time token", TOKEN.lower())]
+    code, screen = talk(untested, ["report"], answers)
+    assert code == OFFLINE
     assert "That is no token yet: a token has 16 symbols, this has 15." in screen
-    assert "To be sent to the nymserver: 48 sealed contact records" in screen
 
 
 def test_asked_for_a_hidden_upload_the_wearer_sees_how_long_it_takes(wearer):

@@ -9,6 +9,7 @@ from anontrace.companion.reports import noted
 from anontrace.companion.reports.periods import Period
 from anontrace.companion.store import state
 from anontrace.companion.store.badges import RATCHET
+from anontrace.companion.store.tests import POSITIVE
 from anontrace.wire import onetime, places
 from anontrace.wire.places import NOWHERE, Places
 
@@ -104,11 +105,14 @@ def test_visitors_are_told_that_it_was_a_place_and_staff_read_notes_unless_they_
 
 @pytest.fixture
 def wearer(cli, tmp_path, clock):
-    """A companion with a log of two hours, whose servers are all down."""
+    """A companion with a log of two hours and a positive test, whose servers are all down."""
     clock.advance(SLOT * 300 + 7200 - clock.now)
     (tmp_path / "network.toml").write_text(NETWORK)
     cli.do("init", str(tmp_path / "network.toml"))
     keep_log(cli, clock, *(block(slot) for slot in range(SLOT, SLOT + 24)))
+    with state.reading(cli.folder) as opened:
+        opened.tests.add(onetime.token_hash(TOKEN), int(clock.now))
+        opened.tests.set_state(onetime.token_hash(TOKEN), POSITIVE, int(clock.now))
     return cli
 
 
@@ -232,6 +236,7 @@ def test_nothing_but_these_commands_and_the_hand_in_reads_what_is_said_of_places
         if re.search(r"state\.places|wire(\.places| import .*\bplaces\b)", path.read_text())
     }
     assert readers == {
+        "backend/nymserver/judging.py",  # which leaves it aside
         "backend/nymserver/opening.py",
         "backend/nymserver/reports.py",
         "companion/commands/leaving_out.py",

@@ -104,7 +104,7 @@ def test_addresses_are_always_registered_ahead_and_their_swaps_do_not_tell_that_
     asked = wearer.network.asked[asked_at_once:]
     assert all(isinstance(each, NymQuestion) for each in asked)
     assert len(asked) == pytest.approx(days * NORMAL.receipts, rel=0.25)
-    assert {request.kind for request in wearer.network.requests} == {"directory", "messages", "look"}
+    assert {request.kind for request in wearer.network.requests} == {"directory", "messages", "look", "result"}
 
     # Each leaves at a time of its own: of an hour's slots hardly two come within a minute.
     first = slot_of(START) + run.AHEAD_SLOTS
@@ -398,13 +398,15 @@ def test_the_traffic_of_a_day(tmp_path, time, monkeypatch, level, most):
     measured = Counter()
     for request in sent:
         measured[request.kind] += request.sent + request.received
-    assert measured.keys() == {"messages", "look", "directory"}
+    assert measured.keys() == {"messages", "look", "result", "directory"}
     (answered,) = {r.received for r in sent if r.kind == "look"}
     assert answered == 16 + 2 * GROUPS + 6 * level.digests + 243 * level.sums
     assert {r.sent for r in sent if r.kind == "look"} == {661}
     assert {r.sent for r in sent if r.kind == "messages"} == {level.batch * MESSAGE}
     # Times are random: three days may hold a batch or a look more than the mean.
-    assert measured["messages"] + measured["look"] == pytest.approx(days * level.bytes_a_day, rel=0.12)
+    assert measured["messages"] + measured["look"] + measured["result"] == pytest.approx(
+        days * level.bytes_a_day, rel=0.12
+    )
     assert 0.85 * most <= level.bytes_a_day + DIRECTORY_OF_20 <= most
 
 

@@ -194,7 +194,7 @@ def simulated(folder, time, patch, kind, number):
 def features(requests):
     """What a classifier is told of one client: numbers, sizes and times, of each kind of request and over the days."""
     found = []
-    for kind in ("messages", "look"):
+    for kind in ("messages", "look", "result"):
         own = [request for request in requests if request.kind == kind]
         gaps = [later.time - earlier.time for earlier, later in pairwise(own)] or [DAYS * DAY]
         days = Counter(int((request.time - START) // DAY) for request in own)

@@ -274,7 +274,7 @@ def test_an_upload_is_found_again_until_it_is_refused(opened):
     ],
 )  # fmt: skip
 def test_an_upload_that_is_damaged_is_said_to_be(opened, change):
-    payload = Upload(PermitAuthorization(b"p" * PERMIT), b"l" * 100).encode()
+    payload = Upload(PermitAuthorization(b"\2" * PERMIT), b"l" * 100).encode()
     opened.uploads.set_ready(opened.uploads.add(REPORT, b"token", b"u" * 16, b"log", NOW), b"case" * 4, payload)
     assert opened.uploads.get(1).parsed().log == b"l" * 100
     with opened.transaction():

@@ -23,8 +23,16 @@ from .numbers import Numbers
 from .nymserver import Nymserver
 from .proposals import Act, Proposal, Proposals, Wanted
 from .register import Listed, Register
+from .register import State as TokenState
 from .retractions import RetractionKeys
-from .tokens import Issued, Origin, Tokens
+from .samples import Entered, Sample
+from .tokens import Issued, Origin, Result, Tokens
+
+_COMPLETED = (TokenState.OPEN, TokenState.POSITIVE, TokenState.NEGATIVE)  # a result can be entered, or corrected
+
+
+def _origin(who: Person, sample: Sample) -> Origin:
+    return Origin(who.name, who.site, sample.reference, sample.commitment, sample.result)
 
 
 class Desk:
@@ -54,17 +62,17 @@ class Desk:
 
     # -- tokens ------------------------------------------------------------------------------------------------------
 
-    async def issue(self, who: Person, disease: str, reference: str = "") -> Issued:
+    async def issue(self, who: Person, disease: str, sample: Sample) -> Issued:
         """A one-time token, shown this once."""
         who.need(Right.ISSUE)
-        issued = await self._tokens.issue(disease, Origin(who.name, who.site, reference))
+        issued = await self._tokens.issue(disease, _origin(who, sample))
         self._audit.wake()
         return issued
 
-    async def issue_many(self, who: Person, disease: str, references: Sequence[str]) -> list[Issued]:
-        """A token for each reference; all of them count, or none."""
+    async def issue_many(self, who: Person, disease: str, samples: Sequence[Sample]) -> list[Issued]:
+        """A token for each sample; all of them count, or none."""
         who.need(Right.ISSUE)
-        origins = [Origin(who.name, who.site, each) for each in references]
+        origins = [_origin(who, each) for each in samples]
         issued = await self._tokens.issue_many(disease, origins)
         self._audit.wake()
         return issued
@@ -87,6 +95,35 @@ class Desk:
         """It cannot be redeemed any more."""
         who.need(Right.ISSUE)
         await self._register.withdraw(token_id, who.name, who.site)
+
+    async def complete(self, who: Person, token_id: str, result: Result) -> bool:
+        """Enter the result of a test; whether that changed anything."""
+        who.need(Right.ISSUE)
+        return await self._register.complete(token_id, result, who.name, who.site)
+
+    async def complete_many(self, who: Person, results: Sequence[Entered]) -> int:
+        """Enter the results of a laboratory's file, of tokens by their ids or references. How many that changed: if it
+        breaks off, the same file can be handed in once more. Refused (422), and nothing done, if one of them cannot be
+        entered."""
+        who.need(Right.ISSUE)
+        ids = [each.token_id or await self._open_token(who, each) for each in results]
+        for each, token_id in zip(results, ids, strict=True):
+            found = await self._register.get(token_id, who.site)
+            if found.state not in _COMPLETED and not found.is_result(each.result):
+                raise Refused(422, f"line {each.line}: this token is {found.state.value}: no result can be entered")
+        done = [await self.complete(who, token_id, e.result) for e, token_id in zip(results, ids, strict=True)]
+        return sum(done)
+
+    async def _open_token(self, who: Person, entered: Entered) -> str:
+        """The id of the one token with a reference that a result can be entered for. Refused (422) unless it is one."""
+        found = [
+            each for each in await self._register.find(entered.reference, who.site)
+            if each.state in _COMPLETED or each.is_result(entered.result)
+        ]  # fmt: skip
+        if len(found) != 1:
+            many = "no token" if not found else f"{len(found)} tokens"
+            raise Refused(422, f"line {entered.line}: {many} with this reference; name it by its id")
+        return found[0].id
 
     async def numbers(self, who: Person, first: int, last: int) -> Numbers:
         """What is told of the days from `first` to `last`."""
@@ -165,7 +202,7 @@ class Desk:
         decision = wanted.decision or Decision(approve=False)
         if wanted.act is Act.APPROVE:
             made = await self._retractions.make(key)
-            some = None if decision.exposures == "all" else {str(each) for each in decision.exposures}
+            some = None if isinstance(decision.exposures, str) else {str(each) for each in decision.exposures}
             # What the nymserver gets holds words for each contact alone, whether there are any or not.
             words = await self._nymserver.words(report, Kind.NOTIFICATION, decision.message, some)
             sealed = {name: bytes.fromhex(each) for name, each in words.items()}

@@ -54,7 +54,7 @@ class Wanted(BaseModel):
         if self.decision is None:
             return {"act": self.act.value, "words": len(self.message)}
         rule = self.decision.model_dump(exclude_none=True, exclude={"approve", "message", "words", "retraction_key"})
-        if rule["exposures"] != "all":
+        if not isinstance(rule["exposures"], str):
             rule["exposures"] = len(rule["exposures"])
         return {"act": self.act.value, "rule": rule, "words": len(self.decision.message)}
 

@@ -3,7 +3,7 @@
 Knows a token by its hash and id; the token itself is nowhere.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -11,10 +11,10 @@ from anontrace import clock
 from anontrace.backend.errors import Refused, StoreError
 from anontrace.backend.staff import audit
 from anontrace.backend.staff.audit import Audit
-from anontrace.backend.store import Store
-from anontrace.wire import permit
+from anontrace.backend.store import Entry, Store
+from anontrace.wire import commitment, permit
 
-from .tokens import BATCHES, BY_DAY, BY_REFERENCE, ID, TABLE, Stored, reference_key
+from .tokens import BATCHES, BY_DAY, BY_REFERENCE, ID, TABLE, Result, Stored, reference_key
 
 _DAY_BITS = 32
 _MAX_ATTEMPTS = 8
@@ -23,7 +23,9 @@ _MAX_ATTEMPTS = 8
 class State(StrEnum):
     """What became of a token."""
 
-    OPEN = "open"
+    OPEN = "open"  # no result yet
+    POSITIVE = "positive"
+    NEGATIVE = "negative"
     REDEEMED = "redeemed"
     RECEIVED = "log received"
     DECIDED = "decided"
@@ -33,7 +35,8 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A token as it is shown. `case`: of the permit that it was redeemed for (hex); "" before."""
+    """A token as it is shown. `committed`: whether a log was, at the test. `case`: of the permit that it was redeemed
+    for (hex); "" before."""
 
     id: str
     disease: str
@@ -44,13 +47,21 @@ class Listed:
     reference: str = field(repr=False)
     state: State
     case: str = field(default="", repr=False)
+    committed: bool = False
+    result: str = ""  # "": none yet
+
+    def is_result(self, result: Result) -> bool:
+        """Whether this is the result that was entered."""
+        return self.result == result.value
 
 
 class Register:
-    """All tokens of a health authority. `site`, where it is given, limits what is found to those of one test site."""
+    """All tokens of a health authority. `site`, where it is given, limits what is found to those of one test site.
+    `told_seconds`: for how long a result is told once it is entered."""
 
-    def __init__(self, store: Store, chain: Audit) -> None:
+    def __init__(self, store: Store, chain: Audit, told_seconds: int) -> None:
         self._store = store
+        self._told_seconds = told_seconds
         self._audit = chain
 
     async def of_day(self, day: int, site: str = "", received: Mapping[str, str] | None = None) -> list[Listed]:
@@ -77,6 +88,38 @@ class Register:
 
     async def withdraw(self, token_id: str, by: str, site: str = "") -> None:
         """It cannot be redeemed any more. 404 if there is none, 409 if it was redeemed, or withdrawn before."""
+
+        def withdrawn(stored: Stored) -> Stored:
+            if stored.permit is not None or stored.told or stored.withdrawn:
+                done = "withdrawn" if stored.withdrawn else "told its result" if stored.told else "redeemed"
+                raise Refused(409, f"this token was {done} already")
+            return stored.model_copy(update={"withdrawn": True})
+
+        await self._change(token_id, site, withdrawn, audit.entry(by, "token withdrawn", token=token_id))
+
+    async def complete(self, token_id: str, result: Result, by: str, site: str = "") -> bool:
+        """Enter the result of its test; whether that changed anything: the same again changes nothing. It may be
+        corrected until it was told. 404 if there is no such token, 409 if it was told, or cannot count any more."""
+
+        def completed(stored: Stored) -> Stored | None:
+            if stored.result is result and not stored.withdrawn:
+                return None
+            if stored.permit is not None or stored.told:
+                raise Refused(409, "its result was told already; issue another token, and retract what was reported")
+            if stored.withdrawn:
+                raise Refused(409, "this token was withdrawn already")
+            now = int(clock.now())
+            if now >= stored.expires:
+                raise Refused(409, "this token has expired; issue another one")
+            return stored.model_copy(update={"result": result, "expires": now + self._told_seconds})
+
+        if result is Result.PENDING:
+            raise Refused(422, "result: positive or negative")
+        entry = audit.entry(by, "result entered", token=token_id, result=result.value)
+        return await self._change(token_id, site, completed, entry)
+
+    async def _change(self, token_id: str, site: str, change: Callable[[Stored], Stored | None], entry: Entry) -> bool:
+        """Change a token, in one step with its entry in the audit; False if there is nothing to change."""
         await self.get(token_id, site)
         (key,) = await self._store.get_many(BY_DAY, [_identity(token_id)])
         assert key is not None
@@ -84,15 +127,13 @@ class Register:
             (value,) = await self._store.get_many(TABLE, [key])
             if value is None:
                 raise Refused(404, "there is no such token")
-            stored = Stored.model_validate_json(value)
-            if stored.permit is not None or stored.withdrawn:
-                raise Refused(409, f"this token was {'withdrawn' if stored.withdrawn else 'redeemed'} already")
-            new = stored.model_copy(update={"withdrawn": True}).model_dump_json().encode()
-            then = [audit.entry(by, "token withdrawn", token=token_id)]
-            if await self._store.compare_and_swap(TABLE, key, value, new, None, then):
+            new = change(Stored.model_validate_json(value))
+            if new is None:
+                return False
+            if await self._store.compare_and_swap(TABLE, key, value, new.model_dump_json().encode(), None, [entry]):
                 self._audit.wake()
-                return
-        raise StoreError("a token changed under every attempt to withdraw it")
+                return True
+        raise StoreError("a token changed under every attempt to change it")
 
     async def _shown(
         self, ids: Sequence[bytes], keys: Sequence[bytes], site: str, received: Mapping[str, str]
@@ -118,15 +159,20 @@ def _listed(identity: bytes, stored: Stored, now: float, received: Mapping[str, 
     case = "" if stored.permit is None else permit.case_of(stored.permit).hex()
     if stored.withdrawn:
         state = State.WITHDRAWN
+    elif stored.result is Result.NEGATIVE and (stored.told or now < stored.expires):
+        state = State.NEGATIVE
     elif stored.permit is None:
-        state = State.EXPIRED if now >= stored.expires else State.OPEN
+        waits = State.OPEN if stored.result is Result.PENDING else State.POSITIVE
+        state = State.EXPIRED if now >= stored.expires else waits
     elif case in received:
         state = State.RECEIVED if received[case] == "pending" else State.DECIDED
     else:
         state = State.REDEEMED
     return Listed(
         id=identity.hex(), disease=stored.disease, issued=stored.issued, expires=stored.expires, by=stored.by,
-        site=stored.site, reference=stored.reference, state=state, case=case,
+        site=stored.site, reference=stored.reference, state=state,
+        committed=stored.commitment != commitment.NONE, case=case,
+        result="" if stored.result is Result.PENDING else stored.result.value,
     )  # fmt: skip
 
 

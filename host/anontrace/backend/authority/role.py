@@ -14,6 +14,7 @@ from anontrace.backend.staff.entry import Entry
 from anontrace.backend.staff.passkeys import Passkeys
 from anontrace.backend.staff.sessions import Sessions
 from anontrace.backend.staff.settings import StaffSettings
+from anontrace.backend.web.moments import Moments
 from anontrace.backend.web.signed import AUTHORITY, SignedRequests
 from anontrace.backend.web.throttle import Throttle
 
@@ -49,11 +50,12 @@ class AuthorityRole:
         )  # fmt: skip
         nymserver = Nymserver(context.peers, signing_key)
         desk = Desk(
-            tokens, Register(store, chain), nymserver, RetractionKeys(store), Proposals(store, chain),
-            ContactAnswers(store, nymserver, signing_key, chain), accounts, staff_settings, chain,
+            tokens, Register(store, chain, tokens.token_seconds), nymserver, RetractionKeys(store),
+            Proposals(store, chain), ContactAnswers(store, nymserver, signing_key, chain), accounts, staff_settings,
+            chain,
         )  # fmt: skip
         self.office = Office(desk, accounts, entry, sessions, staff_settings, chain, Throttle(settings.bad_tries, 401))
-        self.router: APIRouter = routes.router(tokens, Throttle(settings.bad_tries))
+        self.router: APIRouter = routes.router(tokens, Throttle(settings.bad_tries), Moments(config.mix.delay))
         operator = SignedRequests(store, keyfiles.verify_key(signing_key), AUTHORITY)
         self.staff_router: APIRouter = staff_routes.router(self.office, operator)
         self._context = context

@@ -17,7 +17,8 @@ MAX_WINDOW = 30  # days
 class Rule:
     """Minutes and attenuation (dB; None: any). `onset`: the day (number since 1970) on which symptoms began, from which
     `before` and `after` days count as infectious; None: all do. Weights in per cent: of what is nearer than `near` dB,
-    of what is farther, of single days. `least`: weighted minutes below which an exposure is left out."""
+    of what is farther, of single days. `least`: weighted minutes below which an exposure is left out. `later`: also
+    what came after the log was committed at the test; without a commitment that is no question."""
 
     minutes: int = 15
     attenuation: int | None = None
@@ -29,6 +30,7 @@ class Rule:
     far_weight: int = WHOLE
     day_weights: Mapping[int, int] = field(default_factory=dict)
     least: float = 0.0
+    later: bool = False
 
     def is_infectious(self, day: int) -> bool:
         return self.onset is None or self.onset - self.before <= day <= self.onset + self.after
@@ -45,7 +47,8 @@ class Rule:
         """Whether the contact is told of this exposure."""
         is_near = self.attenuation is None or exposure["attenuation"] <= self.attenuation
         weighted = self.weighted(exposure)
-        return is_near and weighted > 0 and weighted >= self.least
+        counts = self.later or exposure.get("committed") is not False
+        return counts and is_near and weighted > 0 and weighted >= self.least
 
     @property
     def is_plain(self) -> bool:
@@ -79,7 +82,8 @@ def by_minutes(rule: Rule, exposures: Sequence[Mapping[str, Any]], most: int = 6
 
 def by_attenuation(rule: Rule, exposures: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
     """How many exposures are told of, for each limit of attenuation."""
-    weighted = [(int(each["attenuation"]), rule.weighted(each)) for each in exposures]
+    counting = [each for each in exposures if rule.later or each.get("committed") is not False]
+    weighted = [(int(each["attenuation"]), rule.weighted(each)) for each in counting]
     there = sorted(value for value, minutes in weighted if minutes > 0 and minutes >= rule.least)
     if not there:
         return [(0.0, 0.0)]

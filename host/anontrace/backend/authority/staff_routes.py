@@ -33,11 +33,13 @@ from anontrace.mixnet import keydays
 from .contact_answers import AnswerList
 from .office import Office
 from .proposals import Act, Proposal, Wanted
+from .samples import Entered, Sample, read_result
 
 _REPORT = Path(pattern="^[0-9a-f]{16}$")
 _TOKEN = Path(pattern="^[0-9a-f]{32}$")
 _ANSWER = Path(pattern="^[0-9a-f]{32}$")
 _NAME = Path(pattern="^[a-z][a-z0-9._-]{1,31}$")
+MAX_RESULTS = 500  # at once
 _STRICT = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
@@ -142,12 +144,16 @@ class AuditPart(BaseModel):
 
 
 class IssueRequest(BaseModel):
-    """For which disease a token is to be issued: a code of ICD-10. `reference`: what the site calls the test."""
+    """For which disease a token is to be issued: a code of ICD-10. `reference`: what the site calls the test;
+    `commitment`: the code of the log that was committed, as it was typed; `result`: positive or negative, if it is
+    known already."""
 
     model_config = _STRICT
 
     disease: str
     reference: str = ""
+    commitment: str = Field(default="", repr=False)
+    result: str = ""
 
 
 class IssueReply(BaseModel):
@@ -160,7 +166,8 @@ class IssueReply(BaseModel):
 
 
 class TokenShown(BaseModel):
-    """What is known of a token that was issued."""
+    """What is known of a token that was issued. `committed`: whether a log was, at the test; `result`: "" before it is
+    entered."""
 
     id: str
     disease: str
@@ -170,12 +177,47 @@ class TokenShown(BaseModel):
     site: str
     reference: str
     state: str
+    committed: bool
+    result: str
 
 
 class TokenList(BaseModel):
     """Tokens of a day (number since 1970), or with a reference."""
 
     tokens: list[TokenShown]
+
+
+class ResultEntered(BaseModel):
+    """The result of a test."""
+
+    model_config = _STRICT
+
+    result: str
+
+
+class OneOfMany(BaseModel):
+    """The result of the test whose token has this id, or this reference."""
+
+    model_config = _STRICT
+
+    id: str = ""
+    reference: str = Field(default="", repr=False)
+    result: str
+    line: int = 1  # where it stands in its file
+
+
+class ManyResults(BaseModel):
+    """The results of a laboratory."""
+
+    model_config = _STRICT
+
+    results: list[OneOfMany] = Field(max_length=MAX_RESULTS)
+
+
+class Changed(BaseModel):
+    """How many results were new, or other than before."""
+
+    changed: int
 
 
 class Nothing(BaseModel):
@@ -394,7 +436,8 @@ def _tokens(office: Office) -> APIRouter:
         """Issue a one-time token."""
         person = await _person(office, request)
         wanted = await json_body(request, IssueRequest)
-        issued = await desk.issue(person, wanted.disease, wanted.reference)
+        sample = Sample.typed(wanted.reference, wanted.commitment, wanted.result)
+        issued = await desk.issue(person, wanted.disease, sample)
         return IssueReply(token=issued.token, disease=wanted.disease, expires=issued.expires, id=issued.id)
 
     @routes.get("/v1/staff/tokens")
@@ -410,6 +453,21 @@ def _tokens(office: Office) -> APIRouter:
         else:
             found = await desk.tokens_of(person, keydays.day_at(clock.now()) if day is None else day)
         return TokenList(tokens=[TokenShown(**{k: v for k, v in asdict(e).items() if k != "case"}) for e in found])
+
+    @routes.post("/v1/staff/tokens/{token}/result", openapi_extra=takes(ResultEntered, {"result": "negative"}))
+    async def complete(request: Request, token: str = _TOKEN) -> Changed:
+        """Enter the result of a test."""
+        person = await _person(office, request)
+        wanted = await json_body(request, ResultEntered)
+        return Changed(changed=await desk.complete(person, token, read_result(wanted.result)))
+
+    @routes.post("/v1/staff/tokens/results", openapi_extra=takes(ManyResults, {"results": []}))
+    async def complete_many(request: Request) -> Changed:
+        """Enter the results of a laboratory, of tokens by id or reference."""
+        person = await _person(office, request)
+        wanted = await json_body(request, ManyResults)
+        results = [Entered(read_result(each.result), each.id, each.reference, each.line) for each in wanted.results]
+        return Changed(changed=await desk.complete_many(person, results))
 
     @routes.post("/v1/staff/tokens/{token}/withdrawal", openapi_extra=takes(Nothing, {}))
     async def withdraw(request: Request, token: str = _TOKEN) -> Nothing:

@@ -1,8 +1,11 @@
 """`anontrace-server authority`: what the health authority's staff do. Talks to the running server of their folder."""
 
+import datetime
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 import click
 
@@ -17,6 +20,28 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 _SECONDS_A_DAY = 86400
 
 
+def _token(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    token = value.strip().lower()
+    if not re.fullmatch("[0-9a-f]{32}", token, re.ASCII):
+        raise click.BadParameter("a token is named by its id, 32 hex digits, as `authority tokens` lists them")
+    return token
+
+
+def _day(typed: str) -> int:
+    """The number since 1970 of a day. click.UsageError if it is none."""
+    try:
+        day = (datetime.date.fromisoformat(typed.strip()) - datetime.date(1970, 1, 1)).days
+    except ValueError:
+        day = -1
+    if day < 0:
+        raise click.UsageError("--day: this is no day, such as 2026-11-30")
+    return day
+
+
+_RESULT = click.Choice(["positive", "negative"])
+_AT_ONCE = 500
+
+
 @click.group()
 def authority() -> None:
     """Issue one-time tokens; look at reports; approve or refuse them; take back what was approved.
@@ -29,16 +54,83 @@ def authority() -> None:
 @click.option("--disease", required=True, metavar="CODE", help="Disease code of ICD-10, such as U07.1.",
               callback=text)  # fmt: skip
 @click.option("--reference", default="", help="What the test site calls the test; never a name.", callback=text)
+@click.option("--commitment", default="", metavar="CODE", callback=text,
+              help="The code of the log, as `anontrace commit` shows it to who is tested.")  # fmt: skip
+@click.option("--result", type=_RESULT, help="The result, if it is known already. [entered later: authority result]")
 @options
-def issue(disease: str, reference: str, folder: Path, as_json: bool) -> None:
-    """Issue a one-time token for a patient. It is shown this once."""
+def issue(disease: str, reference: str, commitment: str, result: str | None, folder: Path, as_json: bool) -> None:
+    """Issue a one-time token for whoever is tested. It is shown this once.
+
+    Without --commitment, nobody can tell later whether the log that is handed in was made up.
+    """
     staff = Desk.signed_in(folder)
     streams.check_kept("a token is shown once only, so none was issued")
-    issued = staff.ask("POST", "tokens", {"disease": disease.strip().upper(), "reference": reference})
+    wanted = {"disease": disease.strip().upper(), "reference": reference, "commitment": commitment}
+    issued = staff.ask("POST", "tokens", {**wanted, "result": result or ""})
     with streams.once("the token that was issued is lost: issue another one"):
         click.echo(json_line(issued) if as_json else line(issued["token"]))
     if not as_json:
         click.echo(line(f"for {issued['disease']}, until {when(issued['expires'])} UTC"), err=True)
+
+
+@authority.command(
+    epilog=example("anontrace-server authority tokens", "anontrace-server authority tokens --reference 'L 17' --json")
+)
+@click.option("--day", metavar="DATE", default="", help="Those issued on this day (UTC). [today]", callback=text)
+@click.option("--reference", default="", help="Those with this reference of the test site.", callback=text)
+@options
+def tokens(day: str, reference: str, folder: Path, as_json: bool) -> None:
+    """List tokens, with what became of each."""
+    wanted = {"reference": reference} if reference else {"day": _day(day)} if day.strip() else {}
+    answer = Desk.signed_in(folder).ask("GET", f"tokens?{urlencode(wanted)}")
+    if as_json:
+        click.echo(json_line(answer))
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    names = ("id", "issued (UTC)", "disease", "state", "log committed")
+    table = Table(*(Column(name, no_wrap=True) for name in names), "reference", box=box.SIMPLE)
+    for each in answer["tokens"]:
+        committed = "yes" if each["committed"] else "no"
+        row = (each["id"], when(each["issued"]), each["disease"], each["state"], committed, each["reference"])
+        table.add_row(*map(shown, row))
+    Console().print(table)
+
+
+@authority.command(epilog=example(f"anontrace-server authority result {'0123456789abcdef' * 2} negative"))
+@click.argument("token", callback=_token)
+@click.argument("result", type=_RESULT)
+@options
+def result(token: str, result: str, folder: Path, as_json: bool) -> None:
+    """Enter the RESULT of the test with TOKEN, which is named by its id. Who was tested is told when they ask next; it
+    can be corrected until then."""
+    answer = Desk.signed_in(folder).ask("POST", f"tokens/{token}/result", {"result": result})
+    click.echo(json_line(answer) if as_json else f"entered: {result}" if answer["changed"] else f"{result}, as before")
+
+
+@authority.command(epilog=example("anontrace-server authority results results.csv"))
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@options
+def results(file: Path, folder: Path, as_json: bool) -> None:
+    """Enter the results of a laboratory: a CSV file with a column named result (positive or negative), and one named
+    reference or id. If it breaks off, hand in the same file again."""
+    from anontrace.backend.errors import ConfigError
+    from anontrace.backend.portal.laboratory import MAX_BYTES, read_results  # with packages of the extra `server`
+
+    staff = Desk.signed_in(folder)
+    try:
+        with file.open("rb") as opened:
+            found = read_results(opened.read(MAX_BYTES + 1))
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror or 'it cannot be read'}") from None
+    rows = [{"id": e.token_id, "reference": e.reference, "result": e.result.value, "line": e.line} for e in found]
+    changed = 0
+    for at in range(0, len(rows), _AT_ONCE):
+        changed += int(staff.ask("POST", "tokens/results", {"results": rows[at : at + _AT_ONCE]})["changed"])
+    answer = {"changed": changed, "known": len(rows) - changed}
+    click.echo(json_line(answer) if as_json else f"entered: {changed}; known before: {len(rows) - changed}")
 
 
 @authority.command(
@@ -91,6 +183,19 @@ def show(report: str, folder: Path, as_json: bool) -> None:
     console.print(
         shown(f"{found['disease']}, generation {found['generation']}, received {when(found['received'])} UTC")
     )
+    committed = found.get("committed")
+    if committed:
+        bound = sum(bool(each.get("committed")) for each in found["exposures"])
+        console.print(
+            f"It continues the log that was committed at the test, until {when(committed['until'])} UTC: {bound} of"
+            f" {len(found['exposures'])} exposures were in it by then. The others came later, by the word of the log."
+        )
+    elif found["generation"]:
+        console.print("It is the log of a contact, which no test site was shown before.")
+    else:
+        console.print(
+            "No log was committed at the test: whoever held the token could hand in any log, also one that is made up."
+        )
     log = found["log"]
     console.print(
         f"records: {log['records']} in {log['blocks']} slots, {log['broken']} broken, {log['misdated']} misdated, "
@@ -103,14 +208,16 @@ def show(report: str, folder: Path, as_json: bool) -> None:
         day = when(each["day"] * _SECONDS_A_DAY)[:10]
         console.print(shown(f"The wearer notes: {day} (UTC), {each['minutes']} minutes at {each['label']}"))
     has_places = any(each.get("at") for each in found["exposures"])
-    names = ("id", "day (UTC)", "minutes", "attenuation dB", "verified", *(("at",) if has_places else ()))
+    also = (*(("committed",) if committed else ()), *(("at",) if has_places else ()))
     whose = "minutes, attenuation and verified are the word of whoever handed the log in"
+    names = ("id", "day (UTC)", "minutes", "attenuation dB", "verified", *also)
     table = Table(*names, box=box.SIMPLE, caption=whose, caption_justify="left")
     for each in found["exposures"]:
         day = when(each["day"] * _SECONDS_A_DAY)[:10]
         verified = "yes" if each["verified"] else "no"
+        was = ("yes" if each.get("committed") else "no",) if committed else ()
         at = (shown(each.get("at") or ""),) if has_places else ()
-        table.add_row(str(each["id"]), day, f"{each['minutes']:.2f}", str(each["attenuation"]), verified, *at)
+        table.add_row(str(each["id"]), day, f"{each['minutes']:.2f}", str(each["attenuation"]), verified, *was, *at)
     console.print(table)
 
 
@@ -126,6 +233,7 @@ _RULE: tuple[Callable[[_F], _F], ...] = (
     click.option(
         "--exposure", "exposures", type=int, multiple=True, metavar="ID", help="Only this one. May be repeated."
     ),
+    click.option("--later", is_flag=True, help="Also what came after the log was committed at the test."),
     click.option(
         "--message",
         default="",
@@ -148,18 +256,24 @@ def _decision(rule: dict[str, Any]) -> dict[str, Any]:
     if rule["minutes"] is None:
         raise click.UsageError("Missing option '--minutes'.")
     place = {} if rule["place"] is None else {"place": rule["place"]}
-    wanted = {name: value for name, value in rule.items() if name not in ("place", "exposures")}
-    return {"approve": True, "exposures": list(rule["exposures"]) or "all", **wanted, **place}
+    wanted = {name: value for name, value in rule.items() if name not in ("place", "exposures", "later")}
+    exposures = list(rule["exposures"]) or ("all" if rule["later"] else "committed")
+    return {"approve": True, "exposures": exposures, **wanted, **place}
 
 
 def _question(staff: Desk, report: str, rule: dict[str, Any]) -> str:
     found = staff.ask("GET", f"reports/{report}")
     attenuation = rule["attenuation"]
+
+    def is_wanted(each: dict[str, Any]) -> bool:
+        if rule["exposures"]:
+            return each["id"] in rule["exposures"]
+        return rule["later"] or each.get("committed") is not False
+
     near = [
         each
         for each in found["exposures"]
-        if (not rule["exposures"] or each["id"] in rule["exposures"])
-        and (attenuation is None or each["attenuation"] <= attenuation)
+        if is_wanted(each) and (attenuation is None or each["attenuation"] <= attenuation)
     ]
     most = "" if rule["budget"] is None else f", {rule['budget']} at most"
     return (

@@ -5,10 +5,10 @@ from typing import Any
 from fastapi import APIRouter
 
 from anontrace.backend.roles import Context
+from anontrace.backend.web.moments import Moments
 
 from . import routes
 from .boxes import Mailboxes
-from .moments import Moments
 
 
 class MailboxRole:

@@ -6,12 +6,12 @@ from anontrace.backend.web import gone
 from anontrace.backend.web.app import octets
 from anontrace.backend.web.describing import gives_octets, takes_octets
 from anontrace.backend.web.http import OCTETS
+from anontrace.backend.web.moments import Moments
 from anontrace.mixnet.sizes import GROUP
 from anontrace.wire import look
 from anontrace.wire.look import Look
 
 from .boxes import Mailboxes
-from .moments import Moments
 
 
 def router(mailboxes: Mailboxes, moments: Moments) -> APIRouter:

@@ -28,6 +28,7 @@ class Origin:
     case_id: bytes = field(repr=False)
     generation: int
     disease: str
+    is_committed: bool = False  # the permit names a log that was committed at the test
 
 
 class ChainUploads:

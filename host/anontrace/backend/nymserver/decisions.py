@@ -25,7 +25,9 @@ def approve(case: Case, report: Report, decision: Decision, today: int) -> int |
 def chosen(contacts: Sequence[Contact], decision: Decision) -> list[Contact]:
     """Who is to be told, who was near longest first. Refused if the report has no such contacts."""
     found = list(contacts)
-    if decision.exposures != "all":
+    if decision.exposures == "committed":
+        found = [contact for contact in found if contact.committed is not False]
+    elif decision.exposures != "all":
         wanted = set(decision.exposures)
         if not wanted <= {contact.id for contact in found}:
             raise Refused(422, "exposures: this report has no such exposure")

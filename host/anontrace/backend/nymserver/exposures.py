@@ -8,6 +8,7 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 from anontrace_shared import log as logs
 from anontrace_shared import slots
@@ -35,6 +36,7 @@ class Heard:
     address: bytes = field(repr=False)
     slot: int = field(repr=False)
     figures: Figures = field(repr=False)
+    committed: bool | None = None  # whether its block was bound at the test; None: no log was
 
 
 def dated(now: float) -> tuple[int, int]:
@@ -43,15 +45,22 @@ def dated(now: float) -> tuple[int, int]:
     return oldest, slots.slot_of(now) + 1  # a badge's clock may be ahead by a little
 
 
-def read(log_secret: bytes, log: bytes, now: float) -> tuple[list[Heard], Tally]:
-    """Open every record that can be opened. CPU-bound: two scalar multiplications a block."""
-    tally = Tally()
-    heard: list[Heard] = []
+def framed(log: bytes) -> tuple[list[Any], int]:
+    """The blocks and anchors of a log that are looked at, and how many parts of it are not."""
     found = list(islice(logs.blocks(log), _MAX_READ + 1))
-    tally.damaged = sum(isinstance(item, logs.Damage) for item in found)
+    damaged = sum(isinstance(item, logs.Damage) for item in found)
     if len(found) > _MAX_READ:
         del found[_MAX_READ:]
-        tally.damaged += 1
+        damaged += 1
+    return found, damaged
+
+
+def read(log_secret: bytes, log: bytes, now: float, bound: int | None = None) -> tuple[list[Heard], Tally]:
+    """Open every record that can be opened. CPU-bound: two scalar multiplications a block. `bound`: up to which slot
+    the log was committed at the test, if it was and has been found to be that one."""
+    tally = Tally()
+    heard: list[Heard] = []
+    found, tally.damaged = framed(log)
     oldest, newest = dated(now)
     opened_blocks = 0
     for block in logs.resolve(item for item in found if not isinstance(item, logs.Damage)):
@@ -68,7 +77,8 @@ def read(log_secret: bytes, log: bytes, now: float) -> tuple[list[Heard], Tally]
         opened_blocks += 1
         opened = logs.open_block(log_secret, block)
         tally.broken += len(block.records) - len(opened)
-        heard += (Heard(contact.address, block.slot, contact.figures) for contact in opened)
+        committed = None if bound is None else block.slot <= bound
+        heard += (Heard(contact.address, block.slot, contact.figures, committed) for contact in opened)
     return heard, tally
 
 
@@ -118,11 +128,13 @@ def _merged(before: Contact | None, heard: Heard, slot: int, tx_correction: int)
             present=figures.present,
             attenuation=attenuation,
             verified=figures.verified,
+            committed=heard.committed,
         )
     return before.model_copy(
         update={
             "present": min(THIRDS, before.present + figures.present),
             "attenuation": min(before.attenuation, attenuation),
             "verified": before.verified or figures.verified,
+            "committed": before.committed and heard.committed,  # all of it, or it is not
         }
     )

@@ -2,20 +2,25 @@
 
 The same for an upload in chunks and one in fragments (docs/protocol.md sections 7 and 8). A permit or chain token
 begins a few uploads and no more, so nobody fills the store for nothing, and a permit is for one. Whether a chain upload
-is followed up is decided later, out of the sender's sight. Never opens a log.
+is followed up is decided later, out of the sender's sight. Never opens a log: whether it continues the one that was
+committed at the test, its blocks tell as they are.
 """
 
+import asyncio
 from dataclasses import dataclass
 from hashlib import sha256
 
+from anontrace_primitives import equal
 from anontrace_shared.errors import AnontraceError, FormatError
 
 from anontrace import clock
 from anontrace.backend.observing.counters import Counters
 from anontrace.backend.store import Put, Store
 from anontrace.mixnet import chain, keydays
-from anontrace.wire import permit, upload
+from anontrace.wire import commitment, permit, places, upload
 from anontrace.wire.upload import Opening, PermitAuthorization, Reason
+
+from . import exposures
 
 KEEP_DAYS = upload.MAX_DAYS  # hidden among a companion's ordinary traffic an upload takes weeks
 _DAY_SECONDS = 86400
@@ -76,8 +81,12 @@ class Judge:
         reason, found = self._permit(complete.authorization.permit, KEEP_DAYS)
         if found is None or reason is not Reason.NONE:
             return reason
-        if found.log_hash != complete.log_hash:
+        if not equal(found.log_hash, complete.log_hash):
             return Reason.LOG_DOES_NOT_MATCH
+        if found.commitment != commitment.NONE and not await asyncio.to_thread(
+            _continues, complete.log, found.commitment
+        ):
+            return Reason.NOT_COMMITTED
         return await self._spend(complete.authorization.permit, upload_id)
 
     async def _may_begin(self, shown: bytes, upload_id: bytes) -> bool:
@@ -105,3 +114,16 @@ class Judge:
         await self._store.put_if_absent_many(_PERMITS, [Put(key, upload_id)], expires)
         (spender,) = await self._store.get_many(_PERMITS, [key])
         return Reason.NONE if spender == upload_id else Reason.ALREADY_USED
+
+
+def _continues(log: bytes, code: bytes) -> bool:
+    """Whether a log goes on from the one with this code. CPU-bound: a hash a block."""
+    block, records = commitment.split(log)
+    if block is None:
+        return False
+    try:
+        proof = commitment.parse(block)
+    except FormatError:
+        return False
+    items, _ = exposures.framed(places.split(records)[0])
+    return proof.holds(code, items)

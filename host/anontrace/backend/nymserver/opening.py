@@ -9,11 +9,12 @@ from collections.abc import Sequence
 
 from anontrace_primitives import equal
 from anontrace_shared.errors import AnontraceError
+from anontrace_shared.slots import SLOT_SECONDS
 
 from anontrace import clock
 from anontrace.backend.observing.counters import Counters
 from anontrace.backend.store import Store
-from anontrace.wire import permit, places
+from anontrace.wire import commitment, permit, places
 from anontrace.wire.places import Places
 from anontrace.wire.upload import UPLOAD_ID, ChainAuthorization, Upload
 
@@ -21,7 +22,7 @@ from . import exposures
 from .chain_uploads import ChainUploads, Origin
 from .kept import Kept
 from .nyms import Nyms
-from .records import Tally
+from .records import Committed, Tally
 from .reports import Reports
 
 
@@ -60,12 +61,15 @@ class Opener:
             if origin is None:
                 self._counters.add("uploads_not_followed")
             else:
-                log, block = places.split(found.log)
-                heard, tally = await asyncio.to_thread(exposures.read, self._log_secret, log, clock.now())
+                proof, records = commitment.split(found.log)
+                bound = commitment.parse(proof).slot if proof is not None and origin.is_committed else None
+                log, block = places.split(records)
+                heard, tally = await asyncio.to_thread(exposures.read, self._log_secret, log, clock.now(), bound)
                 said = await asyncio.to_thread(self._said, block, tally)
                 contacts = await exposures.match(heard, self._nyms.registered, tally, self._tx_correction)
+                committed = None if bound is None else Committed(until=(bound + 1) * SLOT_SECONDS)
                 await self._reports.add(
-                    report_id, origin.case_id, origin.generation, origin.disease, contacts, tally, said
+                    report_id, origin.case_id, origin.generation, origin.disease, contacts, tally, said, committed
                 )
             await self._kept.forget(upload_id)
 
@@ -87,4 +91,5 @@ class Opener:
             return None  # accepted by a network file that named another authority
         if not equal(found.log_hash, complete.log_hash):
             return None  # the log that is opened has to be the one that was judged, whatever the store did between
-        return Origin(found.case_id, 0, found.disease)
+        # That it continues the log that was committed at the test was judged with that hash.
+        return Origin(found.case_id, 0, found.disease, found.commitment != commitment.NONE)

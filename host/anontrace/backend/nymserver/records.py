@@ -74,6 +74,7 @@ class Contact(BaseModel):
     present: int
     attenuation: int
     verified: bool
+    committed: bool | None = None  # whether its records were bound at the test; None: no log was
 
 
 class Contacts(BaseModel):
@@ -104,14 +105,16 @@ class PlaceNote(BaseModel):
 
 
 class Exposure(BaseModel):
-    """What the authority sees of one contact. The id means nothing outside its report. `at`: where, as its wearer noted
-    it."""
+    """What the authority sees of one contact. The id means nothing outside its report. `verified`, by the word of the
+    log. `committed`: whether it was in the log that was committed at the test; None if none was. `at`: where, as its
+    wearer noted it."""
 
     id: int
     day: int
     minutes: float
     attenuation: int
     verified: bool
+    committed: bool | None = None
     at: str | None = Field(default=None, repr=False)
 
     @classmethod
@@ -122,6 +125,7 @@ class Exposure(BaseModel):
             minutes=round(contact.present / 3, 2),
             attenuation=contact.attenuation,
             verified=contact.verified,
+            committed=contact.committed,
             at=at,
         )
 
@@ -146,8 +150,15 @@ class Effect(BaseModel):
     progress: Progress = Field(default_factory=Progress)
 
 
+class Committed(BaseModel):
+    """That a log continues the one that was committed at the test, and until when that one goes (unix seconds)."""
+
+    until: int
+
+
 class Report(BaseModel):
-    """An opened log, as the authority sees it."""
+    """An opened log, as the authority sees it. `committed`: None if no log was committed at the test, as of contacts'
+    logs: whoever held the token could hand in any log."""
 
     report: HexBytes
     case: HexBytes
@@ -157,6 +168,7 @@ class Report(BaseModel):
     state: State = State.PENDING
     exposures: list[Exposure]
     log: Tally
+    committed: Committed | None = None
     place: Place | None = None  # this and the notes until it is decided, or 60 days
     notes: list[PlaceNote] = Field(default_factory=list)
     effect: Effect | None = None  # once it is decided; never stored with it
@@ -288,7 +300,7 @@ class Decision(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
 
     approve: bool
-    exposures: list[int] | Literal["all"] = "all"
+    exposures: list[int] | Literal["all", "committed"] = "all"  # those committed: all, of a report without a commitment
     minutes: int = Field(default=0, ge=0, le=0xFFFF)
     attenuation: int | None = Field(default=None, ge=0, le=255)
     depth: int | None = Field(default=None, ge=1, le=255)

@@ -33,6 +33,7 @@ from .nyms import Outgoing
 from .progress import Tallies
 from .records import (
     Case,
+    Committed,
     Contact,
     Contacts,
     Decision,
@@ -95,9 +96,10 @@ class Reports:
         contacts: list[Contact],
         tally: Tally,
         said: Places = NOWHERE,
+        committed: Committed | None = None,
     ) -> None:
-        """Store a report, its contacts, and what its log said of places. Doing it again for the same id changes
-        nothing, whichever worker does, and although each has numbered the contacts by chance."""
+        """Store a report, its contacts, and what its log said of places and shows of a commitment. Doing it again for
+        the same id changes nothing, whichever worker does, and although each has numbered the contacts by chance."""
         now = clock.now()
         today, at = keydays.day_at(now), said.at()
         if (await self._store.get_many(_REPORTS, [report_id]))[0] is None:
@@ -111,6 +113,7 @@ class Reports:
                 received=int(now),
                 exposures=[Exposure.of(each, at.get(each.slot)) for each in await self._contacts(report_id)],
                 log=tally,
+                committed=committed,
                 place=Place(name=said.name, kind=said.kind) if said.name else None,
                 notes=_notes(said),
             )

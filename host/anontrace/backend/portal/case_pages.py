@@ -62,13 +62,14 @@ def rule_of(values: QueryParams | FormData) -> Rule:
         far_weight=_number(values, "far_weight", _MAX_WEIGHT, rules.WHOLE) or 0,
         day_weights={day: value or 0 for day, value in weights.items() if value != rules.WHOLE},
         least=float(_number(values, "least", 60, 0) or 0),
+        later=values.get("later") == "yes",
     )
 
 
 def decision_of(form: FormData, report: dict[str, Any]) -> Decision:
     """The decision that a form makes of a report. Refused (422) if it takes nobody, or a part of it is not right."""
     rule = rule_of(form)
-    exposures: Any = "all"
+    exposures: Any = "all" if rule.later else "committed"
     if not rule.is_plain:
         exposures = rules.effect(rule, report["exposures"]).ids
         if not exposures:
@@ -194,7 +195,8 @@ def _act(form: FormData) -> Act:
 
 def _share(exposures: list[dict[str, Any]]) -> dict[str, int]:
     verified = sum(bool(each["verified"]) for each in exposures)
-    return {"verified": verified, "all": len(exposures)}
+    committed = sum(bool(each.get("committed")) for each in exposures)
+    return {"verified": verified, "committed": committed, "all": len(exposures)}
 
 
 def _by_day(exposures: list[dict[str, Any]]) -> list[tuple[int, float]]:
@@ -220,7 +222,7 @@ def _figures(request: Request, rule: Rule, exposures: list[dict[str, Any]]) -> d
             [(float(each["attenuation"]), float(each["minutes"]), rule.takes(each)) for each in exposures],
         ),
         "verified": drawing.bars(
-            say("Exposures that both sides confirmed"), say("by the word of the log"),
+            say("Exposures marked as verified"), say("by the word of the log"),
             [(say("verified"), shares["verified"]), (say("not verified"), shares["all"] - shares["verified"])],
         ),
         "by_minutes": drawing.curve(

@@ -1,4 +1,5 @@
-"""`anontrace report` and `anontrace pass-on`: hand over the sealed log, never without consent."""
+"""`anontrace report` and `anontrace pass-on`: the result of a test; and handing over the sealed log, never without
+consent."""
 
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from anontrace.companion.network.servers import Servers
     from anontrace.companion.reports.preparing import Intent
     from anontrace.companion.store.state import State
+    from anontrace.companion.store.tests import StoredTest
     from anontrace.companion.store.uploads import StoredUpload
 
 _YES = click.option("--yes", is_flag=True, help="Consent without being asked.")
@@ -40,12 +42,13 @@ def _way(hidden: bool, direct: bool) -> str:
     return HIDDEN if hidden else DIRECTLY if direct else AT_ONCE
 
 
-@click.command(short_help="Report a positive test: hand in your sealed log.")
+@click.command(short_help="Learn the result of your test; hand in your sealed log if it is positive.")
 @click.option(
     "--token",
     metavar="TOKEN",
-    help="The one-time token that you got with the test result. Left out, it is asked for; with -, it is read from "
-    "standard input. Either keeps it from other users of this computer and out of the shell's history.",
+    help="The one-time token that you got at the test. Left out, it is the one that was given before, or is asked for; "
+    "with -, it is read from standard input. Either keeps it from other users of this computer and out of the shell's "
+    "history.",
 )
 @_ways
 @_YES
@@ -54,10 +57,11 @@ def _way(hidden: bool, direct: bool) -> str:
 def report(
     context: Context, token: str | None, without: tuple[str, ...], hidden: bool, direct: bool, yes: bool
 ) -> None:
-    """Report a positive test: hand your sealed contact log to the nymserver.
+    """Learn the result of your test, and if it is positive, hand your sealed contact log to the nymserver.
 
-    It goes through the mixes, so that the nymserver does not see where it comes from. Nobody on the way can read the
-    log, and the health authority sees how close and how long your contacts were, never who they are. Fetch the log
+    Without a result nothing is sent: `anontrace run` asks for it at times of its own and tells you, or repeat the
+    command. The log goes through the mixes, so that the nymserver does not see where it comes from. Nobody on the way
+    can read it, and the health authority sees how close and how long your contacts were, never who they are. Fetch it
     first: `anontrace badge sync`. A broken upload goes on when the command is repeated.
 
     \b
@@ -68,17 +72,24 @@ def report(
       anontrace report --without places
     """
     from anontrace.companion.reports import preparing
+    from anontrace.companion.store.tests import POSITIVE
 
     way = _way(hidden, direct)
-    shown = _token(context, token)
+    test = standing(context, lambda: _token(context, token), token is not None)
+    if test.state != POSITIVE:
+        _show_result(context, test)
+        return
     with context.reading() as state:
-        intent = settle(context, without, yes, lambda *left_out: preparing.intend_report(state, shown, *left_out))
+        intent = settle(
+            context, without, yes,
+            lambda *left_out: preparing.intend_report(state, test.token_hash, test.code, *left_out),
+        )  # fmt: skip
         _consent(context, state, intent, yes, way, "that they met somebody who tested positive")
-    hand_in(context, intent, shown, way)
+    hand_in(context, intent, way)
 
 
-def hand_in(context: Context, intent: "Intent", token: str, way: str) -> None:
-    """Carry out what the wearer has agreed to: a report with this token, by this way."""
+def hand_in(context: Context, intent: "Intent", way: str) -> None:
+    """Carry out what the wearer has agreed to: a report, by this way."""
     from anontrace.companion.reports import preparing
 
     with context.changing() as state:
@@ -87,9 +98,46 @@ def hand_in(context: Context, intent: "Intent", token: str, way: str) -> None:
             _show_done(context, intent)
             return
         with context.servers(state) as servers:
-            stored = preparing.prepare_report(state, servers, intent, token)
+            stored = preparing.prepare_report(state, servers, intent)
             stored = _send(context, state, servers, stored, way)
         _show(context, state, intent, stored, way)
+
+
+def standing(context: Context, token: Callable[[], str], is_given: bool) -> "StoredTest":
+    """How the test stands that is meant: the one of the token that is given, else one that is known, else one whose
+    token is asked for. The authority is asked unless that is known. RefusedError if nothing can come of it."""
+    from anontrace.companion.reports import results
+    from anontrace.companion.store.tests import POSITIVE
+
+    hashes: list[bytes] = []
+    if not is_given:
+        with context.reading() as state:
+            hashes = results.open_tests(state)
+    hashes = hashes or [_token_hash(token())]
+    with context.changing() as state, context.servers(state) as servers:
+        for token_hash in hashes:
+            found = results.standing(state, servers, token_hash)
+            if found.state == POSITIVE:
+                break
+    return found
+
+
+def _token_hash(token: str) -> bytes:
+    from anontrace_shared.errors import AnontraceError
+
+    from anontrace.companion.errors import SetupError
+    from anontrace.wire import onetime
+
+    try:
+        return onetime.token_hash(onetime.normalise(token))
+    except AnontraceError as error:
+        raise SetupError(str(error)) from error
+
+
+def _show_result(context: Context, test: "StoredTest") -> None:
+    from anontrace.companion.reports import presenting
+
+    context.output.show(presenting.document(test), lambda: presenting.lines(test))
 
 
 def _token(context: Context, given: str | None) -> str:
@@ -107,7 +155,7 @@ def _token(context: Context, given: str | None) -> str:
     if context.output.as_json or not sys.stdin.isatty():
         raise SetupError("no token is given, and nobody is here to be asked: give --token, or --token - to read it")
     while True:
-        typed: str = click.prompt("The one-time token that you got with the test result")
+        typed: str = click.prompt("The one-time token that you got at the test")
         try:
             return normalise(typed)
         except AnontraceError as error:
@@ -190,6 +238,8 @@ def _consent(context: Context, state: "State", intent: "Intent", yes: bool, way:
     summary = intent.summary
     days = ", ".join(summary.days) or "unknown days"
     say(f"To be sent to the nymserver: {summary.records} sealed contact records of {days}, {intent.size} bytes.")
+    if intent.left_out:
+        say(f"Of before the commitment, but fetched later, and so left out: {intent.left_out} records.")
     for each in place_lines(intent.places):
         say(each)
     if intent.places:
@@ -280,6 +330,8 @@ def _document(intent: "Intent", case_id: bytes, state: str, way: str | None) -> 
         "blocks": summary.blocks,
         "days": summary.days,
         "bytes": intent.size,
+        "committed": bool(intent.proof),
+        "left_out": intent.left_out,
         "places": place_document(intent.places),
         "way": way,
     }

@@ -99,8 +99,19 @@ def look(context: Context) -> Found:
             waiting=waiting_uploads.waiting(state),
             level=waiting_uploads.run_level(state).name,
             running=is_held(context.folder, RUN_FILE),
-            refused=state.uploads.last_refused(int(now) - REFUSED_SECONDS),
+            refused=_refused(state, int(now) - REFUSED_SECONDS),
         )
+
+
+def _refused(state: "State", since: int) -> str | None:
+    """The kind of what was handed in last, if it was refused since then: a log, or the token for one."""
+    from anontrace.companion.store.tests import ENDED
+    from anontrace.companion.store.uploads import REPORT
+
+    tests = state.tests.all()
+    if tests and tests[-1].state == ENDED and tests[-1].changed >= since:
+        return REPORT
+    return state.uploads.last_refused(since)
 
 
 def _doubt(state: "State", now: int) -> str | None:

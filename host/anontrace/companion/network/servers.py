@@ -26,12 +26,13 @@ from anontrace.companion.store.carried import Carried
 from anontrace.companion.store.network import NetworkStore
 from anontrace.mixnet.path import Hop
 from anontrace.mixnet.sizes import MAX_HOPS
-from anontrace.wire import mixes, network, permit, redeem, upload
+from anontrace.wire import mixes, network, permit, upload
+from anontrace.wire import result as results
 from anontrace.wire.choosing_paths import NoPathError, Paths
 from anontrace.wire.look import Answer, Look
 from anontrace.wire.mixes import Mix
 from anontrace.wire.network import Network
-from anontrace.wire.permit import Permit
+from anontrace.wire.result import Question
 
 _PATH_TRIES = 32
 
@@ -205,20 +206,39 @@ class Servers:
         except AnontraceError as error:
             raise AnswerError(f"mailbox server {server}: {error}") from error
 
-    def redeem(self, token: str, log_hash: bytes) -> tuple[bytes, Permit]:
-        """The permit (129) for this log, checked; RefusedError when the health authority says no."""
-        url = f"{self._network.authority.url}/v1/redeem"
-        request = redeem.RedeemRequest(token=token, log_hash=log_hash).model_dump(mode="json")
+    def result(self, asked: Question) -> results.Answer:
+        """How a test stands, by what the health authority has signed; a question without a token is one like others."""
+        return self.read_result(asked, self.fetch_result(asked))
+
+    def fetch_result(self, asked: Question) -> bytes:
+        """The same, to be `read_result`."""
+        url = f"{self._network.authority.url}/v2/result"
         try:
-            answer = redeem.read_reply(self._client.post_json("the health authority", url, request))
-            checked = permit.verify(answer.permit, self._network.authority.key)
-        except RefusedError as error:
-            raise RefusedError(f"{error}; check the token, or ask for a new one") from error
+            return self._client.post("the health authority", url, asked.encode())
+        except NoSuchThingError as error:
+            raise RefusedError(
+                "the health authority is older than this companion; its operator has to bring it up to date"
+            ) from error
+
+    def read_result(self, asked: Question, body: bytes) -> results.Answer:
+        """What the health authority has answered to a question."""
+        key = self._network.authority.key
+        try:
+            answer = results.Answer.parse(body)
+            is_other = False
+            if answer.state is results.State.PERMIT:
+                is_other = permit.verify(answer.permit, key).log_hash != asked.log_hash
+            elif answer.state is results.State.NEGATIVE:
+                is_other = results.verify(answer.statement, key).serial != results.serial(asked.token_hash)
         except AnontraceError as error:
             raise AnswerError(f"the health authority's answer cannot be used: {error}") from error
-        if checked.log_hash != log_hash:
-            raise AnswerError("the health authority's permit is for another log")
-        return answer.permit, checked
+        if is_other:
+            raise AnswerError("the health authority's answer is for another log, or another test")
+        return answer
+
+    def statement(self, data: bytes) -> results.Statement:
+        """What a statement (93) says. AnontraceError unless this network's health authority has signed it."""
+        return results.verify(data, self._network.authority.key)
 
     def upload(self, chunk: bytes) -> upload.Reply:
         """Hand one chunk to the nymserver."""

@@ -4,6 +4,7 @@ hours, what is to be sent is shown, and exactly that is sent."""
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from starlette.responses import Response
 
@@ -13,12 +14,13 @@ from anontrace.companion.commands.leaving_out import PLACES, place_lines
 from anontrace.companion.context import Context
 from anontrace.companion.errors import SetupError
 from anontrace.companion.exposures import cases
-from anontrace.companion.reports import periods, preparing
+from anontrace.companion.reports import periods, preparing, presenting, results
 from anontrace.companion.reports.contact_log import by_hour, summarise
 from anontrace.companion.reports.periods import Period
 from anontrace.companion.reports.preparing import Intent
 from anontrace.companion.schedule import waiting_uploads
 from anontrace.companion.store.state import State
+from anontrace.companion.store.tests import POSITIVE
 from anontrace.companion.store.uploads import REPORT
 from anontrace.companion.words import spoken
 
@@ -30,13 +32,21 @@ WAYS = (report.AT_ONCE, report.HIDDEN, report.DIRECTLY)
 MAX_PERIODS = 400
 
 
+class Asked(NamedTuple):
+    """How a log is to go, and what is left out of it."""
+
+    way: str
+    periods: list[Period]
+    without_places: bool
+
+
 @dataclass(frozen=True)
 class Draft:
     """What was shown: it is sent as it is, or not at all."""
 
     intent: Intent = field(repr=False)
     way: str
-    subject: str = field(repr=False)  # the token, or the case
+    subject: str = field(repr=False)  # the case that is passed on; of a report nothing
 
 
 def report_form(visit: Visit) -> Response:
@@ -53,6 +63,7 @@ def _form(visit: Visit, case: str | None) -> Response:
     with visit.context.reading() as state:
         log, said = preparing.gathered(state)
         told = None if case is None else exposure_view(cases.find(state, case))
+        is_known = bool(results.open_tests(state))
     recorded = by_hour(log)
     lines = [
         {
@@ -64,14 +75,21 @@ def _form(visit: Visit, case: str | None) -> Response:
     ]  # fmt: skip
     return visit.page(
         "hand_in", case=told, lines=lines, places=place_lines(said), ways=WAYS, undated=summarise(log).undated,
-        is_empty=not log,
+        is_empty=not log, is_known=is_known,
     )  # fmt: skip
 
 
 def show_report(visit: Visit) -> Response:
-    """What a report would send."""
-    token = visit.text("token")
-    return _show(visit, token, None, lambda state, *out: preparing.intend_report(state, token, *out))
+    """What a report would send, or why there is none: the result of the test is asked for first."""
+    token, asked = visit.text("token").strip(), _asked(visit)
+    test = report.standing(visit.context, lambda: token, bool(token))
+    if test.state != POSITIVE:
+        return visit.page("result", lines=presenting.lines(test))
+
+    def intend(state: State, *out: object) -> Intent:
+        return preparing.intend_report(state, test.token_hash, test.code, *out)  # type: ignore[arg-type]
+
+    return _show(visit, "", None, intend, asked)
 
 
 def show_pass_on(visit: Visit) -> Response:
@@ -81,14 +99,19 @@ def show_pass_on(visit: Visit) -> Response:
     def intend(state: State, *out: object) -> Intent:
         return preparing.intend_pass_on(state, cases.find(state, case), *out)  # type: ignore[arg-type]
 
-    return _show(visit, case, case, intend)
+    return _show(visit, case, case, intend, _asked(visit))
 
 
-def _show(visit: Visit, subject: str, case: str | None, intend: Callable[..., Intent]) -> Response:
+def _asked(visit: Visit) -> Asked:
+    """What the form says. SetupError if it makes no sense."""
     way = visit.text("way")
     if way not in WAYS:
         raise SetupError(spoken("choose how it is to go"))
-    chosen, without_places = _left_out(visit)
+    return Asked(way, *_left_out(visit))
+
+
+def _show(visit: Visit, subject: str, case: str | None, intend: Callable[..., Intent], asked: Asked) -> Response:
+    way, chosen, without_places = asked
     with visit.context.reading() as state:
         intent = intend(state, chosen, without_places)
         if intent.is_done:
@@ -131,7 +154,7 @@ def send(visit: Visit) -> Response:
 
     def work(context: Context) -> None:
         if draft.intent.kind == REPORT:
-            report.hand_in(context, draft.intent, draft.subject, draft.way)
+            report.hand_in(context, draft.intent, draft.way)
         else:
             report.hand_on(context, draft.intent, draft.subject, draft.way)
 

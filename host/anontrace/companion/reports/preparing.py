@@ -10,8 +10,6 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from anontrace_shared.errors import AnontraceError
-
 from anontrace import clock
 from anontrace.companion.errors import RefusedError, SetupError
 from anontrace.companion.exposures import judging
@@ -21,11 +19,14 @@ from anontrace.companion.store.state import State
 from anontrace.companion.store.states import ACCEPTED, ASKED, REFUSED
 from anontrace.companion.store.uploads import PASS_ON, REPORT, StoredUpload
 from anontrace.mixnet.notification import Kind, Notification
-from anontrace.wire import onetime, places, upload
+from anontrace.wire import commitment, permit, places, upload
+from anontrace.wire.commitment import NONE
 from anontrace.wire.places import NOWHERE, Places
+from anontrace.wire.result import Question
+from anontrace.wire.result import State as Answered
 from anontrace.wire.upload import ChainAuthorization, PermitAuthorization, Upload
 
-from . import contact_log, noted
+from . import contact_log, noted, results
 from .contact_log import Summary
 from .periods import Period
 
@@ -41,6 +42,8 @@ class Intent:
     subject: bytes = field(repr=False)
     log: bytes = field(repr=False)
     places: Places = field(repr=False)  # what it says of places
+    proof: bytes = field(repr=False)  # that it continues the log that was committed at the test; empty if none was
+    left_out: int  # records that cannot count with that commitment
     summary: Summary
     stored: StoredUpload | None = field(repr=False)  # an earlier attempt, taken up again
 
@@ -51,7 +54,8 @@ class Intent:
     @property
     def size(self) -> int:
         """Bytes of the log, with what it says of places, as it is handed in."""
-        return len(self.log) + (0 if self.stored is not None and not self.stored.places else places.SIZE)
+        said = 0 if self.stored is not None and not self.stored.places else places.SIZE
+        return len(self.proof) + len(self.log) + said
 
     @property
     def case_id(self) -> bytes:
@@ -60,14 +64,12 @@ class Intent:
         return self.stored.case_id
 
 
-def intend_report(state: State, token: str, without: Sequence[Period] = (), without_places: bool = False) -> Intent:
+def intend_report(
+    state: State, token_hash: bytes, code: bytes, without: Sequence[Period] = (), without_places: bool = False
+) -> Intent:
     """What a report with this token would send, leaving out some periods, and all that it says of places if that is
-    wished; SetupError for a mistyped token."""
-    try:
-        subject = onetime.token_hash(onetime.normalise(token))
-    except AnontraceError as error:
-        raise SetupError(str(error)) from error
-    return _intend(state, REPORT, subject, without, without_places)
+    wished. `code`: of the log that was committed at the test (10; zero: none); RefusedError if that is not of here."""
+    return _intend(state, REPORT, token_hash, without, without_places, code)
 
 
 def intend_pass_on(
@@ -91,19 +93,33 @@ def gathered(state: State, without: Sequence[Period] = (), without_places: bool 
     return contact_log.gather(state.logs.segments(), now, without), said
 
 
-def _intend(state: State, kind: str, subject: bytes, without: Sequence[Period], without_places: bool) -> Intent:
+def _intend(
+    state: State, kind: str, subject: bytes, without: Sequence[Period], without_places: bool, code: bytes = NONE
+) -> Intent:
     stored = state.uploads.find(kind, subject)
-    if stored is None or stored.state == ACCEPTED:
-        data, said = gathered(state, without, without_places)
-    else:
-        data, said = _fixed(stored)
-    return Intent(kind, subject, data, said, contact_log.summarise(data), stored)
+    if stored is not None and stored.state != ACCEPTED:
+        proof, data, said = _fixed(stored)
+        return Intent(kind, subject, data, said, proof, 0, contact_log.summarise(data), stored)
+    data, said = gathered(state, without, without_places)
+    if code == NONE:
+        return Intent(kind, subject, data, said, b"", 0, contact_log.summarise(data), stored)
+    opening = state.commitments.find(code)
+    if opening is None:
+        raise RefusedError(
+            "another log than that of this companion was committed at the test, or one from before its backup; hand in"
+            " that one, or ask the test site for a token of another test"
+        )
+    bound = opening.bound(data)
+    summary = contact_log.summarise(bound)
+    left_out = contact_log.summarise(data).records - summary.records
+    return Intent(kind, subject, bound, said, opening.prove(bound), left_out, summary, stored)
 
 
-def _fixed(stored: StoredUpload) -> tuple[bytes, Places]:
-    """The log of an upload that is not done, and what it says of places."""
-    log, _ = places.split(stored.log if stored.payload is None else stored.parsed().log)
-    return log, places.decode(stored.places) if stored.places else NOWHERE
+def _fixed(stored: StoredUpload) -> tuple[bytes, bytes, Places]:
+    """The log of an upload that is not done, with the proof before it, and what it says of places."""
+    whole = stored.log if stored.payload is None else stored.parsed().log
+    proof, log = commitment.split(places.split(whole)[0])
+    return proof or b"", log, places.decode(stored.places) if stored.places else NOWHERE
 
 
 def taken_up(state: State, intent: Intent) -> Intent:
@@ -112,25 +128,24 @@ def taken_up(state: State, intent: Intent) -> Intent:
     SetupError if that one sends another log than the wearer has seen.
     """
     stored = state.uploads.find(intent.kind, intent.subject)
-    if stored is not None and stored.state != ACCEPTED and _fixed(stored) != (intent.log, intent.places):
+    if stored is not None and stored.state != ACCEPTED and _fixed(stored) != (intent.proof, intent.log, intent.places):
         raise SetupError(
             "another command has begun this upload with another log; repeat the command to go on with that"
         )
     return replace(intent, stored=stored)
 
 
-def prepare_report(state: State, servers: "Servers", intent: Intent, token: str) -> StoredUpload:
+def prepare_report(state: State, servers: "Servers", intent: Intent) -> StoredUpload:
     """Redeem the token; the upload that it returns is ready to be sent. RefusedError when the authority refuses."""
     stored = intent.stored or _fix(state, intent)
     if stored.state == ASKED:
         stored = _sealed(state, servers, stored)
-        try:
-            data, permit = servers.redeem(onetime.normalise(token), sha256(stored.log).digest())
-        except RefusedError:
+        answer = servers.result(Question(stored.subject, sha256(stored.log).digest()))
+        if answer.state is not Answered.PERMIT:
             state.uploads.finish(stored, REFUSED)
-            raise
-        payload = Upload(PermitAuthorization(data), stored.log).encode()
-        stored = state.uploads.set_ready(stored, permit.case_id, payload)
+            raise RefusedError(results.refusal(answer))
+        payload = Upload(PermitAuthorization(answer.permit), stored.log).encode()
+        stored = state.uploads.set_ready(stored, permit.case_of(answer.permit), payload)
     return stored
 
 
@@ -147,12 +162,13 @@ def prepare_pass_on(state: State, servers: "Servers", intent: Intent, exposure: 
 
 def _fix(state: State, intent: Intent) -> StoredUpload:
     if not intent.log:
+        if intent.left_out:
+            raise SetupError("nothing of the log counts: all of it was fetched after it was committed at the test")
         raise SetupError("there is no contact log to send; run: anontrace badge sync")
     upload_id = secrets.token_bytes(upload.UPLOAD_ID)
     said = intent.places.encode()
-    return state.uploads.add(
-        intent.kind, intent.subject, upload_id, intent.log, int(clock.now()), said, intent.summary.by_day
-    )
+    log = intent.proof + intent.log
+    return state.uploads.add(intent.kind, intent.subject, upload_id, log, int(clock.now()), said, intent.summary.by_day)
 
 
 def _sealed(state: State, servers: "Servers", stored: StoredUpload) -> StoredUpload:

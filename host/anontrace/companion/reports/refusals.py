@@ -10,6 +10,7 @@ _REASONS = {
     Reason.LOG_DOES_NOT_MATCH: "the permit is for another log",
     Reason.ALREADY_USED: "this token was used already",
     Reason.TOO_LARGE: "the log is too large",
+    Reason.NOT_COMMITTED: "it does not continue the log that was committed at the test",
 }
 
 

@@ -28,7 +28,7 @@ from anontrace.companion.errors import (
 from anontrace.companion.exposures import answering
 from anontrace.companion.exposures.presentation import WITHDRAWN, letter_lines, told_lines
 from anontrace.companion.network.servers import Servers
-from anontrace.companion.reports import fragments
+from anontrace.companion.reports import fragments, presenting, results
 from anontrace.companion.schedule import batches, scheduled_polls
 from anontrace.companion.schedule.renewal import SPREAD_SECONDS
 from anontrace.companion.store.badges import Badge
@@ -38,6 +38,7 @@ from anontrace.companion.store.states import ACCEPTED
 from anontrace.companion.store.uploads import StoredUpload
 from anontrace.companion.words import spoken
 from anontrace.wire.levels import LOOK_GAPS, Level
+from anontrace.wire.result import NO_TOKEN
 
 AHEAD_SLOTS = 5 * SLOTS_PER_DAY  # registered ahead, or on the way: their swaps leave over SPREAD_SECONDS
 MIN_SLOTS = SLOTS_PER_DAY // 2  # below that, addresses are registered at once instead of by and by
@@ -54,6 +55,7 @@ APART_SECONDS = 30.0  # real time, at most, between two tasks, or the directory 
 TOP_UP = "addresses"
 MESSAGES = "messages"
 POLL = "poll"
+RESULT = "result"
 BADGE = "badge"
 LEVEL, CLOCK, UPLOAD, ANSWER = "level", "clock", "upload", "answer"  # no tasks, but what an event may be about
 
@@ -103,6 +105,7 @@ class Run:
             TOP_UP: self._top_up,
             MESSAGES: lambda state, servers: batches.send(state, servers, self._level_of(state), self._rng),
             POLL: self._poll,
+            RESULT: self._result,
         }
 
     def begin(self) -> None:
@@ -296,6 +299,19 @@ class Run:
         if polled.failure is not None:
             raise polled.failure
 
+    def _result(self, state: State, servers: Servers) -> None:
+        """Ask for the result of a test that waits for one; of none, if there is none, so that this does not show."""
+        asked = results.question(state)
+        try:
+            answer = servers.result(asked)
+        except CompanionError:
+            if asked.token_hash != NO_TOKEN:
+                raise
+            return  # nothing was to be learnt
+        found = results.take(state, asked, answer)
+        if found is not None:
+            self._event(RESULT, presenting.lines(found), news=True, **presenting.document(found))
+
     def _tell_of_uploads(self, ended: list[tuple[StoredUpload, str | None]]) -> None:
         for stored, refusal in ended:
             case = None if stored.case_id is None else stored.case_id.hex()
@@ -350,6 +366,6 @@ class Run:
 def _mean_gaps(level: Level) -> dict[str, float]:
     """For each task the seconds between two times that it is due, in the mean."""
     a_day = {
-        TOP_UP: TOP_UPS, MESSAGES: level.messages, POLL: level.looks, BADGE: BADGE_SYNCS,
+        TOP_UP: TOP_UPS, MESSAGES: level.messages, POLL: level.looks, RESULT: level.results, BADGE: BADGE_SYNCS,
     }  # fmt: skip
     return {task: DAY_SECONDS / times for task, times in a_day.items()}

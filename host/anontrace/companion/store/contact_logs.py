@@ -5,13 +5,14 @@ The companion cannot read the log: it keeps, hands on and deletes whole blocks.
 
 from collections.abc import Callable
 
+from anontrace.companion.store.commitments import ROOM
 from anontrace.companion.store.database import Database
 from anontrace.wire import places
 
 
 class LogStore:
     def __init__(self, database: Database, handed_in: Callable[[], int]) -> None:
-        """`handed_in`: how many bytes uploads hold of it by now."""
+        """`handed_in`: how many bytes uploads and commitments hold of it by now."""
         self._db = database
         self._handed_in = handed_in
 
@@ -33,9 +34,9 @@ class LogStore:
             self.keep_room()
 
     def keep_room(self) -> None:
-        """Have room for the log once more, with what it says of places, so that it does not show whether it is handed
-        in; runs within the caller's transaction."""
-        self._db.spare(self.size() + places.SIZE + places.PLAIN - self._handed_in())
+        """Have room for the log once more, with what it says of places and what binds it, so that it does not show
+        whether it is committed or handed in; runs within the caller's transaction."""
+        self._db.spare(max(self.size() + places.SIZE + places.PLAIN + ROOM - self._handed_in(), 0))
 
     def size(self) -> int:
         """Bytes of the log as far as it is stored."""

@@ -197,6 +197,17 @@ MIGRATIONS = (
     );
     ALTER TABLE uploads ADD COLUMN days TEXT NOT NULL DEFAULT '{}';
     """,
+    # What codes bind, and the tests whose results are asked for.
+    """
+    CREATE TABLE commitments (
+        id INTEGER PRIMARY KEY, code BLOB NOT NULL, opening BLOB NOT NULL, made INTEGER NOT NULL
+    );
+    CREATE TABLE tests (
+        id INTEGER PRIMARY KEY, token_hash BLOB NOT NULL UNIQUE,
+        state TEXT NOT NULL CHECK (state IN ('waiting', 'positive', 'negative', 'ended')),
+        code BLOB NOT NULL, statement BLOB NOT NULL, made INTEGER NOT NULL, changed INTEGER NOT NULL
+    );
+    """,
 )
 ENCRYPTED = 5  # the first version that is encrypted as a whole
 

@@ -18,6 +18,7 @@ from anontrace.companion.store import database, making, older
 from anontrace.companion.store.addresses import AddressStore
 from anontrace.companion.store.badges import BadgeStore
 from anontrace.companion.store.carried import Carried, CarriedStore
+from anontrace.companion.store.commitments import CommitmentStore
 from anontrace.companion.store.contact_answers import ContactAnswerStore
 from anontrace.companion.store.contact_logs import LogStore
 from anontrace.companion.store.expected import ExpectedStore
@@ -28,6 +29,7 @@ from anontrace.companion.store.notifications import NotificationStore
 from anontrace.companion.store.places import PlaceStore
 from anontrace.companion.store.receipts import ReceiptStore
 from anontrace.companion.store.renewals import RenewalStore
+from anontrace.companion.store.tests import TestStore
 from anontrace.companion.store.timetable import TimetableStore
 from anontrace.companion.store.uploads import UploadStore
 
@@ -50,7 +52,9 @@ class State:
         self.groups = GroupStore(self._db)
         self.expected = ExpectedStore(self._db)
         self.uploads = UploadStore(self._db)
-        self.logs = LogStore(self._db, self.uploads.size)
+        self.commitments = CommitmentStore(self._db)
+        self.tests = TestStore(self._db)
+        self.logs = LogStore(self._db, lambda: self.uploads.size() + self.commitments.size())
         self.notifications = NotificationStore(self._db)
         self.contact_answers = ContactAnswerStore(self._db)
         self.renewals = RenewalStore(self._db)
@@ -74,6 +78,8 @@ class State:
             self.groups.forget(now)
             self.logs.forget(now)
             self.places.forget(now)
+            self.commitments.forget(now)
+            self.tests.forget(now)
             self.notifications.forget(now)
             self.contact_answers.forget(now)
             self.notifications.forget_cases(self.uploads.forget(now))

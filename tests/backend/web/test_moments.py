@@ -5,8 +5,8 @@ from random import Random
 from types import SimpleNamespace
 
 import pytest
-from anontrace.backend.mailbox import moments
-from anontrace.backend.mailbox.moments import Moments
+from anontrace.backend.web import moments
+from anontrace.backend.web.moments import Moments
 
 
 @pytest.fixture
