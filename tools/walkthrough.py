@@ -33,6 +33,8 @@ same servers, badges and radio as in `make demo`, on a simulated Monday in Janua
 `python -m tools.walkthrough` writes this page anew. A flash folder called `badge` stands in for the USB port here: with
 a badge of your own, write `--usb /dev/ttyUSB0`, or whatever port it is on. Without a board, `make badge` runs a
 simulated one in a terminal and says what to type in another.
+
+Everything here can be done in a browser too: `anontrace open` ([run.md](run.md#in-a-browser)).
 """
 
 ANSWER = """\

@@ -11,6 +11,7 @@ from anontrace import clock
 from anontrace.companion import words
 from anontrace.companion.commands import status
 from anontrace.companion.context import Context
+from anontrace.companion.doctor import Check
 from anontrace.companion.errors import ServiceError
 from anontrace.companion.keys import keyfile, passphrase
 from anontrace.companion.keys.passphrase import SALT, Stretching
@@ -142,6 +143,14 @@ def test_an_answer_is_shown_in_full_and_exactly_that_is_sent_once(served, wearer
     assert posted(served, wearer, "/answers/send", draft=draft[1]).headers["location"] == "/exposures"
     with served.context.changing() as state:
         state.notifications.forget_cases({CASE})
+
+
+def test_what_is_wrong_around_the_wearer_is_found_on_the_page(served, wearer, monkeypatch):
+    monkeypatch.setattr("anontrace.companion.doctor.bluetooth", lambda _: Check("bluetooth", False, "it is off", "on"))
+    assert posted(served, wearer, "/settings/around").headers["location"] == "/working"
+    eventually("it has ended", lambda: not served.site.tasks.is_busy)
+    shown = wearer.get("/working").text
+    assert "WRONG, bluetooth: it is off \u2192 on" in shown and "well, versions: anontrace" in shown
 
 
 def test_hours_are_chosen_and_exactly_what_is_shown_is_kept_to_be_sent(served, wearer, heard):

@@ -28,7 +28,7 @@ def doctor(context: Context, no_bluetooth: bool) -> None:
     from anontrace.companion.errors import CompanionError
 
     found: list[Check] = []
-    for check in _checks(context, no_bluetooth):
+    for check in checks(context, no_bluetooth):
         found.append(check)
         if not context.output.as_json:
             _show(check)
@@ -42,7 +42,8 @@ def doctor(context: Context, no_bluetooth: bool) -> None:
     context.output.show(document, lambda: ["All is well."])
 
 
-def _checks(context: Context, no_bluetooth: bool) -> "Iterator[Check]":
+def checks(context: Context, no_bluetooth: bool) -> "Iterator[Check]":
+    """All that is looked at, one after the other."""
     from anontrace.companion import doctor
     from anontrace.companion.errors import StateError
     from anontrace.companion.store import making

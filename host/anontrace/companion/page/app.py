@@ -54,6 +54,7 @@ FORMS: dict[str, View] = {
     "/send": handing_in.send,
     "/answer/{case}": answering.show,
     "/answers/send": answering.send,
+    "/settings/around": settings.look_around,
     "/settings/level": settings.set_level,
     "/settings/service": settings.by_itself,
     "/settings/lock": settings.lock_secrets,

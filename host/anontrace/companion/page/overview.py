@@ -28,7 +28,7 @@ AHEAD_DAYS = 6  # of addresses, as far as `run` registers them
 _PLACES = {
     "anontrace register": "/badges#addresses", "anontrace badge": "/badges", "anontrace poll": "/exposures",
     "anontrace pass-on": "/exposures", "anontrace report": "/report", "anontrace run": "/settings",
-    "anontrace doctor": "/settings",
+    "anontrace doctor": "/settings#around",
 }  # fmt: skip
 
 

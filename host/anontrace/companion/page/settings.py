@@ -6,11 +6,13 @@ from pathlib import Path
 from starlette.responses import Response
 
 from anontrace import clock
-from anontrace.companion.commands import backup
+from anontrace.companion.commands import backup, doctor
 from anontrace.companion.commands.passphrase import lock_with
 from anontrace.companion.commands.protecting import KINDS
 from anontrace.companion.commands.service import service
+from anontrace.companion.context import Context
 from anontrace.companion.days import moment_text
+from anontrace.companion.doctor import Check
 from anontrace.companion.errors import CompanionError, SetupError
 from anontrace.companion.keys import keyfile
 from anontrace.companion.schedule.waiting_uploads import run_level
@@ -49,6 +51,25 @@ def _standing() -> str | None:
         return str(service_managers.manager(service_managers.this_system()).standing().state)
     except CompanionError:
         return None
+
+
+def look_around(visit: Visit) -> Response:
+    """What is wrong around the wearer, as `anontrace doctor` finds it."""
+
+    def work(context: Context) -> None:
+        with context.output.progress(later("looking at everything around you")) as progress:
+            found: list[Check] = []
+            for check in doctor.checks(context, no_bluetooth=False):
+                found.append(check)
+                progress(len(found), 0)
+        lines = [
+            f"{spoken('well') if each.ok else spoken('WRONG')}, {each.name}: {each.said}"
+            + (f" → {each.mend}" if each.mend else "")
+            for each in found
+        ]
+        context.output.show({}, lambda: lines)
+
+    return visit.begin(spoken("What is wrong around me"), work)
 
 
 def set_level(visit: Visit) -> Response:
