@@ -79,7 +79,7 @@ mutants: $(READY) ## change a module line by line; its tests have to notice: min
 soak: $(READY) ## two months of a server's life in some minutes: fails unless it stays flat; writes build/soak.json
 	@$(BIN)/python -m tools.soak
 
-man: $(READY) ## write the man pages of both programs, build/man/*.1, from their own help
+man: $(READY) ## write the man pages of the programs, build/man/*.1, from their own help
 	@$(BIN)/python -m tools.manpages build/man
 
 flash: $(READY) ## MicroPython and the firmware onto a badge: PORT=... [BOARD=ESP32_GENERIC_S3] [HARDWARE=name] [FIRMWARE=file.bin, else the pinned one]

@@ -1,4 +1,4 @@
-"""Man pages of both programs from their command lines' own help: `python -m tools.manpages FOLDER`.
+"""Man pages of the programs from their command lines' own help: `python -m tools.manpages FOLDER`.
 
 Walks click's tree, commands that are loaded late too, and writes PROGRAM.1 for each program. Says nothing that --help
 does not say.
@@ -13,8 +13,9 @@ from pathlib import Path
 import click
 from anontrace.backend.cli import group as server
 from anontrace.companion.cli import anontrace
+from anontrace.epidemic.cli import group as simulation
 
-PROGRAMS: dict[str, click.Group] = {"anontrace": anontrace, "anontrace-server": server}
+PROGRAMS: dict[str, click.Group] = {"anontrace": anontrace, "anontrace-server": server, "anontrace-sim": simulation}
 _AS_IT_STANDS = "\b"  # click: what follows, up to an empty line, is not wrapped
 
 

@@ -37,7 +37,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]
 
 
 def test_each_program_has_a_page_and_each_command_is_in_it(pages: dict[str, Path]) -> None:
-    assert set(pages) == {"anontrace", "anontrace-server"}
+    assert set(pages) == {"anontrace", "anontrace-server", "anontrace-sim"}
     paths = {context.command_path for _, _, context in TREES}
     assert {"anontrace badge provision", "anontrace pass-on", "anontrace-server authority retract"} <= paths
     for program, command, context in TREES:

@@ -97,9 +97,7 @@ class Chain:
         first = len(self._cases)
         self._cases += [Case(disease="") for _ in who]
         self._patient += who.tolist()
-        self._onset += (
-            np.where(onset <= at, np.floor(np.where(np.isfinite(onset), onset, 0)), _NEVER_ILL).astype(int).tolist()
-        )
+        self._onset += [int(begun) if begun <= known else _NEVER_ILL for begun, known in zip(onset, at, strict=True)]
         self._hand_in(who, at, np.arange(first, len(self._cases)), np.zeros(len(who), np.int64), today, rng)
 
     def passed_on(self, by: Told, today: int) -> None:
@@ -113,7 +111,7 @@ class Chain:
     ) -> None:
         given = self._scenario
         later = rng.exponential(given.wearer_hours, len(who)) + rng.exponential(given.staff_hours, len(who))
-        self._to_decide.add(Told(who, at + later / _HOURS, case, generation, case * 0), first)
+        self._to_decide.add(Told(who, at + later / _HOURS, case, generation, np.zeros_like(case)), first)
 
     def step(self, day: int) -> Told:
         """Decide and send what is due on a day; who is told on it."""

@@ -56,15 +56,20 @@ def read(path: Path) -> ListedPeople:
     one, other = np.repeat(one, width), np.repeat(other, width)
     third = np.repeat(first, width) + np.tile(np.arange(width), len(first))
     # Each pair's thirds of a minute once, and then by the slot: a badge logs one record for each.
-    pair = one * len(names) + other
-    _, kept = np.unique(np.stack([pair, third]), axis=1, return_index=True)
-    pair, slot = pair[kept], third[kept] // THIRDS
-    (pair, slot), thirds = np.unique(np.stack([pair, slot]), axis=1, return_counts=True)
+    (pair, third), _ = _counted(one * len(names) + other, third)
+    (pair, slot), thirds = _counted(pair, third // THIRDS)
     date = slot * THIRDS // DAY_THIRDS
     return ListedPeople(
         names, tuple(_day(pair[date == each], slot[date == each], thirds[date == each], len(names))
                      for each in np.unique(date)),
     )  # fmt: skip
+
+
+def _counted(pair: Array, at: Array) -> tuple[tuple[Array, Array], Array]:
+    """Each pair and time once, in this order, and how often it was there."""
+    first, span = int(at.min()), int(np.ptp(at)) + 1
+    key, counts = np.unique(pair * span + at - first, return_counts=True)
+    return (key // span, key % span + first), counts
 
 
 def _day(pair: Array, slot: Array, thirds: Array, people: int) -> ListedDay:

@@ -10,6 +10,7 @@ from .chain import Chain
 from .course import NOBODY, Course
 from .disease import Disease
 from .manual import Manual
+from .meetings import Kind
 from .people import People
 from .scenario import Scenario, Strategy
 from .told import Told
@@ -17,6 +18,7 @@ from .wearers import Wearers
 
 IN_VAIN_DAYS = 14.0  # before somebody is told: who was not infected in them is told in vain
 _PER = 100_000
+_MOST_DAYS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -78,12 +80,10 @@ class _Epidemic:
         rng = randomness(self._seed, COURSE, day + 1)
         who = np.flatnonzero(self.course.susceptible)
         many = min(len(who), rng.poisson(number) if day else round(number))
-        self._infect(rng.choice(who, many, replace=False), day)
-
-    def _infect(self, who: Array, day: int) -> None:
-        rng = randomness(self._seed, SPREAD, -1 - day if day < 0 else 1_000_000 + day)
-        self.course.infect(who, day + rng.random(len(who)))
-        self._schedule_tests(who)
+        infected = rng.choice(who, many, replace=False)
+        moments = randomness(self._seed, SPREAD, _MOST_DAYS + day).random(many)  # another one than that of meetings
+        self.course.infect(infected, day + moments)
+        self._schedule_tests(infected)
 
     def _schedule_tests(self, who: Array) -> None:
         tests = self._habits.tests[who] & self.course.symptomatic[who]
@@ -96,7 +96,7 @@ class _Epidemic:
         isolated, quarantined = self._isolates_until > day, self._quarantine_until > day
         apart = isolated | quarantined
         meetings = self._people.day(day)
-        meetings = meetings.without((meetings.kind != 0) & (apart[meetings.one] | apart[meetings.other]))
+        meetings = meetings.without((meetings.kind != Kind.HOME) & (apart[meetings.one] | apart[meetings.other]))
         infected = self.course.spread(meetings, day, self._beta, apart, self._scenario.home_contact)
         self._schedule_tests(infected)
         if self.chain is not None:

@@ -33,9 +33,9 @@ EFFECT: tuple[Column, ...] = (
 COST: tuple[Column, ...] = (
     ("strategy", lambda row: row.strategy),
     ("told", lambda row: _number(row.told.mean)),
-    ("for each infection", lambda row: _number(row.told_per_infection, 1)),
+    ("per infection", lambda row: _number(row.told_per_infection, 1)),
     ("in vain", lambda row: _share(row.in_vain_share)),
-    ("quarantine days for each averted", lambda row: _number(row.quarantine_per_averted, 1)),
+    ("quarantine days", lambda row: _number(row.quarantine_per_averted, 1)),
 )
 LIMIT: tuple[Column, ...] = (
     ("strategy", lambda row: row.strategy),
@@ -54,7 +54,7 @@ def tables(findings: Findings) -> list[Table]:
     title = f"{part.title} ({len(part.seeds)} seed{'s' * (len(part.seeds) > 1)}{said})"
     return [
         _table(f"{title}: what it does", EFFECT, findings),
-        _table("whom it tells", COST, findings),
+        _table("whom it tells; quarantine days for each infection averted", COST, findings),
         _table("notifications", LIMIT, findings),
     ]
 
