@@ -24,7 +24,7 @@ from anontrace.companion.store.notifications import StoredNotification
 from anontrace.companion.store.tests import POSITIVE
 from anontrace.companion.store.uploads import PASS_ON, REPORT
 from anontrace.companion.system import service_managers
-from anontrace.wire import onetime
+from anontrace.wire import commitment, onetime
 from anontrace_shared.slots import slot_of
 from nacl.pwhash.argon2id import MEMLIMIT_MIN, OPSLIMIT_MIN
 
@@ -151,6 +151,21 @@ def test_what_is_wrong_around_the_wearer_is_found_on_the_page(served, wearer, mo
     eventually("it has ended", lambda: not served.site.tasks.is_busy)
     shown = wearer.get("/working").text
     assert "WRONG, bluetooth: it is off \u2192 on" in shown and "well, versions: anontrace" in shown
+
+
+def test_the_code_for_a_test_is_shown_as_symbols_and_as_a_picture(served, wearer, heard):
+    refused = posted(served, wearer, "/commit")
+    assert (refused.status_code, "badge sync" in refused.text) == (409, True)
+    with served.context.changing() as state:
+        state.badges.set_synced(state.badges.get(), {}, int(clock.now()))
+    shown = posted(served, wearer, "/commit").text
+    read(shown)
+    (code,) = re.findall(r"<code>([0-9A-Z-]{19})</code>", shown)
+    assert "<svg" in shown and "7 sealed records" in shown
+    with served.context.reading() as state:
+        assert state.commitments.find(commitment.read(code)) is not None
+    with served.context.changing() as state, state.transaction():
+        state.badges._db.run("UPDATE badges SET last_sync = NULL")  # as the others know it
 
 
 def test_hours_are_chosen_and_exactly_what_is_shown_is_kept_to_be_sent(served, wearer, heard):

@@ -3,6 +3,7 @@
 What is found, the document and the lines are a function each; what to do next is in all of them.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from anontrace.companion.schedule.waiting_uploads import Waiting
     from anontrace.companion.store.badges import Badge
     from anontrace.companion.store.state import State
+    from anontrace.companion.store.tests import StoredTest
 
 LOW_SLOTS = 72  # six hours: from then on, registering is due
 SYNC_SECONDS = 86400
@@ -46,6 +48,8 @@ class Found:
     waiting: "list[Waiting]"
     level: str
     running: bool
+    tests: "list[StoredTest]"
+    to_report: int  # positive tests with which no log was handed in
     refused: str | None  # the kind of the last upload, if it was refused
 
 
@@ -73,6 +77,7 @@ def look(context: Context) -> Found:
     from anontrace.companion.exposures import judging
     from anontrace.companion.exposures.cases import assess
     from anontrace.companion.network.proxy import shown_proxy
+    from anontrace.companion.reports import results
     from anontrace.companion.reports.contact_log import gather, summarise
     from anontrace.companion.schedule import waiting_uploads
     from anontrace.companion.store.lock import RUN_FILE, is_held
@@ -99,6 +104,8 @@ def look(context: Context) -> Found:
             waiting=waiting_uploads.waiting(state),
             level=waiting_uploads.run_level(state).name,
             running=is_held(context.folder, RUN_FILE),
+            tests=state.tests.all(),
+            to_report=len(results.to_report(state)),
             refused=_refused(state, int(now) - REFUSED_SECONDS),
         )
 
@@ -129,6 +136,7 @@ def _doubt(state: "State", now: int) -> str | None:
 
 def _document(found: Found) -> dict[str, Any]:
     from anontrace.companion.exposures.presentation import badge_document
+    from anontrace.companion.reports import presenting
 
     badges = [badge_document(badge) for badge in found.badges]
     return {
@@ -151,6 +159,7 @@ def _document(found: Found) -> dict[str, Any]:
         "clock": found.doubt,
         "running": found.running,
         "exposures": len(found.told),
+        "tests": [presenting.document(each) for each in found.tests],
         "uploads": [
             {
                 "kind": each.upload.kind,
@@ -192,6 +201,11 @@ def _lines(found: Found) -> list[str]:
         f"Exposures   {len(found.told) or 'none'}" + (" (anontrace exposures list)" if found.told else ""),
         f"Running     {f'yes, at level {found.level}' if found.running else 'no'}",
     ]
+    if found.tests:
+        count = Counter(each.state for each in found.tests)
+        said.append(
+            f"Tests       {', '.join(f'{many} {each}' for each, many in count.items())} (anontrace result list)"
+        )
     for each in found.waiting:
         said.append(
             f"Upload      {each.upload.kind}: {each.sent} of {each.fragments} fragments sent, the rest within about"
@@ -241,6 +255,8 @@ def todo(found: Found) -> list[tuple[str, str]]:
         if not exposure.passed_on:
             case = exposure.case_id.hex()[:SHORT_CASE]
             steps.append((f"anontrace pass-on {case}", spoken("let those whom you met be told")))
+    if found.to_report:
+        steps.append(("anontrace report", spoken("your test is positive: hand in your log")))
     return steps + _uploads_todo(found.waiting, found.refused)
 
 

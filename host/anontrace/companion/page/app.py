@@ -18,7 +18,7 @@ from anontrace.companion.context import Context
 from anontrace.companion.words import spoken
 from anontrace.pages.shelter import Sheltered
 
-from . import answering, doing, handing_in, overview, settings
+from . import answering, committing, doing, handing_in, overview, settings
 from .door import POLICY, Door, Guarded
 from .life import Life
 from .tasks import Tasks
@@ -49,6 +49,7 @@ FORMS: dict[str, View] = {
     "/badges/sync": doing.syncing,
     "/badges/provision": doing.provisioning,
     "/badges/set": doing.setting_badge,
+    "/commit": committing.commit,
     "/report": handing_in.show_report,
     "/pass-on/{case}": handing_in.show_pass_on,
     "/send": handing_in.send,

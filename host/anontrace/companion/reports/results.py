@@ -52,12 +52,17 @@ def standing(state: State, servers: "Servers", token_hash: bytes) -> StoredTest:
     return now
 
 
-def open_tests(state: State) -> list[bytes]:
-    """The tokens' hashes of the positive tests with which no log was handed in yet, then of those that wait for their
-    result; each the latest first."""
+def to_report(state: State) -> list[bytes]:
+    """The tokens' hashes of the positive tests with which no log was handed in yet, the latest first."""
     done = {each.subject for each in state.uploads.all() if each.kind == REPORT and each.state == ACCEPTED}
-    tests = [each for each in reversed(state.tests.all()) if each.token_hash not in done]
-    return [each.token_hash for wanted in (POSITIVE, WAITING) for each in tests if each.state == wanted]
+    tests = reversed(state.tests.all())
+    return [each.token_hash for each in tests if each.state == POSITIVE and each.token_hash not in done]
+
+
+def open_tests(state: State) -> list[bytes]:
+    """Those, and then of the tests that wait for their result, the latest first."""
+    waiting = [each.token_hash for each in reversed(state.tests.all()) if each.state == WAITING]
+    return to_report(state) + waiting
 
 
 def question(state: State) -> Question:

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 
 TITLE = "Anontrace"
-TEXT = "There is a message for you. Open a terminal and run: anontrace exposures list"
+TEXT = "There is a message for you. Open a terminal and run: anontrace status"
 
 _WINDOWS = (
     "[Windows.UI.Notifications.ToastNotificationManager, Windows.UI.Notifications, ContentType=WindowsRuntime] > $null;"
