@@ -5,13 +5,14 @@ from random import Random
 import pytest
 from anontrace.mixnet import parts
 from anontrace_shared.errors import FormatError
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 TEXT = "Kommen Sie am Montag zwischen 8 und 12 Uhr ins Gesundheitsamt, Lindenstra\u00dfe 3 \u260e 555 0100"
 VISIBLE = st.characters(min_codepoint=32, max_codepoint=0x2FFF, exclude_categories=("Cc", "Cf", "Cs", "Zl", "Zp", "Cn"))
 
 
+@settings(max_examples=40)
 @given(
     st.text(VISIBLE, min_size=43, max_size=150),
     st.lists(st.integers(0, 65535), min_size=12, max_size=20, unique=True),
