@@ -302,6 +302,7 @@ def contact_answer() -> dict[str, Any]:
     for said, phone, near, own_log, note, is_back in (
         (1 | 2 | 16, "+4930123456", [3, 1, 0, 6], 2, "Ada Ł., ab 17 Uhr", True),
         (4, "", [0, 0, 0, 0], 0, "", True),
+        (1 | 16, "", [0, 0, 0, 2], 3, "", True),
         (8 | 1, "", [0, 0, 0, 0], 0, "", False),
     ):
         way = number(MIXES[0].number if is_back else 0, 1) + (header if is_back else fixed("no way back", 141))

@@ -159,11 +159,71 @@ def test_a_letter_comes_home_by_the_header_and_opens_for_who_answered_alone() ->
             letter.seal(key, TAG, unfit)
 
 
-@pytest.mark.parametrize(("minutes", "number"), [(0, 0), (0.1, 1), (5, 1), (5.1, 2), (15, 2), (120, 5), (121, 6)])
-def test_minutes_are_handed_over_in_classes(minutes: float, number: int) -> None:
+@pytest.mark.parametrize(("minutes", "number"), [
+    (0, 0), (0.1, 1), (5, 1), (5.1, 2), (15, 2), (15.1, 3), (30, 3), (30.1, 4), (60, 4), (60.1, 5), (120, 5),
+    (120.1, 6),
+])  # fmt: skip
+def test_minutes_are_handed_over_in_classes_and_nearness_in_the_bins_of_protocol_section_7(
+    minutes: float, number: int
+) -> None:
     assert contact_answer.minutes_class(minutes) == number
+    assert contact_answer.NEAR_BINS == (55, 63, 73)
 
 
 def test_nothing_of_an_answer_shows_in_its_repr() -> None:
-    shown = repr(contact_answer.Opened(answer(), b"reply key"))
-    assert not any(each in shown for each in ("4930", "Ada", "reply key"))
+    made = answer(
+        said=Said.CALL | Said.NEARNESS, nearness=(6, 5, 4, 3), own_log=OwnLog.PARTLY, first_mix=1, header=b"head" * 35
+    )
+    shown = repr(contact_answer.Opened(made, b"reply key"))
+    assert not any(each in shown for each in ("4930", "Ada", "reply key", "6, 5", "PARTLY", "head"))
+
+
+def test_each_field_is_taken_up_to_its_bounds_and_not_beyond() -> None:
+    near: dict[str, Any] = {"said": Said.TEST | Said.NEARNESS, "number": ""}
+    for good in ({"day": 0}, {"day": 65535}, near | {"nearness": (0, 6, 0, 6)}):
+        assert ContactAnswer.decode(answer(**good).encode()) == answer(**good)
+    for mix in (1, 255):
+        made = answer(first_mix=mix, header=bytes(141))
+        assert ContactAnswer.decode(made.encode()) == made
+    for bad, complaint in (
+        ({"day": -1}, "out of range"),
+        (near | {"nearness": (0, -1, 0, 0)}, "classes"),
+        (near | {"nearness": (0, 0, 0, 0, 0)}, "classes"),
+        ({"first_mix": -1, "header": bytes(141)}, "way back"),
+        ({"first_mix": 256, "header": bytes(141)}, "way back"),
+        ({"first_mix": 1, "header": bytes(140)}, "way back"),
+        ({"first_mix": 1, "header": bytes(142)}, "way back"),
+    ):
+        with pytest.raises(FormatError, match=complaint):
+            answer(**bad).encode()
+
+
+def test_what_has_another_size_is_no_answer() -> None:
+    content, sealed = answer().encode(), sealed_of(answer())
+    for wrong in (content[:-1], content + b"\0"):
+        with pytest.raises(FormatError, match="instead of 182"):
+            ContactAnswer.decode(wrong)
+    for wrong in (sealed[:-1], sealed + b"\0"):
+        with pytest.raises(FormatError, match="wrong size"):
+            contact_answer.open(SECRET, AUTHORITY, TAG, wrong)
+    for case, report in ((15, 8), (17, 8), (16, 7), (16, 9), (15, 9), (17, 7)):
+        with pytest.raises(FormatError, match="wrong size"):
+            contact_answer.told_tag(bytes(case), bytes(report))
+    for size in (7, 9):
+        with pytest.raises(FormatError, match="is none"):
+            phone.decode(b"\x12\x34\x56".ljust(size, b"\xff"))
+    for said in (0x20, 0x21, 0x40, 0x80, 0xFF):
+        with pytest.raises(FormatError, match="no meaning"):
+            ContactAnswer.decode(bytes((said,)) + content[1:])
+
+
+def test_a_secret_and_the_filling_of_an_answer_are_drawn_once_each() -> None:
+    drawn: list[int] = []
+
+    def draw(size: int) -> bytes:
+        drawn.append(size)
+        return os.urandom(size)
+
+    contact_answer.seal(AUTHORITY, TAG, answer(), draw)
+    contact_answer.seal(AUTHORITY, TAG, answer(first_mix=1, header=bytes(141)), draw)
+    assert drawn == [32, 141, 32]
