@@ -4,12 +4,13 @@ import csv
 import json
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from anontrace.epidemic import cli, experiments
+from anontrace.epidemic import cli, experiments, listed
 from anontrace.epidemic.running import Result
 
 USUAL = ("run", "--people", "300", "--days", "12", "--seeds", "2", "--workers", "1", "--strategies", "nothing,1")
@@ -81,7 +82,7 @@ def test_who_interrupts_keeps_what_is_done_and_is_told_that_it_is_partial(
         (["--minutes", "0"], "minutes: "),
         (["--limit", "-1"], "limit"),
         (["--disease", "no-such"], "cannot be read"),
-        (["--contacts", "{list}"], "list.csv"),
+        (["--contacts", "{list}"], "--people is for made people"),
         (["--output", "{list}"], "list.csv"),
         (["--workers", "0"], "--workers"),
     ],
@@ -96,6 +97,29 @@ def test_bad_input_is_told_in_one_line(
     assert called(monkeypatch, *USUAL, "--output", str(tmp_path / "out"), *given) in (1, 2)
     error = capsys.readouterr().err.strip()
     assert said in error and error.count("\n") == 0 and "Traceback" not in error and "\x1b" not in error
+
+
+def test_a_contact_list_that_is_none_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, content in (("no.csv", "this,is,no\ncontact,list,at all\n"), ("empty.csv", ""), ("none.csv", None)):
+        if content is not None:
+            (tmp_path / name).write_text(content)
+        output = tmp_path / "out"
+        assert called(monkeypatch, "run", "--contacts", str(tmp_path / name), "--output", str(output)) == 1
+        error = capsys.readouterr().err.strip()
+        assert name in error and error.count("\n") == 0 and not output.exists()
+    (tmp_path / "list.csv").write_text("t,i,j\n20,1,2\n40,2,3\n")
+    monkeypatch.setattr(listed, "MAX_PEOPLE", 2)
+    assert called(monkeypatch, "run", "--contacts", str(tmp_path / "list.csv"), "--output", str(output)) == 1
+    assert "3 people, and a simulation takes 2" in capsys.readouterr().err
+
+
+def test_what_is_not_installed_is_named() -> None:
+    program = "import sys; sys.modules['numpy'] = None; from anontrace.epidemic import cli; cli.main()"
+    done = subprocess.run([sys.executable, "-c", program, *USUAL], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "anontrace-sim: numpy is not installed; run: pip install 'anontrace[sim]'\n"
 
 
 def test_a_full_disk_is_said(

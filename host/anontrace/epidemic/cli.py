@@ -85,6 +85,8 @@ def run(
 
     given = _settings(settings) | _given(days=days, r=r, wearers=wearers)
     if people is not None:
+        if contacts is not None:
+            raise EpidemicError("--people is for made people; a contact list has its own")
         given["people"] = people
     scenario = checked(Scenario, given)
     common = _given(minutes=minutes, attenuation=attenuation, limit=limit)
