@@ -12,6 +12,7 @@ from .arrays import Array
 from .summary import INTERVAL, Findings, Row
 
 _WIDTH, _HEIGHT, _DPI = 11.0, 3.0, 80
+_LAYOUT = {"left": 0.08, "right": 0.98, "bottom": 0.06, "top": 0.93, "hspace": 0.25}  # parts of the whole
 _COLOURS = (
     *("#4d4d4d", "#a6761d", "#1b9e77", "#66c2a5", "#7570b3", "#b3b0d6"),
     *("#d95f02", "#fdb07a", "#e7298a", "#f4a6cf", "#1f78b4", "#a6cee3"),
@@ -28,7 +29,7 @@ def draw(folder: Path, findings: Findings) -> list[Path]:
 
 
 def _figure(rows: int, title: str) -> Figure:
-    figure = Figure(figsize=(_WIDTH, _HEIGHT * rows), layout="constrained")
+    figure = Figure(figsize=(_WIDTH, _HEIGHT * rows))
     FigureCanvasAgg(figure)
     figure.suptitle(title)
     return figure
@@ -36,7 +37,7 @@ def _figure(rows: int, title: str) -> Figure:
 
 def _by_day(findings: Findings, said: str) -> Figure:
     figure = _figure(4, f"{findings.part.title}{said}")
-    infections, r, sent, told = figure.subplots(4, 1)
+    infections, r, sent, told = figure.subplots(4, 1, gridspec_kw=_LAYOUT)
     for colour, name in zip(_COLOURS * 8, findings.results, strict=False):
         _band(infections, findings.by_day(name, "infections"), colour, name)
         weeks = findings.r_by_week(name)
@@ -72,7 +73,9 @@ def _band(axes: Axes, values: Array, colour: str, name: str = "", at: Array | No
 def _outcome(findings: Findings, said: str) -> Figure:
     rows = findings.rows()
     figure = _figure(2, f"{findings.part.title}{said}")
-    (averted, told), (vain, quarantine) = figure.subplots(2, 2)
+    (averted, told), (vain, quarantine) = figure.subplots(
+        2, 2, gridspec_kw=_LAYOUT | {"left": 0.15, "wspace": 0.4, "top": 0.87}
+    )
     _bars(averted, rows, "infections averted (line: nine of ten seeds)", lambda row: row.averted.mean)
     for place, row in enumerate(rows):
         if row.averted.low is not None and row.averted.high is not None:
