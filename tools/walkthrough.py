@@ -9,13 +9,14 @@ import io
 import os
 import pty
 import re
+import sys
 import tempfile
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
-from tools.demo.backend import Backend, script
+from tools.demo.backend import Backend
 from tools.demo.processes import Processes
 from tools.simulator.air import Air
 
@@ -80,7 +81,7 @@ class Wearer:
         """Run a command on a terminal; all that is on the screen then. `answers` are typed at its questions."""
         leader, follower = pty.openpty()
         process = await asyncio.create_subprocess_exec(
-            script("anontrace"), *arguments,
+            str(Path(sys.executable).with_name("anontrace")), *arguments,
             cwd=self.folder, env=self._environment, stdin=follower, stdout=follower, stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
         )  # fmt: skip

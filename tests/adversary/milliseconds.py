@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from tests.adversary.figures import auc
-from tests.loaded import ROOT
+from tools.loaded import ROOT
 
 
 class Record(NamedTuple):

@@ -3,7 +3,7 @@
 from anontrace import backend
 from anontrace.backend import cli
 
-from tests import loaded
+from tools import loaded
 
 PROGRAM = loaded.Program(__name__)
 

@@ -16,8 +16,8 @@ from anontrace.backend.cli.network import init
 
 from tests.backend import signed_in
 from tests.backend.loaded import PROGRAM
-from tests.loaded import Forked
 from tests.patience import HANG_SECONDS, eventually
+from tools.loaded import Forked
 
 COMMAND = str(Path(sys.executable).with_name("anontrace-server"))
 

@@ -14,11 +14,11 @@ from typing import Any
 import httpx
 import pytest
 
-from tests import loaded
 from tests.backend import signed_in
 from tests.backend.loaded import PROGRAM as SERVERS
 from tests.companion.loaded import PROGRAM
 from tests.patience import HANG_SECONDS, eventually
+from tools import loaded
 
 BIN = Path(sys.executable).parent
 START = 1_767_600_000  # 2026-01-05 08:00 UTC, the beginning of a slot

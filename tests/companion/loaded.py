@@ -8,7 +8,7 @@ from anontrace.companion.keys.passphrase import SALT, Stretching
 from anontrace.companion.schedule import run as scheduled
 from nacl.pwhash.argon2id import MEMLIMIT_MIN, OPSLIMIT_MIN
 
-from tests import loaded
+from tools import loaded
 
 CHEAP = "CHEAP_ARGON2ID"  # in a command's environment: new keys of passphrases at the least cost that there is
 BUMBLE = "bumble_"  # modules heavier than all the rest, which few commands need

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import secrets
-import sys
 import time
 import tomllib
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import httpx
 from anontrace.backend import config
 
 from tools.demo.processes import DemoError, Processes
+from tools.demo.programs import SERVER
 
 MIXES = 3
 _STAFF = _SITE, _DECIDER = "test-site", "decider"  # roles, which are their names too
@@ -33,18 +33,12 @@ class Login:
     code: str
 
 
-def script(name: str) -> str:
-    """A command that this project installs, from the environment that this runs in."""
-    return str(Path(sys.executable).parent / name)
-
-
 class Backend:
     """Discovery, mixes, nymserver, mailbox server and health authority, and what the authority's staff do."""
 
     def __init__(self, folder: Path, processes: Processes) -> None:
         self._folder = folder
         self._processes = processes
-        self._server = script("anontrace-server")
 
     @property
     def network_file(self) -> Path:
@@ -54,7 +48,7 @@ class Backend:
     async def start(self) -> list[str]:
         """Lay out and start all servers; their names."""
         options = ["--mixes", str(MIXES), "--delay", str(_DELAY), "--pace", str(_PACE)]
-        code, _, errors = await self._processes.run("init", [self._server, "init", str(self._folder), *options])
+        code, _, errors = await self._processes.run("init", SERVER, ["init", str(self._folder), *options])
         if code:
             raise DemoError(f"the backend could not be laid out: {errors.strip()}")
         names = sorted(path.parent.name for path in self._folder.glob("*/server.toml"))
@@ -83,7 +77,7 @@ class Backend:
         return config.load(self._folder / "authority").config.portal_origin
 
     async def _serve(self, name: str) -> None:
-        await self._processes.serve(name, [self._server, "run", str(self._folder / name)], f"listening {name} ")
+        await self._processes.serve(name, SERVER, ["run", str(self._folder / name)], f"listening {name} ")
 
     async def _until_ready(self, name: str) -> None:
         """Wait until the server knows all others."""
@@ -97,9 +91,9 @@ class Backend:
 
     async def _command(self, role: str, *arguments: str, typed: str = "") -> Any:
         """One command of somebody of the health authority's staff; its JSON answer."""
-        command = [self._server, *arguments, "--json", "--config", str(self._folder / "authority")]
+        words = [*arguments, "--json", "--config", str(self._folder / "authority")]
         session = {"ANONTRACE_STAFF_SESSION": str(self._folder / f"{role}.session")}
-        code, output, errors = await self._processes.run("staff", command, typed, session)
+        code, output, errors = await self._processes.run("staff", SERVER, words, typed, session)
         if code:
             self._processes.check()
             raise DemoError(f"{' '.join(arguments[:2])} failed: {errors.strip()}")

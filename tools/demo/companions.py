@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tools.demo.backend import script
 from tools.demo.processes import DemoError, Processes
+from tools.demo.programs import COMPANION
 
 
 class Companion:
@@ -26,7 +26,7 @@ class Companion:
             options += ["--adapter", self.adapter]
         async with self._turns:
             code, output, errors = await self._processes.run(
-                f"companion-{self.person}", [script("anontrace"), *options, *arguments]
+                f"companion-{self.person}", COMPANION, [*options, *arguments]
             )
         try:
             answer = json.loads(output)

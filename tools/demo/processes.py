@@ -1,19 +1,22 @@
 """The processes of the demonstration: started with their own log files, watched, and all stopped at the end.
 
-Children get a session of their own, so that Ctrl-C reaches only the demonstration, which then stops them in order.
+None of them is of the demonstration's own session, so that Ctrl-C reaches only itself, and it stops them in order.
 """
 
 import asyncio
-import contextlib
 import os
-import signal
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from tools.demo.programs import PROGRAMS
+from tools.loaded import Forked
 
 # Real seconds: for a server to get ready, for a command to end, for a process to end when asked, before it is killed.
 _START = 600.0
 _COMMAND = 600.0
 _PATIENCE = 30.0
+_GLANCE = 0.5  # in which a thread looks up from waiting, so that it does not keep anybody who has given up
 
 
 class DemoError(Exception):
@@ -26,74 +29,85 @@ async def _drain(stream: asyncio.StreamReader) -> None:
         pass
 
 
+async def _ends(process: Forked) -> None:
+    while not await asyncio.to_thread(process.ends_within, _GLANCE):
+        pass
+
+
 class Processes:
     """Everything that the demonstration has started, with one environment and a folder for logs."""
 
     def __init__(self, logs: Path, environment: Mapping[str, str]) -> None:
         self._logs = logs
         self._environment = {**os.environ, **environment}
-        self._running: dict[str, asyncio.subprocess.Process] = {}
+        self._running: dict[str, Forked] = {}
         self._drains: list[asyncio.Task[None]] = []
 
-    async def serve(self, name: str, command: Sequence[str], ready: str) -> None:
+    async def serve(self, name: str, program: str, arguments: Sequence[str], ready: str) -> None:
         """Start a process that goes on running, and wait until it prints a line that begins with `ready`."""
-        log = self._logs / f"{name}.log"
-        with log.open("ab") as errors:
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=errors,
-                env=self._environment,
-                start_new_session=True,
-            )
+        output, writing = os.pipe()
+        said = asyncio.StreamReader()
+        await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(said), os.fdopen(output, "rb")
+        )
+        with tempfile.TemporaryFile() as nothing, (self._logs / f"{name}.log").open("ab") as log:
+            streams = [nothing.fileno(), writing, log.fileno()]
+            try:
+                process = await asyncio.to_thread(PROGRAMS[program].start, arguments, self._environment, streams)
+            finally:
+                os.close(writing)
         self._running[name] = process
-        assert process.stdout is not None
         try:
             async with asyncio.timeout(_START):
-                while line := await process.stdout.readline():
+                while line := await said.readline():
                     if line.decode(errors="replace").startswith(ready):
-                        self._drains.append(asyncio.create_task(_drain(process.stdout)))
+                        self._drains.append(asyncio.create_task(_drain(said)))
                         return
         except TimeoutError:
             raise DemoError(f"{name} was not ready after {_START:.0f} s: {self._last_line(name)}") from None
-        await process.wait()
+        await _ends(process)
         del self._running[name]
         raise DemoError(f"{name} ended at its start with exit code {process.returncode}: {self._last_line(name)}")
 
     async def run(
-        self, name: str, command: Sequence[str], typed: str = "", environment: Mapping[str, str] | None = None
+        self,
+        name: str,
+        program: str,
+        arguments: Sequence[str],
+        typed: str = "",
+        environment: Mapping[str, str] | None = None,
     ) -> tuple[int, str, str]:
         """Run a command to its end; its exit code, output and error output. The latter also goes to a log. `typed`: its
         standard input."""
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={**self._environment, **(environment or {})},
-            start_new_session=True,
-        )
-        try:
-            async with asyncio.timeout(_COMMAND):
-                output, errors = await process.communicate(typed.encode())
-        except TimeoutError:
-            raise DemoError(f"{name}: {' '.join(command[1:])} did not end within {_COMMAND:.0f} s") from None
-        finally:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                await process.wait()
-        if errors:
+        with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as errors:
+            given.write(typed.encode())
+            given.seek(0)
+            streams = [given.fileno(), said.fileno(), errors.fileno()]
+            process = await asyncio.to_thread(
+                PROGRAMS[program].start, arguments, {**self._environment, **(environment or {})}, streams
+            )
+            try:
+                async with asyncio.timeout(_COMMAND):
+                    await _ends(process)
+            except TimeoutError:
+                raise DemoError(f"{name}: {' '.join(arguments)} did not end within {_COMMAND:.0f} s") from None
+            finally:
+                if process.poll() is None:
+                    process.kill()
+                    process.wait(_PATIENCE)
+            for file in (said, errors):
+                file.seek(0)
+            output, complaint = said.read(), errors.read()
+        if complaint:
             with (self._logs / f"{name}.log").open("ab") as log:
-                log.write(errors)
+                log.write(complaint)
         assert process.returncode is not None
-        return process.returncode, output.decode(errors="replace"), errors.decode(errors="replace")
+        return process.returncode, output.decode(errors="replace"), complaint.decode(errors="replace")
 
     def check(self) -> None:
         """DemoError if a process that should go on running has ended."""
         for name, process in self._running.items():
-            if process.returncode is not None:
+            if process.poll() is not None:
                 raise DemoError(f"{name} ended with exit code {process.returncode}: {self._last_line(name)}")
 
     def _last_line(self, name: str) -> str:
@@ -105,18 +119,13 @@ class Processes:
 
     async def stop(self) -> None:
         """End everything, politely first."""
-        running = [process for process in self._running.values() if process.returncode is None]
+        running = [process for process in self._running.values() if process.poll() is None]
         self._running.clear()
         for process in running:
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
+            process.terminate()
         for process in running:
-            try:
-                async with asyncio.timeout(_PATIENCE):
-                    await process.wait()
-            except TimeoutError:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                await process.wait()
+            if not await asyncio.to_thread(process.ends_within, _PATIENCE):
+                process.kill()
+                await _ends(process)
         await asyncio.gather(*self._drains)
         self._drains.clear()

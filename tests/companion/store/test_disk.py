@@ -9,10 +9,10 @@ import pytest
 from anontrace.companion.errors import FAILED
 from anontrace.companion.store import database, lock, state
 
-from tests import loaded
 from tests.companion.commands.test_cli import NETWORK
 from tests.companion.conftest import START
 from tests.patience import HANG_SECONDS
+from tools import loaded
 
 ON_A_SMALL_DISK = """
     import json, os, sys, time

@@ -1,8 +1,9 @@
 """Commands of a program, each in a process of its own that is forked from one that has loaded the program already.
 
-Loading takes ten times as long as most commands, and there are a thousand of them in these tests. A fork has arguments,
-environment, folder, streams and an exit code of its own, and begins with the program's `main`, as the installed script
-does. What Python itself reads from the environment when it starts a fork does not notice; that is for the script.
+Loading takes ten times as long as most commands, of which tests and the demonstration give hundreds. A fork has
+arguments, environment, folder, streams and an exit code of its own, and begins with the program's `main`, as the
+installed script does. What Python itself reads from the environment when it starts a fork does not notice; that is for
+the script.
 """
 
 import atexit
@@ -26,8 +27,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NoReturn, Self
 
-from tests.patience import HANG_SECONDS
-
+HANG_SECONDS = 600.0  # after which a command is given up that neither ends nor does what is expected of it
 ROOT = Path(__file__).parents[1]
 READ_BY_PYTHON = ("PYTHON", "LC_", "LANG")
 READ_LATER = ("PYTHON_KEYRING_BACKEND",)
@@ -43,7 +43,7 @@ def fits(environment: Mapping[str, str]) -> bool:
 
 
 class Forked:
-    """A command that has been started; what tests need of a Popen."""
+    """A command that has been started; what is needed of a Popen."""
 
     def __init__(self, answer: socket.socket) -> None:
         self._answer = answer
@@ -52,9 +52,14 @@ class Forked:
         self.returncode: int | None = None
 
     def poll(self) -> int | None:
-        if self.returncode is None and select.select([self._answer], [], [], 0)[0]:
-            self.wait(HANG_SECONDS)
+        self.ends_within(0)
         return self.returncode
+
+    def ends_within(self, seconds: float) -> bool:
+        """Whether it ends in this time, which is waited for."""
+        if self.returncode is None and select.select([self._answer], [], [], seconds)[0]:
+            self.wait(HANG_SECONDS)
+        return self.returncode is not None
 
     def wait(self, timeout: float) -> int:
         """Exit code; below 0 it is the signal that ended the command."""
@@ -111,10 +116,12 @@ class Piped:
 
 
 class Program:
-    """A program whose commands are started in forks. `module`: what is run to load it; it calls `serve`."""
+    """A program whose commands are started in forks. `module`: what is run to load it, with these words; it calls
+    `serve`."""
 
-    def __init__(self, module: str) -> None:
-        self._module = module
+    def __init__(self, module: str, *words: str) -> None:
+        self._command = ["-m", module, *words]
+        self._lock = threading.Lock()  # commands may be started by several threads
 
     def start(self, arguments: Sequence[str], environment: Mapping[str, str], streams: Sequence[int]) -> Forked:
         """A command with these three file descriptors as its streams."""
@@ -145,13 +152,18 @@ class Program:
                 file.seek(0)
             return code, out.read().decode(), err.read().decode()
 
-    @cached_property
+    @property
     def _forking(self) -> socket.socket:
         """To the process that forks, which ends when this socket is closed: with this process at the latest."""
+        with self._lock:
+            return self._loading
+
+    @cached_property
+    def _loading(self) -> socket.socket:
         ours, theirs = socket.socketpair()
         with theirs:
             process = subprocess.Popen(
-                [sys.executable, "-m", self._module, str(theirs.fileno())], cwd=ROOT, pass_fds=[theirs.fileno()],
+                [sys.executable, *self._command, str(theirs.fileno())], cwd=ROOT, pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True,
             )  # fmt: skip
 
@@ -187,7 +199,7 @@ def serve(program: str, prepare: Callable[[list[str]], None] = lambda words: Non
 
     SystemExit when nobody can ask any more.
     """
-    requests = socket.socket(fileno=int(sys.argv[1]))
+    requests = socket.socket(fileno=int(sys.argv[-1]))
     waiting: dict[int, socket.socket] = {}  # who wants to know how a command ended
     woken, waking = socket.socketpair()
     waking.setblocking(False)
