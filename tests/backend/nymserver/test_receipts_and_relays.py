@@ -252,9 +252,9 @@ def test_what_cannot_be_sent_is_counted_and_leaves_nothing_behind(place: Place) 
             ):
                 await worker.take(payload)
         good = Receipt(UploadQuestion(bytes(16)), reply_block()[0]).encode()
-        wrong = [bytes((2,)) + good[1:], bytes((255,)) + good[1:], good[:30] + b"\1" + good[31:]]
+        wrong = [bytes((3,)) + good[1:], bytes((255,)) + good[1:], good[:30] + b"\1" + good[31:]]
         wrong += [good[:41] + b"\0" + good[42:], bytes(238) + b"\2"]
-        await worker.take(*wrong, *(kinds.cover() for _ in range(7)), *(bytes(238) + bytes((k,)) for k in (4, 255)))
+        await worker.take(*wrong, *(kinds.cover() for _ in range(7)), *(bytes(238) + bytes((k,)) for k in (5, 255)))
         assert await store.backlog() == {}
         assert worker.counted() == {
             "cover": 9, "receipts_malformed": 4, "receipts_unusable": 2, "relays_malformed": 1, "relays_unusable": 2,
