@@ -248,7 +248,7 @@ def test_a_decision_that_makes_no_sense_is_refused_with_a_reason(client: Client)
     report = client.report_with(None, 0)["report"]
     for where, decision, status, reason in (
         (report, {"exposures": [77]}, 422, "no such exposure"),
-        (report, {"message": "x" * 43}, 422, "43 bytes in UTF-8, and a notification takes 42 at most"),
+        (report, {"message": "x" * 43}, 422, "43 bytes in UTF-8, and there is room for 42"),
         (report, {"minutes": -1}, 422, "minutes"),
         (report, {"surprise": 1}, 422, "surprise"),
         (report, {"approve": 1}, 422, "approve"),  # without a key for a retraction if it were taken for true
