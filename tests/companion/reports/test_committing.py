@@ -5,10 +5,11 @@ import time
 
 import pytest
 from anontrace.companion.errors import FAILED, USAGE
+from anontrace.companion.schedule import run
 from anontrace.companion.store import state
 from anontrace.wire import commitment, onetime
 
-from tests.companion.commands.test_run_cli import keep_log, read_log_key
+from tests.companion.commands.test_run_cli import TASKS, keep_log, read_log_key
 from tests.companion.conftest import Cli
 from tests.companion.reports.test_contact_log import block
 
@@ -105,6 +106,19 @@ def test_a_negative_result_is_a_statement_that_can_be_checked_and_nothing_is_sen
     assert f"Negative: the test for COVID-19 (U07.1) of {day}" in member.run("report", "--token", issued["token"]).out
     with state.reading(member.folder) as opened:
         assert opened.uploads.all() == []
+
+    # The other one is told by `run`, in words that a log may hold, and by status.
+    assert member.do("report", "--token", another["token"])["state"] == "waiting"
+    network.staff("result", another["id"], "positive")
+    with state.reading(member.folder) as opened:
+        for task in TASKS:
+            opened.timetable.set_due(task, int(clock.now) + (0 if task == run.RESULT else 7200))
+    done = member.run("--json", "run", "--once", "--no-badge")
+    (event,) = [json.loads(line) for line in done.out.splitlines()]
+    assert (done.code, event["task"], event["state"]) == (0, "result", "positive")
+    status = member.do("status")
+    assert [each["state"] for each in status["tests"]] == ["negative", "positive"]
+    assert "anontrace report" in status["next"]
 
     statement = told["statement"]
     checked = member.do("result", "check", statement, "--token", issued["token"])

@@ -8,6 +8,7 @@ from itertools import combinations
 from random import Random
 
 import httpx
+import pytest
 from anontrace.backend.authority import routes
 from anontrace.backend.authority.tokens import Origin, Result, Tokens
 from anontrace.backend.observing.counters import Counters
@@ -25,19 +26,25 @@ from nacl.signing import SigningKey
 from tests.adversary.figures import auc
 from tests.companion import paper
 from tests.companion.paper import START, Wearer
-from tests.companion.schedule.test_shape import DAY, SMALL, every, time
+from tests.companion.schedule.test_shape import DAY, SMALLER, TINY, time
 
-__all__ = ["every", "time"]  # fixtures
+__all__ = ["time"]  # a fixture
 DAYS = 4
 AUTHORITY = 101  # its number on paper
 EACH = int(os.environ.get("ANONTRACE_LINE_CONNECTIONS", "40"))  # questions of each kind
 MOST = 0.55 + 4 * ((2 * EACH + 1) / (12 * EACH * EACH)) ** 0.5  # by chance, and four standard errors
 
 
+@pytest.fixture
+def every():
+    """Of so many slots one has an address."""
+    return SMALLER
+
+
 def lived(folder, time, patch, kind, told=None):
     """Four days of a wearer who gave a token on the second one, whose result comes on the third; all requests."""
     time.now = float(START)
-    wearer = Wearer(folder / kind, time, patch, SMALL, 1)
+    wearer = Wearer(folder / kind, time, patch, TINY, 1)
     wearer.network.transparent = True
     token = onetime.token_hash(onetime.new_token())
     wearer.until(START + DAY)

@@ -151,7 +151,8 @@ def reports(pending: bool, folder: Path, as_json: bool) -> None:
     from rich.table import Column, Table
 
     names = ("report", "gen.", "disease", "received (UTC)", "state")
-    table = Table(*(Column(name, no_wrap=True) for name in names), "exposures", "answers", box=box.SIMPLE)
+    columns: list[Column | str] = [*(Column(name, no_wrap=True) for name in names), "exposures", "answers"]
+    table = Table(*columns, box=box.SIMPLE, pad_edge=False, collapse_padding=True)  # 80 characters hold it
     for each in answer["reports"]:
         table.add_row(
             shown(each["report"]),
