@@ -39,7 +39,7 @@ def holds(made: Commitment, log: bytes, proof: bytes | None = None) -> bool:
 
 
 @given(st.sets(st.integers(LAST - 300, LAST), max_size=60), st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_what_is_left_of_a_log_counts_with_what_came_later(slots: set[int], data: st.DataObject) -> None:
     made_of = {slot: [block(slot) for _ in range(data.draw(st.integers(1, 2)))] for slot in slots}
     made = commitment.commit(b"".join(each for some in made_of.values() for each in some), LAST, os.urandom(32))
