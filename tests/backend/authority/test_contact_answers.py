@@ -83,6 +83,7 @@ def test_the_portal_and_the_command_show_an_answer_as_plain_text_and_write_back(
         text = worker.get(place).text
         read(text)
         assert "&lt;b&gt;Ada&lt;/b&gt;" in text and "up to 5 minutes, up to 55 dB" in text and "positive" in text
+        assert "answers: authority answers" in command("authority", "show", told.report, "--config", folder).stdout
         said = command("authority", "answers", told.report, "--config", folder).stdout
         assert shown["id"] in said and "tested positive" in said and "up to 5 minutes at up to 55 dB" in said
         assert worker.post(f"{place}/{shown['id']}/letter", {"message": " "}).status_code == 422

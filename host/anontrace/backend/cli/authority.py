@@ -198,6 +198,8 @@ def show(report: str, folder: Path, as_json: bool) -> None:
             "No log was committed at the test: whoever held the token could hand in any log, also one that is made up."
         )
     log = found["log"]
+    if found.get("answers"):
+        console.print(shown(f"contacts who were told gave {found['answers']} answers: authority answers {report}"))
     console.print(
         f"records: {log['records']} in {log['blocks']} slots, {log['broken']} broken, {log['misdated']} misdated, "
         f"{log['unregistered']} not registered; unreadable parts: {log['damaged']}"
