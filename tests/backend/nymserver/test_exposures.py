@@ -97,7 +97,7 @@ def block(log_secret: bytes, slot: int, records: int = 1) -> bytes:
 def test_a_log_takes_no_more_work_than_a_real_one_could(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is over is left out and counted; blocks in which nothing is cost nothing."""
     secret, now = os.urandom(32), SLOT * 300 + 10.0
-    sent = block(secret, SLOT, 0) * 50 + block(secret, SLOT, 2) * 10
+    sent = block(secret, SLOT, 0) * 50 + b"".join(block(secret, SLOT, 2) for _ in range(10))
     monkeypatch.setattr(exposures, "_MAX_BLOCKS", 4)
     found, tally = exposures.read(secret, sent, now)
     assert (len(found), tally.blocks, tally.records, tally.damaged) == (8, 54, 8, 1)
@@ -112,11 +112,21 @@ def test_a_log_takes_no_more_work_than_a_real_one_could(monkeypatch: pytest.Monk
 
 def test_a_log_that_takes_just_as_much_as_a_real_one_could_is_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     secret, now = os.urandom(32), SLOT * 300 + 10.0
-    sent = block(secret, SLOT, 0) * 50 + block(secret, SLOT, 2) * 10
+    sent = block(secret, SLOT, 0) * 50 + b"".join(block(secret, SLOT, 2) for _ in range(10))
     for name, most in (("_MAX_BLOCKS", 10), ("_MAX_RECORDS", 20), ("_MAX_READ", 60)):
         monkeypatch.setattr(exposures, name, most)
     found, tally = exposures.read(secret, sent, now)
     assert (len(found), tally.blocks, tally.records, tally.damaged, tally.broken) == (20, 60, 20, 0, 0)
+
+
+def test_a_block_that_comes_again_counts_once() -> None:
+    """Else whoever was near for a moment could be made to have been near for five minutes, by a log that is in each of
+    its blocks the one that was committed."""
+    secret, now = os.urandom(32), SLOT * 300 + 10.0
+    sent = block(secret, SLOT) + block(secret, SLOT + 1)
+    once = exposures.read(secret, sent, now, SLOT)
+    assert exposures.read(secret, sent * 3, now, SLOT) == once
+    assert len(once[0]) == 2
 
 
 def test_records_of_the_last_thirty_days_count_and_of_a_badge_that_is_a_little_ahead() -> None:

@@ -120,6 +120,17 @@ def test_a_negative_result_is_a_statement_that_can_be_checked_and_nothing_is_sen
     assert [each["state"] for each in status["tests"]] == ["negative", "positive"]
     assert "anontrace report" in status["next"]
 
+    # The laboratory corrects itself before a log is handed in.
+    with state.reading(member.folder) as opened:
+        log_key = read_log_key(opened)
+    synced(member, clock, block(clock.slot - 9, log_key=log_key), segment=1)
+    network.staff("result", another["id"], "negative")
+    refused = member.run("--json", "report", "--yes")
+    assert (refused.code, "the test is negative" in refused.err) == (FAILED, True)
+    status = member.do("status")
+    assert [each["state"] for each in status["tests"]] == ["negative", "negative"]
+    assert "anontrace report" not in status["next"]
+
     statement = told["statement"]
     checked = member.do("result", "check", statement, "--token", issued["token"])
     assert (checked["signed"], checked["of_this_token"], checked["day"]) == (True, True, day)

@@ -13,6 +13,7 @@ from anontrace.backend.authority import routes
 from anontrace.backend.authority.tokens import Origin, Result, Tokens
 from anontrace.backend.observing.counters import Counters
 from anontrace.backend.store import open_store
+from anontrace.backend.web.app import install_error_handlers
 from anontrace.backend.web.moments import Moments
 from anontrace.backend.web.throttle import Throttle
 from anontrace.companion.schedule import run
@@ -139,3 +140,24 @@ def test_an_answer_has_one_size_and_its_moment_says_nothing(tmp_path):
     print(f"drawn moments: {found:.2f}, at once: {worst(seconds):.2f}, by chance up to {MOST:.2f}")
     assert found <= MOST
     assert worst(seconds) > 0.9  # what answers as soon as it can is told apart
+
+
+async def asked_where_somebody_guesses(folder):
+    """What a question without a token and one with a real one get, from where somebody has guessed too often."""
+    store = await open_store(folder / "db")
+    tokens = Tokens(store, Counters(), bytes(32), 72, 72)
+    app = FastAPI()
+    install_error_handlers(app)
+    app.include_router(routes.router(tokens, Throttle(3), Moments(0.0)))
+    token = onetime.token_hash((await tokens.issue("U07.1")).token)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://authority") as http:
+        guesses = [await http.post("/v2/result", content=Question(os.urandom(32)).encode()) for _ in range(3)]
+        asked = [await http.post("/v2/result", content=Question(each).encode()) for each in (NO_TOKEN, token)]
+    await store.close()
+    return guesses, asked
+
+
+def test_who_guesses_by_the_same_connection_does_not_see_who_has_a_token(tmp_path):
+    guesses, asked = asyncio.run(asked_where_somebody_guesses(tmp_path))
+    assert {each.status_code for each in guesses} == {200}
+    assert {(each.status_code, each.content) for each in asked} == {(429, asked[0].content)}

@@ -98,8 +98,9 @@ class Register:
         await self._change(token_id, site, withdrawn, audit.entry(by, "token withdrawn", token=token_id))
 
     async def complete(self, token_id: str, result: Result, by: str, site: str = "") -> bool:
-        """Enter the result of its test; whether that changed anything: the same again changes nothing. It may be
-        corrected until it was told. 404 if there is no such token, 409 if it was told, or cannot count any more."""
+        """Enter the result of its test; whether that changed anything: the same again changes nothing. A negative one
+        may be corrected until it was told, a positive one until there is a permit by it. 404 if there is no such token,
+        409 if it is too late for that, or the token cannot count any more."""
 
         def completed(stored: Stored) -> Stored | None:
             if stored.result is result and not stored.withdrawn:

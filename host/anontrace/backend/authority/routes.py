@@ -41,9 +41,8 @@ def router(tokens: Tokens, throttle: Throttle, moments: Moments) -> APIRouter:
 
 
 async def _answered(tokens: Tokens, throttle: Throttle, sender: str, asked: Question) -> Answer:
-    """The answer; Refused (429) where this sender has guessed too often."""
-    if asked.token_hash == result.NO_TOKEN:
-        return await tokens.answer(asked)
+    """The answer; Refused (429) where this sender has guessed too often. So is a question without a token: whoever
+    guesses by the same connection would see by the answer which questions have one."""
     try:
         with throttle.trying(sender):
             answer = await tokens.answer(asked)

@@ -57,9 +57,11 @@ def framed(log: bytes) -> tuple[list[Any], int]:
 
 def read(log_secret: bytes, log: bytes, now: float, bound: int | None = None) -> tuple[list[Heard], Tally]:
     """Open every record that can be opened. CPU-bound: two scalar multiplications a block. `bound`: up to which slot
-    the log was committed at the test, if it was and has been found to be that one."""
+    the log was committed at the test, if it was and has been found to be that one. A block that comes again is passed
+    over: a commitment binds which blocks there are, and not how often, and minutes are added up."""
     tally = Tally()
     heard: list[Heard] = []
+    seen: set[bytes] = set()
     found, tally.damaged = framed(log)
     oldest, newest = dated(now)
     opened_blocks = 0
@@ -67,6 +69,10 @@ def read(log_secret: bytes, log: bytes, now: float, bound: int | None = None) ->
         if tally.records + len(block.records) > _MAX_RECORDS or opened_blocks >= _MAX_BLOCKS:
             tally.damaged += 1
             break
+        if block.records:
+            if block.raw in seen:
+                continue
+            seen.add(block.raw)
         tally.blocks += 1
         tally.records += len(block.records)
         if block.slot is None or not oldest <= block.slot <= newest:

@@ -143,6 +143,7 @@ def prepare_report(state: State, servers: "Servers", intent: Intent) -> StoredUp
         answer = servers.result(Question(stored.subject, sha256(stored.log).digest()))
         if answer.state is not Answered.PERMIT:
             state.uploads.finish(stored, REFUSED)
+            results.correct(state, stored.subject, answer)
             raise RefusedError(results.refusal(answer))
         payload = Upload(PermitAuthorization(answer.permit), stored.log).encode()
         stored = state.uploads.set_ready(stored, permit.case_of(answer.permit), payload)

@@ -80,6 +80,14 @@ def take(state: State, asked: Question, answer: Answer) -> StoredTest | None:
     return None if now.state == WAITING else now
 
 
+def correct(state: State, token_hash: bytes, answer: Answer) -> None:
+    """Keep what was answered in place of a permit: a result may have been corrected since it was told here, and a
+    wearer who is negative after all is not to read that they are positive."""
+    known = state.tests.find(token_hash)
+    if known is not None:
+        _taken(state, known, answer)
+
+
 def _taken(state: State, known: StoredTest, answer: Answer) -> StoredTest:
     now, token_hash = int(clock.now()), known.token_hash
     if answer.state is Answered.POSITIVE:
