@@ -1,11 +1,13 @@
 """Servers that were killed and whose store is not whole any more: they say so at each start, and so does `check`."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from anontrace.wire import onetime
+from anontrace.wire.permit import LOG_HASH
 from anontrace.wire.result import Answer, Question, State
 
 from tests.backend.client import Client
@@ -28,10 +30,10 @@ def used(tmp_path: Path) -> Iterator[tuple[Servers, str]]:
 
 
 def counts(servers: Servers, token: str) -> bool:
-    """Whether the authority knows a token."""
-    question = Question(onetime.token_hash(token)).encode()
+    """Whether the authority gives a permit for a token, which it does for one log."""
+    question = Question(onetime.token_hash(token), os.urandom(LOG_HASH)).encode()
     answer = servers.http.post(servers.url("authority") + "/v2/result", content=question)
-    return answer.is_success and Answer.parse(answer.content).state is State.POSITIVE
+    return answer.is_success and Answer.parse(answer.content).state is State.PERMIT
 
 
 def _no_current(store: Path) -> None:
