@@ -247,6 +247,14 @@ def test_asked_on_a_terminal_the_wearer_sees_all_of_it_and_nothing_goes_without_
     assert wearer.do("exposures", "show", case)["answers"] == []
 
 
+def test_number_and_name_need_not_be_among_a_commands_arguments(wearer):
+    command = ["exposures", "answer", CASE.hex()[:8], "--call", "-", "--note", "-", "--yes"]
+    nothing = wearer.run(*command, stdin="")
+    assert (nothing.code, "say what to answer" in nothing.err) == (USAGE, True)
+    screen = wearer.run(*command, stdin="+49 30 123456\r\nAda\n").err
+    assert "You ask for a call: +4930123456" in screen and "You write: Ada" in screen
+
+
 def test_classes_of_minutes_fit_many_where_exact_ones_would_name_one():
     """An authority that knew, which it does not, which exposures of a report are one person's: of fifty who were told,
     how many have no other who fits the same answer?"""

@@ -19,10 +19,14 @@ if TYPE_CHECKING:
 @click.command(short_help="Ask for a test or a call, or tell how a test came out.")
 @click.argument("case")
 @click.option("--test", is_flag=True, help="Ask for a test.")
-@click.option("--call", "number", metavar="NUMBER", default="", help="Ask to be called at this telephone number.")
+@click.option("--call", "number", metavar="NUMBER", default="",
+              help="Ask to be called at this telephone number; with -, it is read from standard input, which keeps it "
+                   "from other users of this computer and out of the shell's history.")  # fmt: skip
 @click.option("--positive", is_flag=True, help="You tested positive.")
 @click.option("--negative", is_flag=True, help="You tested negative.")
-@click.option("--note", metavar="TEXT", default="", help="Your name, or a few words, up to 24 bytes.")
+@click.option("--note", metavar="TEXT", default="",
+              help="Your name, or a few words, up to 24 bytes; with -, likewise, in the line after the "
+                   "number's.")  # fmt: skip
 @click.option("--nearness", is_flag=True,
               help="Also hand over for about how long you were how near, all your times together, and whether your own "
                    "log has anybody in these times. Without it nobody learns that.")  # fmt: skip
@@ -43,10 +47,15 @@ def answer(context: Context, case: str, no_reply: bool, hidden: bool, yes: bool,
     Examples:
       anontrace exposures answer 3fa94c12 --test
       anontrace exposures answer 3fa94c12 --call '+49 30 123456' --note 'Ada, after 17:00'
+      anontrace exposures answer 3fa94c12 --call - --note -
       anontrace exposures answer 3fa94c12 --negative --no-reply
     """
     from anontrace.companion.exposures.answers import Wish
+    from anontrace.companion.files import read_line
 
+    for name, what in (("number", "the telephone number"), ("note", "the note")):
+        if wish[name] == "-":
+            wish[name] = read_line(what).rstrip("\r\n")
     shown = look(context, case, Wish(**wish), not no_reply)
     _consent(context, shown, yes, hidden)
     hand_over(context, shown, hidden)
