@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -43,6 +43,32 @@ async def asked(tokens: Tokens, token: str, log_hash: bytes = NO_LOG) -> Answer:
     answer = await tokens.answer(Question(onetime.token_hash(token), log_hash))
     assert len(answer.encode()) == result.ANSWER
     return answer
+
+
+def test_the_store_is_asked_as_often_whether_there_is_a_token_and_whatever_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else who has a token would show while the store is slow, and by another try when it takes nothing."""
+
+    async def play(store: Store, tokens: Tokens, _register: Register) -> None:
+        alone = await tokens.issue("U07.1")
+        of_many, *_ = await tokens.issue_many("U07.1", [SITE, SITE])
+        tables: list[str] = []
+        get_many = store.get_many
+
+        async def noted(table: str, keys: Sequence[bytes]) -> list[bytes | None]:
+            tables.append(table)
+            return await get_many(table, keys)
+
+        monkeypatch.setattr(store, "get_many", noted)
+        seen = []
+        for key in (result.NO_TOKEN, *(onetime.token_hash(each.token) for each in (alone, of_many)), os.urandom(32)):
+            tables.clear()
+            await tokens.answer(Question(key))
+            seen.append(list(tables))
+        assert seen == [seen[0]] * 4 and seen[0]
+
+    played(tmp_path, play)
 
 
 def test_a_token_counts_for_its_hours_and_what_it_was_redeemed_for_is_told_again(

@@ -33,6 +33,7 @@ __all__ = ["time"]  # a fixture
 DAYS = 4
 AUTHORITY = 101  # its number on paper
 EACH = int(os.environ.get("ANONTRACE_LINE_CONNECTIONS", "40"))  # questions of each kind
+WRITE_SECONDS = 0.006
 MOST = 0.55 + 4 * ((2 * EACH + 1) / (12 * EACH * EACH)) ** 0.5  # by chance, and four standard errors
 
 
@@ -42,8 +43,9 @@ def every():
     return SMALLER
 
 
-def lived(folder, time, patch, kind, told=None):
-    """Four days of a wearer who gave a token on the second one, whose result comes on the third; all requests."""
+def lived(folder, time, patch, kind, told=None, corrected=None):
+    """Four days of a wearer who gave a token on the second one, whose result comes on the third, and on the fourth
+    another one; all requests."""
     time.now = float(START)
     wearer = Wearer(folder / kind, time, patch, TINY, 1)
     wearer.network.transparent = True
@@ -54,6 +56,9 @@ def lived(folder, time, patch, kind, told=None):
     wearer.until(START + 2 * DAY)
     if told is not None:
         wearer.network.results[token] = told(token)
+    wearer.until(START + 3 * DAY)
+    if corrected is not None:
+        wearer.network.results[token] = corrected(token)
     wearer.until(START + DAYS * DAY)
     states = [each.state for each in wearer.state.tests.all()]
     news = [event for event in wearer.events if event.task == run.RESULT]
@@ -79,28 +84,42 @@ def test_when_and_how_much_run_asks_is_the_same_whether_there_was_a_test_and_wha
         "waiting": lived(tmp_path, time, monkeypatch, "waiting"),
         "negative": lived(tmp_path, time, monkeypatch, "negative", negative),
         "positive": lived(tmp_path, time, monkeypatch, "positive", positive),
+        "corrected": lived(tmp_path, time, monkeypatch, "corrected", positive, negative),
     }
     seen = {kind: requests for kind, (requests, *_) in lives.items()}
     own = [each for each in seen["untested"] if each.kind == "result"]
     assert len(own) >= DAYS and {(each.sent, each.received) for each in own} == {(result.QUESTION, result.ANSWER)}
     for kind, requests in seen.items():
         assert requests == seen["untested"], kind
-    # Each was what it stands for, and was told so once; what is known is not asked for again.
+    # Each was what it stands for, and was told so once.
     assert {kind: states for kind, (_, states, *_) in lives.items()} == {
         "untested": [], "waiting": [WAITING], "negative": [NEGATIVE], "positive": [POSITIVE],
+        "corrected": [NEGATIVE],
     }  # fmt: skip
     assert {kind: asked for kind, (*_, asked) in lives.items()} == {
         "untested": {True}, "waiting": {True, False}, "negative": {True, False}, "positive": {True, False},
+        "corrected": {True, False},
     }  # fmt: skip
     said = {kind: [(e.news, e.document["state"]) for e in news] for kind, (_, _, news, _) in lives.items()}
-    assert said == {"untested": [], "waiting": [], "negative": [(True, NEGATIVE)], "positive": [(True, POSITIVE)]}
+    assert said == {
+        "untested": [], "waiting": [], "negative": [(True, NEGATIVE)], "positive": [(True, POSITIVE)],
+        "corrected": [(True, POSITIVE), (True, NEGATIVE)],
+    }  # fmt: skip
     (event,) = lives["negative"][2]
     assert "Negative: the test for COVID-19 (U07.1)" in event.lines[0] and len(event.document["statement"]) == 186
 
 
 async def asked_of_a_server(folder, kinds, moments):
-    """Whole answers of a real authority's endpoint, in random order: by kind their bytes, and how long each took."""
+    """Whole answers of a real authority's endpoint, in random order: by kind their bytes, and how long each took. What
+    it writes takes some milliseconds, as in a store on another machine."""
     store = await open_store(folder / "db")
+    write = store.compare_and_swap
+
+    async def written_elsewhere(*change):
+        await asyncio.sleep(WRITE_SECONDS)
+        return await write(*change)
+
+    store.compare_and_swap = written_elsewhere
     tokens = Tokens(store, Counters(), bytes(32), 72, 72)
     app = FastAPI()
     app.include_router(routes.router(tokens, Throttle(1 << 30), moments))

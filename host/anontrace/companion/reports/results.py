@@ -66,18 +66,19 @@ def open_tests(state: State) -> list[bytes]:
 
 
 def question(state: State) -> Question:
-    """What `run` asks for next: a test that waits for its result, else nothing."""
-    waiting = [each.token_hash for each in state.tests.all() if each.state == WAITING]
-    return Question(secrets.choice(waiting) if waiting else NO_TOKEN)
+    """What `run` asks for next: a test that waits for its result, or is positive and may still be corrected; else
+    nothing."""
+    hashes = open_tests(state)
+    return Question(secrets.choice(hashes) if hashes else NO_TOKEN)
 
 
 def take(state: State, asked: Question, answer: Answer) -> StoredTest | None:
     """Keep what was answered to that. The test, if there is news of it."""
     known = None if asked.token_hash == NO_TOKEN else state.tests.find(asked.token_hash)
-    if known is None or known.state != WAITING:
+    if known is None or known.state not in (WAITING, POSITIVE):
         return None
     now = _taken(state, known, answer)
-    return None if now.state == WAITING else now
+    return None if now.state == known.state else now
 
 
 def correct(state: State, token_hash: bytes, answer: Answer) -> None:
@@ -90,6 +91,8 @@ def correct(state: State, token_hash: bytes, answer: Answer) -> None:
 
 def _taken(state: State, known: StoredTest, answer: Answer) -> StoredTest:
     now, token_hash = int(clock.now()), known.token_hash
+    if answer.state is Answered.POSITIVE and known.state == POSITIVE:
+        return known
     if answer.state is Answered.POSITIVE:
         state.tests.set_state(token_hash, POSITIVE, now, code=answer.commitment)
     elif answer.state is Answered.NEGATIVE:

@@ -300,7 +300,7 @@ class Run:
             raise polled.failure
 
     def _result(self, state: State, servers: Servers) -> None:
-        """Ask for the result of a test that waits for one; of none, if there is none, so that this does not show."""
+        """Ask for the result of a test that may be news; of none, if there is none, so that this does not show."""
         asked = results.question(state)
         try:
             answer = servers.result(asked)
