@@ -19,6 +19,7 @@ from anontrace_shared.errors import AnontraceError
 from anontrace import clock
 from anontrace.backend.observing.clockcheck import CHECK_AGAIN_SECONDS, CHECK_SECONDS, ClockCheck
 from anontrace.backend.web.http import OCTETS, reason_in, silence_in
+from anontrace.mixnet import keydays
 from anontrace.wire import catching_up, trust
 from anontrace.wire import directory as directories
 from anontrace.wire import mixes as wire_mixes
@@ -166,6 +167,14 @@ class Peers:
         """What a mix says of itself by discovery's directory; None if it is not there."""
         found = self._known.get(number)
         return None if found is None else found.described
+
+    def newest_key(self, number: int) -> float | None:
+        """When the day of a mix' newest key begins (unix seconds), as the directory shows it; None of a mix that is not
+        in it, or that makes no more keys."""
+        found = self._known.get(number)
+        if found is None or found.described.retiring:
+            return None
+        return keydays.begins(found.keys[-1].day)
 
     def table(self) -> list[dict[str, Any]]:
         """The pinned mixes, and what they say of themselves and others."""

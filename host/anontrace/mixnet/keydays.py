@@ -11,6 +11,11 @@ def day_at(unix_seconds: float) -> int:
     return int(unix_seconds // _DAY_SECONDS)
 
 
+def begins(day: int) -> float:
+    """The first moment of a day, unix seconds."""
+    return float(day * _DAY_SECONDS)
+
+
 def live_days(unix_seconds: float) -> range:
     """The days whose keys are in their 30 days now, oldest first."""
     today = day_at(unix_seconds)

@@ -1,6 +1,7 @@
 """A nymserver's deliveries over a store of either kind, and what a wearer's companion makes for them."""
 
 import os
+from collections import Counter
 from hashlib import sha256
 from typing import Any
 
@@ -92,8 +93,8 @@ class Worker:
         return UploadAnswer.decode(await self.asked(UploadQuestion(upload_id, first)))
 
     def counted(self) -> dict[str, int]:
-        """All counters since the start."""
-        return self.counters.snapshot()
+        """All counters that are not 0."""
+        return +Counter(self.counters.snapshot())
 
 
 def way(first: int = FIRST, day: int | None = None) -> list[Hop]:

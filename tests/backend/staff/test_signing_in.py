@@ -8,6 +8,7 @@ from pathlib import Path
 import pyotp
 import pytest
 from anontrace.backend.errors import Refused
+from anontrace.backend.observing.counters import Counters
 from anontrace.backend.staff import entry as entries
 from anontrace.backend.staff import factors
 from anontrace.backend.staff.accounts import INVITED_SECONDS, Accounts
@@ -28,6 +29,7 @@ class Office:
 
     def __init__(self, store: object) -> None:
         self.accounts = Accounts(store, Audit(store))  # type: ignore[arg-type]
+        self.counters = Counters()
         self.sessions = Sessions(store, self.accounts, 1800.0, 36000.0)  # type: ignore[arg-type]
         self.entry = Entry(
             self.accounts,
@@ -36,6 +38,7 @@ class Office:
             KEY,
             "net",
             Passkeys("http://localhost:1"),  # type: ignore[arg-type]
+            self.counters,
         )
         self.secret = ""
         self.recovery: list[str] = []
@@ -112,6 +115,7 @@ def test_tries_at_an_account_are_counted_also_those_at_once(tmp_path: Path, monk
         now = time.time()
         monkeypatch.setattr(time, "time", lambda: now + entries.WINDOW_SECONDS + 1)
         assert await status(office.entry.sign_in("ada", PASSWORD, office.recovery[0])) == 0
+        assert office.counters.snapshot() == {"sign_ins": 1, "sign_ins_refused": entries.TRIES + 5}
 
     played(tmp_path, play)
 

@@ -1,6 +1,7 @@
 """Servers that speak TLS themselves, and clients that verify it by the network file; and what all of it costs."""
 
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -24,6 +25,7 @@ from anontrace.wire import look, network, result, trust
 from anontrace.wire.levels import HIGH, LOW, NORMAL, Level
 from anontrace.wire.look import Group, Look
 from anontrace_shared.slots import slot_of
+from cryptography import x509
 
 from tests.backend.certificates import DAY, Authority
 from tests.backend.client import Client, Registered
@@ -49,6 +51,13 @@ def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsServers]:
         yield servers
     finally:
         servers.close()
+
+
+def test_prometheus_is_told_until_when_the_certificate_is_valid(secure: TlsServers) -> None:
+    made = x509.load_pem_x509_certificates((secure.folder / "mix-1" / "tls.pem").read_bytes())[0]
+    text = secure.for_staff("mix-1").get("/metrics").text
+    (until,) = re.findall(r"^anontrace_certificate_end_seconds (\S+)$", text, re.MULTILINE)
+    assert float(until) == made.not_valid_after_utc.timestamp()
 
 
 def test_a_network_runs_on_tls_alone(secure: TlsServers) -> None:

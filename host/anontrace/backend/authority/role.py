@@ -46,7 +46,7 @@ class AuthorityRole:
         sessions = Sessions(store, accounts, idle, longest)
         entry = Entry(
             accounts, sessions, chain, keyfiles.read(folder, keyfiles.STAFF), context.server.network.network.name,
-            Passkeys(config.portal_origin),
+            Passkeys(config.portal_origin), context.counters,
         )  # fmt: skip
         nymserver = Nymserver(context.peers, signing_key)
         desk = Desk(

@@ -122,6 +122,7 @@ class Tokens:
     ) -> None:
         self._store = store
         self._counters = counters
+        self._counters.declare("tokens_issued", "tokens_unknown")
         self._signing_key = signing_key
         self.token_seconds = token_hours * _HOUR  # for which a result is told
         self._permit_seconds = permit_hours * _HOUR

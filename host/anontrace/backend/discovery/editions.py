@@ -53,6 +53,7 @@ class Editions:
         self._peers = peers
         self._store = store
         self._counters = counters
+        self._counters.declare("editions")
         self._pins = pins
         self._signing_key = signing_key
         self._changes: Counter[int] = Counter()

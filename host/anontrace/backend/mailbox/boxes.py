@@ -36,6 +36,7 @@ class Mailboxes:
     def __init__(self, store: Store, counters: Counters, quota: int, group_quota: int) -> None:
         self._store = store
         self._counters = counters
+        self._counters.declare("mailbox_stored", "mailbox_full", "looks")
         self._quota = quota
         self._pages = -(-group_quota // PAGE)
         self._reading = asyncio.Semaphore(_READERS)

@@ -44,6 +44,10 @@ class Admission:
         self._store = store
         self._keys = keys
         self._counters = counters
+        self._counters.declare(
+            "accepted", "refused_full", "dropped_full", "dropped_key", "dropped_mac", "dropped_malformed",
+            "dropped_next", "dropped_replay",
+        )  # fmt: skip
         self._delay = delay
         self._queue_limit = queue_limit
         self._known_mix = known_mix

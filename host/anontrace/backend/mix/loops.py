@@ -67,6 +67,7 @@ class Loops:
         self._store = store
         self._peers = peers
         self._counters = counters
+        self._counters.declare("loops_sent", "loops_returned", "loops_lost")
         self._own_number = own_number
         self._key = blake2b(key=storage_key, person=b"anontrace/1 loop").digest()
         self._every = every

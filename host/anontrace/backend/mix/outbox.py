@@ -45,6 +45,7 @@ class Outbox:
         self._store = store
         self._peers = peers
         self._counters = counters
+        self._counters.declare("delivered", "forwarded", "dropped_expired")
         self._background = background
         self._own_number = own_number
         self._delay = delay

@@ -31,6 +31,7 @@ class ContactAnswers:
     def __init__(self, store: Store, counters: Counters) -> None:
         self._store = store
         self._counters = counters
+        self._counters.declare("answers_taken", "answers_full")
 
     async def expect(self, case_id: bytes, report_id: bytes) -> None:
         """From now on, who is told of this report may answer."""

@@ -40,6 +40,7 @@ class Fragments:
     def __init__(self, store: Store, counters: Counters, kept: Kept, judge: Judge) -> None:
         self._store = store
         self._counters = counters
+        self._counters.declare("fragments_taken", "fragments_unknown")
         self._kept = kept
         self._judge = judge
 

@@ -46,6 +46,7 @@ class Judge:
     ) -> None:
         self._store = store
         self._counters = counters
+        self._counters.declare("uploads_void")
         self._authority_key = authority_key
         self._token_key = token_key
         self._most_bytes = most_bytes

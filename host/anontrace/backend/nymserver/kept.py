@@ -74,6 +74,7 @@ class Kept:
     def __init__(self, store: Store, counters: Counters, judge: Judge, wake: Callable[[str], None]) -> None:
         self._store = store
         self._counters = counters
+        self._counters.declare("uploads_accepted", "uploads_refused")
         self._judge = judge
         self._wake = wake
         self.judging = asyncio.Lock()  # to be held to end an upload: one at a time is in memory as a whole

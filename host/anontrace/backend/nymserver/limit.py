@@ -101,6 +101,7 @@ class Limit:
     ) -> None:
         self._store = store
         self._counters = counters
+        self._counters.declare("limit_let_through", "limit_dropped")
         self._cases = cases
         self._wearers = wearers
         self._wake = wake

@@ -116,6 +116,7 @@ class Nyms:
     def __init__(self, store: Store, counters: Counters, known_mix: Callable[[int], bool], keep_days: int) -> None:
         self._store = store
         self._counters = counters
+        self._counters.declare("swap_new", "swap_refused", "notification_sent")
         self._headers = Headers(store, known_mix)
         self._keep_days = keep_days
         self._sending = Sending(store)

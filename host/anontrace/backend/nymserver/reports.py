@@ -78,6 +78,7 @@ class Reports:
     ) -> None:
         self._store = store
         self._counters = counters
+        self._counters.declare("reports")
         self._token_key = token_key
         self._chain_days = chain_days
         self._wake = wake

@@ -29,6 +29,7 @@ class Uploads:
         self._kept = kept
         self._judge = judge
         self._counters = counters
+        self._counters.declare("chunks_refused")
 
     async def receive(self, body: bytes) -> Reply:
         """Take one chunk (16384). What it answers is durable."""

@@ -21,7 +21,9 @@ _GAUGES = {
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """What is told at one moment. `losses`: share of our own loops lost on the link to each next mix; `gauges`: what a
-    nymserver tells of its limit, by the names of _GAUGES."""
+    nymserver tells of its limit, by the names of _GAUGES; `newest_key`: unix time at which the day of this mix' newest
+    key begins, as the directory shows it; `certificate_end`: unix time until which the certificate that is served is
+    valid. None: the server has none."""
 
     counters: Mapping[str, int]
     queues: Mapping[str, int]
@@ -30,6 +32,10 @@ class Snapshot:
     ready: bool
     losses: Mapping[int, float]
     gauges: Mapping[str, float] = field(default_factory=dict)
+    clock_wrong: bool = False
+    store_unfit: bool = False
+    newest_key: float | None = None
+    certificate_end: float | None = None
 
 
 class _Numbers(Collector):
@@ -50,9 +56,19 @@ class _Numbers(Collector):
         yield losses
         for name, level in now.gauges.items():
             yield GaugeMetricFamily(f"anontrace_{name}", _GAUGES[name], value=level)
+        for name, told, at in (
+            ("newest_key_seconds", "When the day of this mix' newest published key begins, unix time.", now.newest_key),
+            ("certificate_end_seconds", "Until when the TLS certificate is valid, unix time.", now.certificate_end),
+        ):
+            moment = GaugeMetricFamily(f"anontrace_{name}", told, labels=[])
+            if at is not None:
+                moment.add_metric([], at)
+            yield moment
         for name, told, value in (
             ("missing_peers", "Pinned mixes without a key list in force.", now.missing_peers),
             ("clock_offset_seconds", "Our clock against the others', ahead is above 0.", now.clock_offset),
+            ("clock_wrong", "1 while the clock is too wrong to serve.", int(now.clock_wrong)),
+            ("store_unfit", "1 while the cluster does not hold the state as it should.", int(now.store_unfit)),
             ("ready", "1 if /readyz says so.", int(now.ready)),
             ("start_time_seconds", "When the process started, unix time.", _STARTED),
         ):

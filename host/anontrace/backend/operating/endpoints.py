@@ -22,6 +22,7 @@ from anontrace.backend.observing.documents import Health, Readiness, Status
 from anontrace.backend.peers import Peers
 from anontrace.backend.senders import Senders
 from anontrace.backend.store import Store
+from anontrace.backend.web import tls
 from anontrace.backend.web.app import application
 from anontrace.backend.web.describing import gives, gives_octets
 
@@ -70,6 +71,7 @@ def for_everybody(facts: Facts) -> FastAPI:
 def for_staff(facts: Facts) -> FastAPI:
     """What is answered at `staff_listen`."""
     config = facts.server.config
+    certificate_end = None if config.tls is None else tls.certificate_end(facts.server.folder, config.tls)
     app = application(f"{title(config.name)}, for its staff and operators", config.http, [])
     watchers = Senders(config.http.watchers)
     if config.staff_at is None and "watchers" in config.http.model_fields_set:
@@ -96,13 +98,17 @@ def for_staff(facts: Facts) -> FastAPI:
     )
     async def numbers() -> Response:
         """The same numbers as /v1/status, and the process', for Prometheus."""
-        mix, nymserver = facts.roles.mix, facts.roles.nymserver
+        mix, nymserver, found = facts.roles.mix, facts.roles.nymserver, facts.readiness()
         snapshot = metrics.Snapshot(
             counters=facts.counters.snapshot(),
             queues=await facts.store.backlog(),
-            missing_peers=len(facts.peers.missing()),
+            missing_peers=len(found["missing"]),
             clock_offset=facts.clock_check.offset,
-            ready=facts.is_ready,
+            ready=found["ready"],
+            clock_wrong=found["clock_wrong"],
+            store_unfit=found["store_unfit"],
+            newest_key=None if config.number is None else facts.peers.newest_key(config.number),
+            certificate_end=certificate_end,
             losses={} if mix is None else mix.losses,
             gauges={} if nymserver is None else nymserver.gauges,
         )

@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from anontrace.backend.errors import Refused
+from anontrace.backend.observing.counters import Counters
 
 from . import factors
 from .accounts import Accounts
@@ -30,7 +31,14 @@ class Entry:
     show."""
 
     def __init__(
-        self, accounts: Accounts, sessions: Sessions, chain: Audit, key: bytes, network: str, passkeys: Passkeys
+        self,
+        accounts: Accounts,
+        sessions: Sessions,
+        chain: Audit,
+        key: bytes,
+        network: str,
+        passkeys: Passkeys,
+        counters: Counters,
     ) -> None:
         self._accounts = accounts
         self._sessions = sessions
@@ -39,6 +47,8 @@ class Entry:
         self._network = network
         self._passkeys = passkeys
         self._passwords = Passwords()
+        self._counters = counters
+        self._counters.declare("sign_ins", "sign_ins_refused")
 
     async def sign_in(self, name: str, password: str, code: str) -> tuple[str, Account]:
         """All at once, as the command line does: the token of a session, and the account. 401 if anything is wrong, 429
@@ -89,16 +99,17 @@ class Entry:
 
         def change(now: Account) -> Account:
             if now.epoch != account.epoch:
-                raise Refused(401, _WRONG)
+                raise self._refused()
             found = judge(now)
             used[:] = [len(found.recovery) < len(now.recovery)] if found is not None else []
             if found is None:
-                raise Refused(401, _WRONG)
+                raise self._refused()
             return found.model_copy(update={"tries": 0})
 
         account = await self._accounts.change(account.name, change)
         by = {"by": "recovery code", "left": len(account.recovery)} if used[0] else {}
         await self._audit.note(account.name, "signed in", **by)
+        self._counters.add("sign_ins")
         return await self._sessions.begin(account, Stage.IN), account
 
     def _by_code(self, account: Account, code: str) -> Account | None:
@@ -119,11 +130,16 @@ class Entry:
         account = await self._accounts.find(name)
         if account is None or account.withdrawn:
             await judge()
-            raise Refused(401, _WRONG)
+            raise self._refused()
         await self._count(name)
         if not await judge():
-            raise Refused(401, _WRONG)
+            raise self._refused()
         return await self._accounts.change(name, lambda now: now.model_copy(update={"tries": max(0, now.tries - 1)}))
+
+    def _refused(self) -> Refused:
+        """What every bad try is told. Counted, without whose it was."""
+        self._counters.add("sign_ins_refused")
+        return Refused(401, _WRONG)
 
     async def _count(self, name: str) -> None:
         """One more try of an account. Refused (429) if it has had its tries."""
@@ -133,6 +149,7 @@ class Entry:
             if now - account.tried > WINDOW_SECONDS:
                 return account.model_copy(update={"tries": 1, "tried": now})
             if account.tries >= TRIES:
+                self._counters.add("sign_ins_refused")
                 raise Refused(429, "too many tries", int(account.tried + WINDOW_SECONDS - now) + 1)
             return account.model_copy(update={"tries": account.tries + 1})
 

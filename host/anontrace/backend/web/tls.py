@@ -5,6 +5,8 @@ import os
 import ssl
 from pathlib import Path
 
+from cryptography import x509
+
 from anontrace.backend.config import TlsSettings
 from anontrace.backend.errors import ConfigError
 from anontrace.wire import trust
@@ -32,6 +34,18 @@ def server_context(folder: Path, settings: TlsSettings) -> ssl.SSLContext:
     except OSError as error:
         raise ConfigError(f"{certificate}, {key}: cannot be read: {error.strerror}") from None
     return context
+
+
+def certificate_end(folder: Path, settings: TlsSettings) -> float:
+    """Until when the certificate is valid that a server which starts now serves, unix seconds. ConfigError if there is
+    none in the file."""
+    path = folder / settings.certificate
+    try:
+        return x509.load_pem_x509_certificates(path.read_bytes())[0].not_valid_after_utc.timestamp()
+    except ValueError:
+        raise ConfigError(f"{path}: not a certificate chain in PEM") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def disbelief(serving: ssl.SSLContext, host: str, ca: str | None) -> str | None:
