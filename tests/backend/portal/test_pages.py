@@ -307,6 +307,15 @@ def test_a_laboratory_enters_codes_and_later_results_and_each_is_told(
     assert site.post(f"/tokens/{one}/result", {"result": "positive"}).status_code == 409  # it was told
     assert "result entered" in browsers[Role.AUDITOR].get("/audit").text
 
+    # Nothing of a file counts that holds a result which comes too late.
+    data = f"Reference\r\n{marks[2]}\r\n".encode()
+    answer = site.post("/tokens/file", {"disease": "U07.1", "as": "csv"}, files={"file": ("lab.csv", data)})
+    (_, third, _) = list(csv.reader(io.StringIO(answer.text, newline="")))[1]
+    late = f"reference,id,result\n{marks[2]},,positive\n,{one},positive".encode()
+    answer = site.post("/tokens/results", {}, files={"file": ("r.csv", late)})
+    assert (answer.status_code, "line 3: this token is told its result" in answer.text.lower()) == (422, True)
+    assert client.redeem(third).state is State.NOT_YET
+
 
 def test_staff_see_in_words_whether_a_log_was_committed_and_take_what_came_later_by_a_tick(
     client: Client, browsers: dict[Role, Browser]

@@ -23,12 +23,9 @@ from .numbers import Numbers
 from .nymserver import Nymserver
 from .proposals import Act, Proposal, Proposals, Wanted
 from .register import Listed, Register
-from .register import State as TokenState
 from .retractions import RetractionKeys
 from .samples import Entered, Sample
 from .tokens import Issued, Origin, Result, Tokens
-
-_COMPLETED = (TokenState.OPEN, TokenState.POSITIVE, TokenState.NEGATIVE)  # a result can be entered, or corrected
 
 
 def _origin(who: Person, sample: Sample) -> Origin:
@@ -109,8 +106,9 @@ class Desk:
         ids = [each.token_id or await self._open_token(who, each) for each in results]
         for each, token_id in zip(results, ids, strict=True):
             found = await self._register.get(token_id, who.site)
-            if found.state not in _COMPLETED and not found.is_result(each.result):
-                raise Refused(422, f"line {each.line}: this token is {found.state.value}: no result can be entered")
+            if not found.takes(each.result):
+                stands = "told its result already" if found.told else found.state.value
+                raise Refused(422, f"line {each.line}: this token is {stands}: this result cannot be entered")
         done = [await self.complete(who, token_id, e.result) for e, token_id in zip(results, ids, strict=True)]
         return sum(done)
 
@@ -118,7 +116,7 @@ class Desk:
         """The id of the one token with a reference that a result can be entered for. Refused (422) unless it is one."""
         found = [
             each for each in await self._register.find(entered.reference, who.site)
-            if each.state in _COMPLETED or each.is_result(entered.result)
+            if each.takes(entered.result)
         ]  # fmt: skip
         if len(found) != 1:
             many = "no token" if not found else f"{len(found)} tokens"

@@ -33,6 +33,9 @@ class State(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
+_COMPLETED = (State.OPEN, State.POSITIVE, State.NEGATIVE)  # a result can be entered, or corrected
+
+
 @dataclass(frozen=True, slots=True)
 class Listed:
     """A token as it is shown. `committed`: whether a log was, at the test. `case`: of the permit that it was redeemed
@@ -49,10 +52,13 @@ class Listed:
     case: str = field(default="", repr=False)
     committed: bool = False
     result: str = ""  # "": none yet
+    told: bool = False  # whether its result was, as a negative one
 
-    def is_result(self, result: Result) -> bool:
-        """Whether this is the result that was entered."""
-        return self.result == result.value
+    def takes(self, result: Result) -> bool:
+        """Whether this result can be entered, or was."""
+        if self.result == result.value:
+            return self.state is not State.WITHDRAWN
+        return self.state in _COMPLETED and not self.told
 
 
 class Register:
@@ -173,7 +179,7 @@ def _listed(identity: bytes, stored: Stored, now: float, received: Mapping[str, 
         id=identity.hex(), disease=stored.disease, issued=stored.issued, expires=stored.expires, by=stored.by,
         site=stored.site, reference=stored.reference, state=state,
         committed=stored.commitment != commitment.NONE, case=case,
-        result="" if stored.result is Result.PENDING else stored.result.value,
+        result="" if stored.result is Result.PENDING else stored.result.value, told=stored.told,
     )  # fmt: skip
 
 

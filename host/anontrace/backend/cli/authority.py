@@ -104,8 +104,8 @@ def tokens(day: str, reference: str, folder: Path, as_json: bool) -> None:
 @click.argument("result", type=_RESULT)
 @options
 def result(token: str, result: str, folder: Path, as_json: bool) -> None:
-    """Enter the RESULT of the test with TOKEN, which is named by its id. Who was tested is told when they ask next; it
-    can be corrected until then."""
+    """Enter the RESULT of the test with TOKEN, which is named by its id. Who was tested is told when they ask next. A
+    negative one can be corrected until then, a positive one until a log is handed in for it."""
     answer = Desk.signed_in(folder).ask("POST", f"tokens/{token}/result", {"result": result})
     click.echo(json_line(answer) if as_json else f"entered: {result}" if answer["changed"] else f"{result}, as before")
 
