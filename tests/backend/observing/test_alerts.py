@@ -1,20 +1,24 @@
 """What docs/monitoring has for Prometheus and Grafana: numbers that real servers tell, and a page for each alert."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.backend.client import Client
 from tests.backend.conftest import SLOW, STEADY
+from tests.backend.operating.test_copies import free_port
 from tests.patience import HANG_SECONDS, eventually
 from tests.test_pages import ROOT, anchors
 
@@ -130,3 +134,45 @@ def test_prometheus_takes_the_queries_of_the_panels(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": recorded}]}))
     done = subprocess.run([program, "check", "rules", path], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_grafana_takes_the_dashboard(tmp_path: Path) -> None:
+    program = shutil.which("grafana")
+    if program is None:
+        pytest.skip("grafana is not installed: see grafana.com")
+    homes = (Path("/usr/share/grafana"), Path(program).resolve().parents[1])
+    home = next((home for home in homes if (home / "conf" / "defaults.ini").is_file()), None)
+    if home is None:
+        pytest.skip("grafana is installed without its conf/defaults.ini")
+    url = f"http://127.0.0.1:{free_port()}"
+    settings = {
+        "GF_SERVER_HTTP_ADDR": "127.0.0.1",
+        "GF_SERVER_HTTP_PORT": url.rpartition(":")[2],
+        "GF_SECURITY_ADMIN_USER": "admin",
+        "GF_SECURITY_ADMIN_PASSWORD": "of this test",
+        "GF_ANALYTICS_REPORTING_ENABLED": "false",
+        "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
+        "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES": "false",
+        **{f"GF_PATHS_{name.upper()}": str(tmp_path / name) for name in ("data", "logs", "plugins", "provisioning")},
+    }
+    with httpx.Client(base_url=url, auth=("admin", "of this test"), trust_env=False, timeout=HANG_SECONDS) as http:
+
+        def answers() -> bool:
+            with suppress(httpx.TransportError):
+                return http.get("/api/health").is_success
+            return False
+
+        with (tmp_path / "said").open("wb") as said:
+            process = subprocess.Popen(
+                [program, "server", "--homepath", str(home)], env=os.environ | settings, stdout=said, stderr=said
+            )
+        try:
+            eventually("Grafana answers", answers, process)
+            board = json.loads(DASHBOARD.read_text())
+            answer = http.post("/api/dashboards/db", json={"dashboard": board})
+            assert answer.is_success, answer.text
+            shown = http.get(f"/api/dashboards/uid/{board['uid']}").json()["dashboard"]
+            assert [each["title"] for each in shown["panels"]] == [each["title"] for each in board["panels"]]
+        finally:
+            process.terminate()
+            process.wait(HANG_SECONDS)
