@@ -1,6 +1,7 @@
 """TLS by the server itself: the certificate and key that server.toml names."""
 
 import contextlib
+import logging
 import os
 import ssl
 from pathlib import Path
@@ -10,6 +11,8 @@ from cryptography import x509
 from anontrace.backend.config import TlsSettings
 from anontrace.backend.errors import ConfigError
 from anontrace.wire import trust
+
+_log = logging.getLogger("anontrace.backend")
 
 _TURNS = 4  # of a handshake, with some to spare
 _OF_ITSELF = (9, 10, 62, 64)  # OpenSSL: not yet valid, expired, another host name, another address
@@ -36,16 +39,15 @@ def server_context(folder: Path, settings: TlsSettings) -> ssl.SSLContext:
     return context
 
 
-def certificate_end(folder: Path, settings: TlsSettings) -> float:
-    """Until when the certificate is valid that a server which starts now serves, unix seconds. ConfigError if there is
-    none in the file."""
+def certificate_end(folder: Path, settings: TlsSettings) -> float | None:
+    """Until when the certificate is valid that a server which starts now serves, unix seconds. None if OpenSSL takes
+    the file, but its date cannot be read here; the log says so, and the server serves."""
     path = folder / settings.certificate
     try:
         return x509.load_pem_x509_certificates(path.read_bytes())[0].not_valid_after_utc.timestamp()
-    except ValueError:
-        raise ConfigError(f"{path}: not a certificate chain in PEM") from None
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except (ValueError, OSError):
+        _log.warning("%s: until when this certificate is valid cannot be read; /metrics does not tell it", path)
+        return None
 
 
 def disbelief(serving: ssl.SSLContext, host: str, ca: str | None) -> str | None:
