@@ -15,7 +15,9 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from anontrace.backend.config import TlsSettings
 from anontrace.backend.operating import checking
+from anontrace.backend.web import tls
 from anontrace.companion.errors import OfflineError
 from anontrace.companion.exposures.looking import GROUPS
 from anontrace.companion.network.client import Client as CompanionClient
@@ -58,6 +60,19 @@ def test_prometheus_is_told_until_when_the_certificate_is_valid(secure: TlsServe
     text = secure.for_staff("mix-1").get("/metrics").text
     (until,) = re.findall(r"^anontrace_certificate_end_seconds (\S+)$", text, re.MULTILINE)
     assert float(until) == made.not_valid_after_utc.timestamp()
+
+
+def test_a_certificate_without_an_end_that_can_be_read_is_told_of_and_stops_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = TlsSettings(certificate=Path("tls.pem"), key=Path("tls.key"))
+    for made in (b"", b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", None):
+        caplog.clear()
+        (tmp_path / "tls.pem").unlink(missing_ok=True)
+        if made is not None:
+            (tmp_path / "tls.pem").write_bytes(made)
+        assert tls.certificate_end(tmp_path, settings) is None
+        assert "tls.pem: until when" in caplog.text
 
 
 def test_a_network_runs_on_tls_alone(secure: TlsServers) -> None:
