@@ -65,7 +65,7 @@ def test_prometheus_is_told_until_when_the_certificate_is_valid(secure: TlsServe
 def test_a_certificate_without_an_end_that_can_be_read_is_told_of_and_stops_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings = TlsSettings(certificate=Path("tls.pem"), key=Path("tls.key"))
+    settings = TlsSettings(certificate="tls.pem", key="tls.key")
     for made in (b"", b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", None):
         caplog.clear()
         (tmp_path / "tls.pem").unlink(missing_ok=True)
