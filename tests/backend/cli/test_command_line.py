@@ -351,7 +351,8 @@ def test_staff_at_a_terminal_are_asked_before_what_cannot_be_undone(client: Clie
 
 def test_staff_see_tables_and_one_line_errors(client: Client, tmp_path: Path, one_line: Callable[..., str]) -> None:
     where = ("--config", client.servers.folder / "authority")
-    assert "exposures" in command("authority", "reports", *where).stdout
+    listed = command("authority", "reports", *where).stdout
+    assert "exposures" in listed and "answers" in listed and "…" not in listed
     token = command("authority", "issue", "--disease", "U07.1", *where)
     assert len(token.stdout.strip()) == 19
     for disease in ("much too long", "corona", "COVID-19", "U7", "U07.12345", "U07.", ""):

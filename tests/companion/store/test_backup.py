@@ -153,13 +153,22 @@ def test_a_backup_is_of_one_moment_while_somebody_writes(wearer, tmp_path, quick
     assert len(contents(tmp_path / "other")[1][0][0]) == 200_000
 
 
+def first_free(folder):
+    """The first pages of the list of free ones (by their numbers from 0), behind which used pages lie."""
+    with state.reading(folder) as opened:
+        image = opened.image()
+    (trunk,) = struct.unpack_from(">I", image, 32)
+    (count,) = struct.unpack_from(">I", image, (trunk - 1) * database.PAGE + 4)
+    return sorted(each - 1 for each in struct.unpack_from(f">{count}I", image, (trunk - 1) * database.PAGE + 8))[:2]
+
+
 def test_of_a_damaged_database_there_is_no_backup(wearer, tmp_path):
-    """Unless the damage is in a page that is free."""
+    """Unless the damage is in a page that is free, and no used one lies behind it."""
     before = contents(wearer.folder)
     path = wearer.folder / database.FILE
     whole, refused = path.read_bytes(), 0
     pages = len(whole) // database.PAGE
-    for page in range(0, pages, max(1, pages // 12)):
+    for page in {*range(0, pages, max(1, pages // 12)), *first_free(wearer.folder)}:
         at = page * database.PAGE + 1000
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
         file, other = tmp_path / f"{page}.backup", tmp_path / f"restored-{page}"

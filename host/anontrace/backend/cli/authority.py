@@ -152,7 +152,7 @@ def reports(pending: bool, folder: Path, as_json: bool) -> None:
 
     names = ("report", "gen.", "disease", "received (UTC)", "state")
     columns: list[Column | str] = [*(Column(name, no_wrap=True) for name in names), "exposures", "answers"]
-    table = Table(*columns, box=box.SIMPLE, pad_edge=False, collapse_padding=True)  # 80 characters hold it
+    table = Table(*columns, box=box.SIMPLE, pad_edge=False, padding=0)  # 80 characters hold it, whatever the state is
     for each in answer["reports"]:
         table.add_row(
             shown(each["report"]),

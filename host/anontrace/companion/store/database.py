@@ -492,12 +492,19 @@ def _image(connection: apsw.Connection) -> bytes:
     """The bytes of a database whose tables can all be read. apsw.Error for one that is damaged."""
     connection.execute("BEGIN")
     try:
-        # In an image SQLite leaves zeros for a page that it cannot read, without an error.
-        if (found := str(connection.execute("PRAGMA quick_check(1)").get)) != "ok":
-            raise apsw.CorruptError(found.splitlines()[-1])
-        return connection.serialize("main")
+        _check(connection)
+        image = connection.serialize("main")
     finally:
         connection.execute("COMMIT")
+    # From the first page on that SQLite cannot read, and be it a free one, it leaves zeros in an image, and says nothing.
+    with closing(in_memory(image)) as read:
+        _check(read)
+    return image
+
+
+def _check(connection: apsw.Connection) -> None:
+    if (found := str(connection.execute("PRAGMA quick_check(1)").get)) != "ok":
+        raise apsw.CorruptError(found.splitlines()[-1])
 
 
 def in_memory(image: bytes = b"") -> apsw.Connection:
