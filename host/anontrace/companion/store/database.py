@@ -496,7 +496,7 @@ def _image(connection: apsw.Connection) -> bytes:
         image = connection.serialize("main")
     finally:
         connection.execute("COMMIT")
-    # From the first page on that SQLite cannot read, and be it a free one, it leaves zeros in an image, and says nothing.
+    # From the first page on that SQLite cannot read, and be it a free one, it leaves zeros in an image without a word.
     with closing(in_memory(image)) as read:
         _check(read)
     return image
