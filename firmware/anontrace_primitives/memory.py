@@ -45,11 +45,7 @@ def scrub(spare=0):
     ended, from no interrupt, while the collector is disabled.
     """
     gc.collect()
-    try:
-        _occupy((gc.mem_free() - spare) // _BLOCK)
-        exact = True
-    except MemoryError:
-        exact = False
+    exact = _occupy((gc.mem_free() - spare) // _BLOCK)
     gc.collect()
     return exact
 
@@ -57,5 +53,14 @@ def scrub(spare=0):
 @micropython.native
 def _occupy(blocks):
     chain = None
-    for _ in range(blocks):
-        chain = (chain, None)
+    exact = True
+    try:
+        for _ in range(blocks):
+            chain = (chain, None)
+    except MemoryError:
+        exact = False
+    # The collector takes whatever lies on the stack for a pointer, in frames that are over too. One to the first link
+    # would keep them all, and nothing could be allocated: so only the last one is left to be found there.
+    while chain:
+        chain = chain[0]
+    return exact
