@@ -7,6 +7,9 @@ from typing import Any
 
 import click
 
+# Of every program's command line. Click keeps what the first context of a command says, so all give it these.
+SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
+
 
 class LazyGroup(click.Group):
     """`modules`: in which module of `package` each command is, under its own name with underscores for dashes."""

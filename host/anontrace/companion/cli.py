@@ -14,7 +14,7 @@ from anontrace import streams
 from anontrace.companion.context import SYSTEM_ADAPTER, Context
 from anontrace.companion.errors import FAILED, INTERRUPTED, USAGE, CompanionError, SetupError
 from anontrace.companion.output import Output, show_error, show_failure
-from anontrace.lazygroup import LazyGroup
+from anontrace.lazygroup import SETTINGS, LazyGroup
 
 COMMANDS = {
     "init": "commands.init",
@@ -55,7 +55,7 @@ def _default_folder() -> Path:
 
 @click.group(
     cls=LazyGroup, package="anontrace.companion", modules=COMMANDS, epilog=_EPILOG,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=SETTINGS,
 )  # fmt: skip
 @click.option("--state", "folder", type=click.Path(file_okay=False, path_type=Path), envvar="ANONTRACE_STATE",
               help="Folder that holds your keys, log and notifications.  [env: ANONTRACE_STATE]")  # fmt: skip

@@ -8,7 +8,7 @@ from anontrace_shared.errors import AnontraceError
 
 from anontrace import streams
 from anontrace.foreign.lines import line
-from anontrace.lazygroup import LazyGroup
+from anontrace.lazygroup import SETTINGS, LazyGroup
 
 COMMANDS = {
     "init": "network",
@@ -25,9 +25,7 @@ COMMANDS = {
 }
 
 
-@click.group(
-    cls=LazyGroup, package=__package__, modules=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
-)
+@click.group(cls=LazyGroup, package=__package__, modules=COMMANDS, context_settings=SETTINGS)
 @click.option("--debug", is_flag=True, help="Show tracebacks and details.")
 @click.version_option(package_name="anontrace")
 @click.pass_context

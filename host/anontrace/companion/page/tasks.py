@@ -16,6 +16,7 @@ from anontrace.companion.context import Context
 from anontrace.companion.errors import BusyError, CompanionError
 from anontrace.companion.output import Output, Report
 from anontrace.companion.words import spoken
+from anontrace.lazygroup import SETTINGS
 
 Work = Callable[[Context], None]
 
@@ -108,6 +109,7 @@ def command(group: click.Command, *arguments: str) -> Work:
     """A command of the command line, as it stands there."""
 
     def work(context: Context) -> None:
-        group.main([*arguments], prog_name=f"anontrace {group.name}", standalone_mode=False, obj=context)
+        name = f"anontrace {group.name}"
+        group.main([*arguments], prog_name=name, standalone_mode=False, obj=context, **SETTINGS)
 
     return work
