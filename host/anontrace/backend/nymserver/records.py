@@ -300,7 +300,7 @@ class Decision(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
 
     approve: bool
-    exposures: list[int] | Literal["all", "committed"] = "all"  # those committed: all, of a report without a commitment
+    exposures: list[int] | Literal["all", "committed"] = "committed"  # all, of a report without a commitment
     minutes: int = Field(default=0, ge=0, le=0xFFFF)
     attenuation: int | None = Field(default=None, ge=0, le=255)
     depth: int | None = Field(default=None, ge=1, le=255)
