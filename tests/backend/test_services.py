@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 
+import httpx
 import jwt
 import pytest
 from anontrace.backend.keys import keyfiles
@@ -140,17 +141,23 @@ def test_a_token_is_redeemed_once_and_for_one_log(client: Client) -> None:
     assert client.redeem(token, b"another log").reason is result.Reason.ANOTHER_LOG
 
 
-def test_unknown_tokens_are_limited_and_questions_without_one_are_not(client: Client) -> None:
-    assert client.redeem(onetime.new_token(), b"log").reason is result.Reason.UNKNOWN
-    statuses = {client.ask(onetime.new_token(), b"log").status_code for _ in range(12)}
-    assert statuses == {200, 429}
+def test_unknown_tokens_are_limited_and_then_all_questions_are_refused_alike(client: Client) -> None:
     nothing = result.Question(result.NO_TOKEN).encode()
-    answer = client.http.post(client.network.authority.url + "/v2/result", content=nothing)
-    assert result.Answer.parse(answer.content) == result.Answer(result.State.NOT_YET)
-    answer = client.ask(onetime.new_token(), b"log")
-    assert int(answer.headers["retry-after"]) > 0
-    client.servers.kill("discovery", "mix-1", "mix-2", "nymserver", "mailbox", "authority")
-    client.servers.start("discovery", "mix-1", "mix-2", "nymserver", "mailbox", "authority")
+
+    def ask_nothing() -> httpx.Response:
+        return client.http.post(client.network.authority.url + "/v2/result", content=nothing)
+
+    assert client.redeem(onetime.new_token(), b"log").reason is result.Reason.UNKNOWN
+    assert result.Answer.parse(ask_nothing().content) == result.Answer(result.State.NOT_YET)
+    try:
+        statuses = {client.ask(onetime.new_token(), b"log").status_code for _ in range(12)}
+        assert statuses == {200, 429}
+        refused = [ask_nothing(), client.ask(onetime.new_token(), b"log")]
+        assert {each.status_code for each in refused} == {429} and refused[0].content == refused[1].content
+        assert int(refused[0].headers["retry-after"]) > 0
+    finally:
+        client.servers.kill("discovery", "mix-1", "mix-2", "nymserver", "mailbox", "authority")
+        client.servers.start("discovery", "mix-1", "mix-2", "nymserver", "mailbox", "authority")
 
 
 def test_an_upload_is_taken_up_again_where_it_stopped(client: Client) -> None:

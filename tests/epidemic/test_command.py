@@ -60,6 +60,7 @@ def test_who_interrupts_keeps_what_is_done_and_is_told_that_it_is_partial(
         return done[-1]
 
     monkeypatch.setattr(experiments.running, "run", interrupted)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # as for a program that was just started
     assert called(monkeypatch, *USUAL, "--output", str(tmp_path)) == 130
     said = capsys.readouterr()
     assert "partial, of 3 of 4 epidemics" in said.err and "partial: 3 of 4 runs" in " ".join(said.out.split())

@@ -65,7 +65,7 @@ LOW = Level(
     "low", messages=11, batch=27, looks=1.12, digests=64, sums=28, window_days=7, receipts=4, renewals=2, results=0.6
 )
 NORMAL = Level(
-    "normal", messages=27.5, batch=32, looks=2.23, digests=176, sums=15, window_days=5, receipts=16, renewals=288
+    "normal", messages=27.47, batch=32, looks=2.23, digests=204, sums=15, window_days=5, receipts=15, renewals=288
 )
 HIGH = Level(
     "high",

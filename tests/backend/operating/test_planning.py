@@ -20,14 +20,14 @@ def bench(**figures: object) -> dict[str, object]:
 
 def test_a_million_wearers_at_normal_as_by_hand() -> None:
     mixes, nymserver, mailbox = planning.plan(WISH, FIGURES).needs
-    sent, arriving = 27.5 * 32, 304
+    sent, arriving = 27.47 * 32, 303
     hops = 3 * (sent + arriving)
     core = 1e6 * 33e-6 / 86400 / 0.6
-    assert mixes.cores == pytest.approx(core * (hops * 2.27 + 27.5 * 14.5))
-    assert nymserver.cores == pytest.approx(core * (sent * 2.27 + 576 * 1.7 + 288 * 1.5 + 16 * 11.4))
+    assert mixes.cores == pytest.approx(core * (hops * 2.27 + 27.47 * 14.5))
+    assert nymserver.cores == pytest.approx(core * (sent * 2.27 + 576 * 1.7 + 288 * 1.5 + 15 * 11.4))
     assert mailbox.cores == pytest.approx(core * (arriving * (2.27 + 0.4) + 2.23 * (184 + 14.5)))
     assert mixes.disk == pytest.approx(1e6 * hops * 30 * 28.3)
-    assert nymserver.disk == pytest.approx(1e6 * (sent * 30 * 28.3 + 288 * 45 * 223.4 + 304 * 30 * 29.1))
+    assert nymserver.disk == pytest.approx(1e6 * (sent * 30 * 28.3 + 288 * 45 * 223.4 + 303 * 30 * 29.1))
     assert mailbox.disk == pytest.approx(1e6 * arriving * 30 * (28.3 + 256))
     assert mixes.bytes_in == mixes.bytes_out == pytest.approx(1e6 * hops * 380 / 86400)
     assert planning.plan(WISH, FIGURES).swaps_a_second == pytest.approx(1e6 * 576 / 86400)
